@@ -1,0 +1,393 @@
+"""The monitor: one pure fold of events into a report (design section 1).
+
+It knows the true bills, because they are events; it keeps the books of the reference semantics beside whatever
+the implementation says of itself; and it goes on after a violation, so that one run can show several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from capsound.accounts import RESOLVED, Account, Breach, Hold, HoldState, State, breaches, move
+from capsound.amounts import AccountId, AgentId, HoldId
+from capsound.anomalies import ANOMALIES, Anomaly
+from capsound.events import (
+    Bill,
+    Cancel,
+    Close,
+    Crash,
+    Delegate,
+    Event,
+    Extend,
+    Merge,
+    Observe,
+    Open,
+    Refuse,
+    Reserve,
+    Send,
+    Settle,
+    Stall,
+    Timeout,
+)
+from capsound.guarantees import Guarantee
+from capsound.properties import Property
+from capsound.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One anomaly at one step (the first event is step 1), with the names and numbers that show it."""
+
+    anomaly: str
+    step: int
+    event: Event
+    facts: tuple[tuple[str, int | str], ...]
+    sentence: str
+    rule: str = ""
+
+    @property
+    def numbers(self) -> dict[str, int | str]:
+        """The names and numbers of the finding, by what they are called in the sentence."""
+        return dict(self.facts)
+
+    @property
+    def known_as(self) -> Anomaly:
+        """The entry of the catalogue."""
+        return ANOMALIES[self.anomaly]
+
+
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """What happened in a run: a run in which nothing interesting happened shows nothing."""
+
+    admitted: int = 0
+    refused: int = 0
+    sent: int = 0
+    settled: int = 0
+    faults: int = 0
+    delegated: int = 0
+    overlapped: bool = False
+    approached: bool = False
+    overran: bool = False
+    misreported: bool = False
+
+    @property
+    def informative(self) -> bool:
+        """Whether a call was admitted and the cap mattered: something was refused or half of it was used."""
+        return self.admitted > 0 and (self.refused > 0 or self.approached)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the monitor says of one run: data first, every rendering is a function of it."""
+
+    steps: int
+    findings: tuple[Finding, ...]
+    verdicts: dict[Property, Verdict]
+    exercise: Exercise
+    state: State
+    overshoot: dict[AccountId, int]
+    deficits: dict[AccountId, int]
+    refuted: Guarantee | None
+
+    def anomalies(self) -> tuple[str, ...]:
+        """Return the names of the anomalies seen, each once, in the order of first appearance."""
+        return tuple(dict.fromkeys(f.anomaly for f in self.findings))
+
+    @property
+    def strongest(self) -> Guarantee:
+        """The strongest guarantee that this run does not refute."""
+        return Guarantee.OVERRUN_BOUNDED if self.refuted is None else Guarantee(self.refuted - 1)
+
+
+@dataclass(slots=True)
+class _Books:
+    """What is known of one root beside its accounts: the window of deficits, and the peak of use."""
+
+    cap: int
+    deficit: int = 0
+    window: int = 0
+    peak_over: int = 0
+    overrun_broken: bool = False
+
+
+@dataclass(slots=True)
+class Monitor:
+    """A fold in progress: ``feed`` events in order, then ask for the ``report``."""
+
+    state: State = field(default_factory=State)
+    steps: int = 0
+    _findings: list[Finding] = field(default_factory=list)
+    _books: dict[AccountId, _Books] = field(default_factory=dict)
+    _windows: dict[AccountId, int] = field(default_factory=dict)
+    _open_deficit: dict[AccountId, int] = field(default_factory=dict)
+    _exercise: Exercise = field(default_factory=Exercise)
+    _flags: dict[str, int] = field(default_factory=dict)
+    _in_flight: set[HoldId] = field(default_factory=set)
+    _seen: dict[AccountId, Observe] = field(default_factory=dict)
+    _told: dict[AccountId, int] = field(default_factory=dict)
+    _crashed: set[AgentId] = field(default_factory=set)
+
+    def feed(self, event: Event) -> tuple[Finding, ...]:
+        """Take the next event; return what it shows. Raises ``BadTrace`` when it refers to nothing known."""
+        self.steps += 1
+        before = len(self._findings)
+        for breach in breaches(self.state, event):
+            self._add(event, breach)
+        was = self.state
+        self.state = move(was, event)
+        self._count(event, was)
+        match event:
+            case Open(root=root, cap=cap):
+                self._books[root] = _Books(cap=cap)
+            case Reserve(account=account) | Refuse(account=account):
+                self._on_admission(event, account)
+            case Extend(hold=hold):
+                self._on_admission(event, self.state.hold(hold).account)
+            case Bill():
+                self._on_bill(event, was)
+            case Observe():
+                self._on_observe(event)
+            case Stall(agents=agents):
+                names = ", ".join(agents)
+                facts = (("agents", names),)
+                sentence = f"no step is possible, and work is left for {names}"
+                self._findings.append(Finding("hang", self.steps, event, facts, sentence))
+            case _:
+                pass
+        return tuple(self._findings[before:])
+
+    # ------------------------------------------------------------------------------------ what was seen
+
+    def _add(self, event: Event, breach: Breach) -> None:
+        self._findings.append(
+            Finding(breach.rule.anomaly, self.steps, event, breach.facts, breach.sentence, breach.rule.id)
+        )
+
+    def _count(self, event: Event, was: State) -> None:
+        """Keep count of what was exercised, so that an empty run is not taken for a sound one."""
+        flags = self._flags
+
+        def tick(name: str) -> None:
+            flags[name] = flags.get(name, 0) + 1
+
+        match event:
+            case Reserve(account=name, hold=hold):
+                tick("admitted")
+                self._in_flight.add(hold)
+                if len(self._in_flight) > 1:
+                    tick("overlapped")
+                account = self.state.account(name)
+                root = self.state.account(account.root)
+                used = account.granted - account.available
+                if 2 * used >= account.granted > 0 and account.id == root.id:
+                    tick("approached")
+            case Refuse():
+                tick("refused")
+            case Send():
+                tick("sent")
+            case Settle(hold=hold, amount=amount):
+                tick("settled")
+                if was.hold(hold).state not in RESOLVED and amount != was.hold(hold).billed:
+                    tick("misreported")
+            case Cancel() | Timeout():
+                tick("faults")
+            case Crash(agent=agent):
+                tick("faults")
+                self._crashed.add(agent)
+            case Delegate() | Close() | Merge():
+                tick("delegated")
+            case _:
+                pass
+        hold_id = getattr(event, "hold", None)
+        if hold_id in self._in_flight and self.state.hold(hold_id).state in RESOLVED:
+            self._in_flight.discard(hold_id)
+            hold_was = was.hold(hold_id)
+            self._open_deficit[hold_was.account] = (
+                self._open_deficit.get(hold_was.account, 0) - hold_was.deficit
+            )
+
+    def _on_admission(self, event: Reserve | Refuse | Extend, name: AccountId) -> None:
+        """Start a new window of deficits: only calls outstanding now may still push the bills above the cap.
+
+        Why the window restarts only where nothing is owed: an account in debt was pushed there by calls that
+        were in flight together, and until it is out of debt no admission may forget them.
+        """
+        if not isinstance(event, Refuse) and self.state.account(name).available >= 0:
+            self._windows[name] = self._open_deficit.get(name, 0)
+
+    def _on_bill(self, event: Bill, was: State) -> None:
+        hold = self.state.hold_of(event.call)
+        grown = hold.deficit - was.hold_of(event.call).deficit
+        if grown:
+            self._flags["overran"] = 1
+            self._open_deficit[hold.account] = self._open_deficit.get(hold.account, 0) + grown
+            self._windows[hold.account] = self._windows.get(hold.account, 0) + grown
+        root = self.state.account(self.state.account(hold.account).root)
+        books = self._books[root.id]
+        over = self.state.billed_below(root.id) - root.granted
+        books.peak_over = max(books.peak_over, over)
+        if over > sum(self._windows.get(a.id, 0) for a in self.state.below(root.id)):
+            books.overrun_broken = True
+
+    def _on_observe(self, event: Observe) -> None:
+        """Compare what the implementation says with the books.
+
+        Between admission and settlement an implementation may or may not set the estimate aside, so that
+        ``remaining`` is only judged against what is physically there: spent and remaining together never
+        exceed what the account was granted and still has.
+        """
+        account = self.state.account(event.account)
+        drift = event.spent - account.spent
+        known = self._told.get(account.id, 0)
+        self._told[account.id] = drift
+        if drift != known:
+            self._on_drift(event, account, drift - known)
+        there = account.granted - account.delegated - account.returned
+        excess = event.spent + event.remaining - there
+        if excess > 0 and drift >= 0:
+            self._say(
+                "minted",
+                event,
+                f"{account.id} says spent {event.spent} and remaining {event.remaining}: "
+                f"{excess} more than the {there} that it has",
+                account=account.id,
+                excess=excess,
+                there=there,
+            )
+        if excess < 0 and not self._unresolved(account.id) and drift == 0 and account.available >= 0:
+            self._say(
+                "vanished",
+                event,
+                f"{account.id} says spent {event.spent} and remaining {event.remaining}: "
+                f"{-excess} of the {there} that it has is gone",
+                account=account.id,
+                missing=-excess,
+                there=there,
+            )
+        self._seen[account.id] = event
+
+    def _on_drift(self, event: Observe, account: Account, moved: int) -> None:
+        last = self._last_settled(account.id)
+        excess = last.deficit if last is not None else 0
+        if last is not None and excess > 0 and moved == -excess:
+            self._say(
+                "dropped-overrun",
+                event,
+                f"{last.id} was billed {last.billed} on a hold of {last.amount}, "
+                f"and {excess} of it was not charged to {account.id}",
+                hold=last.id,
+                billed=last.billed,
+                held=last.amount,
+                dropped=excess,
+            )
+        else:
+            self._say(
+                "ledger-drift",
+                event,
+                f"{account.id} says spent {event.spent} where {account.spent} was charged or written off",
+                account=account.id,
+                says=event.spent,
+                books=account.spent,
+            )
+
+    def _say(self, anomaly: str, event: Event, sentence: str, **facts: int | str) -> None:
+        self._findings.append(Finding(anomaly, self.steps, event, tuple(facts.items()), sentence))
+
+    def _last_settled(self, account: AccountId) -> Hold | None:
+        settled = (
+            h for h in self.state.holds.values() if h.account == account and h.state is HoldState.SETTLED
+        )
+        return max(settled, key=lambda h: h.deficit, default=None)
+
+    def _unresolved(self, account: AccountId) -> list[Hold]:
+        return [h for h in self.state.holds.values() if h.account == account and h.state not in RESOLVED]
+
+    # ---------------------------------------------------------------------------------------- the report
+
+    def report(self) -> Report:
+        """Return the verdicts on everything fed so far; the monitor can go on afterwards."""
+        flags = self._flags
+        exercise = Exercise(
+            **{name: flags.get(name, 0) for name in _COUNTED},
+            **{name: bool(flags.get(name)) for name in _FLAGGED},
+        )
+        findings = (*self._findings, *self._stranded())
+        verdicts: dict[Property, Verdict] = {}
+        broken = {ANOMALIES[f.anomaly].breaks for f in findings}
+        if any(books.overrun_broken for books in self._books.values()):
+            broken.add(Property.OVERRUN)
+        clean = Verdict.SOUND if exercise.informative else Verdict.UNKNOWN
+        for prop in Property:
+            verdicts[prop] = Verdict.VIOLATED if prop in broken else clean
+        return Report(
+            steps=self.steps,
+            findings=findings,
+            verdicts=verdicts,
+            exercise=exercise,
+            state=self.state,
+            overshoot={name: max(0, books.peak_over) for name, books in self._books.items()},
+            deficits={
+                name: sum(self._windows.get(a.id, 0) for a in self.state.below(name)) for name in self._books
+            },
+            refuted=_refuted(findings, exercise, broken),
+        )
+
+    def _stranded(self) -> list[Finding]:
+        """Holds of agents that crashed, when everything else is resolved: nobody can give them back."""
+        left = [h for h in self.state.holds.values() if h.state not in RESOLVED]
+        if not left or not all(h.agent in self._crashed for h in left):
+            return []
+        end = Crash(left[0].agent or AgentId(""))
+        return [
+            Finding(
+                "stranded",
+                self.steps,
+                end,
+                (("hold", h.id), ("amount", h.amount), ("account", h.account)),
+                f"{h.id} still keeps {h.amount} of {h.account}, and {h.agent} has crashed",
+            )
+            for h in left
+        ]
+
+
+_COUNTED = ("admitted", "refused", "sent", "settled", "faults", "delegated")
+_FLAGGED = ("overlapped", "approached", "overran", "misreported")
+
+
+def _refuted(
+    findings: tuple[Finding, ...], exercise: Exercise, broken: set[Property]
+) -> Guarantee | None:
+    """Return the weakest guarantee that this run refutes, given which assumptions it kept.
+
+    A run in which bills stayed within their holds is evidence against the guarantees that hold under A1; a
+    run with an overrun is evidence only against `overrun-bounded`.
+    """
+    names = {f.anomaly for f in findings}
+    ended = [g for n in sorted(names) if (g := ANOMALIES[n].ends) is not None and n not in _BY_CIRCUMSTANCE]
+    if names & _BY_CIRCUMSTANCE:
+        if exercise.overran or exercise.misreported:
+            if Property.OVERRUN in broken:
+                ended.append(Guarantee.OVERRUN_BOUNDED)
+        elif exercise.faults:
+            ended.append(Guarantee.FAULT_TOLERANT)
+        elif exercise.delegated:
+            ended.append(Guarantee.DELEGATED)
+        elif exercise.overlapped:
+            ended.append(Guarantee.CONCURRENT)
+        else:
+            ended.append(Guarantee.SEQUENTIAL)
+    return min(ended, default=None)
+
+
+_BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot"})
+"""What these two refute depends on what the run needed: overlap, delegation or faults."""
+
+
+def fold(events: Iterable[Event]) -> Report:
+    """Return the report of a finished run: the monitor as one pure function."""
+    monitor = Monitor()
+    for event in events:
+        monitor.feed(event)
+    return monitor.report()

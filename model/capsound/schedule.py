@@ -1,0 +1,293 @@
+"""Schedules: the choices that make one run, their replay into events, and the token that names them.
+
+A token is ``cs1:`` followed by one part per step, separated by dots: the number of the process, a letter for
+a fault (``c`` cancel, ``t`` timeout, ``k`` crash), and the amounts that the environment chose, if there was a
+choice, after a colon. ``cs1:60/0.1.2.0:23`` is a run at cap 60.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
+from capsound.errors import EXIT_BAD_INPUT, CapsoundError
+from capsound.events import (
+    Bill,
+    Cancel,
+    Close,
+    Crash,
+    Delegate,
+    Event,
+    Extend,
+    Forfeit,
+    Observe,
+    Open,
+    Refuse,
+    Release,
+    Reserve,
+    Send,
+    Settle,
+    Stall,
+    Timeout,
+)
+from capsound.machine import DEAD, Branch, Config, Env, Machine, fire, initial
+from capsound.predicates import live, violates
+from capsound.properties import Property
+from capsound.steps import IntAlgebra
+
+TOKEN_VERSION = "cs1"
+
+_FAULT_LETTERS = {"cancel": "c", "timeout": "t", "crash": "k"}
+
+
+class BadToken(CapsoundError):
+    """A replay token that cannot be read, or that does not fit the scenario."""
+
+    name = "bad-token"
+    exit_status = EXIT_BAD_INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One step: which process, ``run`` or a fault, and the amounts that the environment chose."""
+
+    process: int
+    kind: str = "run"
+    draws: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A run of a machine as a value: the cap and one choice per step."""
+
+    cap: int
+    choices: tuple[Choice, ...]
+
+    @property
+    def token(self) -> str:
+        """The schedule as a short text that ``parse_token`` reads back."""
+        parts = []
+        for choice in self.choices:
+            letter = _FAULT_LETTERS.get(choice.kind, "")
+            draws = ":" + ",".join(map(str, choice.draws)) if choice.draws else ""
+            parts.append(f"{choice.process}{letter}{draws}")
+        return f"{TOKEN_VERSION}:{self.cap}/{'.'.join(parts)}"
+
+
+_PART = re.compile(r"(\d{1,6})([ctk]?)(?::(\d{1,40}(?:,\d{1,40})*))?")
+
+
+def parse_token(text: str) -> Schedule:
+    """Return the schedule that a token names. Raises ``BadToken`` when it cannot be read."""
+    version, colon, rest = text.strip().partition(":")
+    if colon and version != TOKEN_VERSION and re.fullmatch(r"cs\d+", version):
+        raise BadToken(
+            f"the token was made by format {version}, this is {TOKEN_VERSION}",
+            hint="solve the scenario again to get a token of this version",
+        )
+    cap, slash, steps = rest.partition("/")
+    if version != TOKEN_VERSION or not slash or not re.fullmatch(r"\d{1,40}", cap):
+        raise BadToken(f"{text!r} is not a replay token", hint=f"a token looks like {TOKEN_VERSION}:60/0.1.2")
+    choices = []
+    for position, part in enumerate(steps.split(".") if steps else [], start=1):
+        match = _PART.fullmatch(part)
+        if match is None:
+            raise BadToken(f"part {position} of the token, {part!r}, cannot be read")
+        kind = next((k for k, letter in _FAULT_LETTERS.items() if letter == match[2]), "run")
+        draws = tuple(int(d) for d in match[3].split(",")) if match[3] else ()
+        choices.append(Choice(int(match[1]), kind, draws))
+    return Schedule(int(cap), tuple(choices))
+
+
+@dataclass(frozen=True, slots=True)
+class TraceStep:
+    """One step of a run: who did what, the events it caused, and the state after it."""
+
+    actor: str
+    action: str
+    events: tuple[Event, ...]
+    values: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A run with everything that happened in it. ``opening`` are the events before the first step."""
+
+    schedule: Schedule
+    opening: tuple[Event, ...]
+    steps: tuple[TraceStep, ...]
+    initial: tuple[int, ...]
+
+    @property
+    def events(self) -> tuple[Event, ...]:
+        """All events in order: what the monitor folds."""
+        return self.opening + tuple(event for step in self.steps for event in step.events)
+
+
+class NeedDraw(Exception):
+    """The environment has to choose an amount from ``lo`` to ``hi`` and the script says nothing of it."""
+
+    def __init__(self, lo: int, hi: int | None) -> None:
+        super().__init__(lo, hi)
+        self.lo = lo
+        self.hi = hi
+
+
+class Script:
+    """The choices of the environment for one step, given in advance; fixed amounts need no choice."""
+
+    def __init__(self, draws: tuple[int, ...]) -> None:
+        self.draws = draws
+        self.used = 0
+
+    def __call__(self, _name: str, lo: int, hi: int | None) -> int:
+        """Return the next amount; raises ``NeedDraw`` when none is left, ``BadToken`` when it is out of range."""
+        if lo == hi:
+            return lo
+        if self.used == len(self.draws):
+            raise NeedDraw(lo, hi)
+        value = self.draws[self.used]
+        self.used += 1
+        if value < lo or (hi is not None and value > hi):
+            raise BadToken(f"{value} is not a possible amount here: {lo}..{'any' if hi is None else hi}")
+        return value
+
+
+INTS = IntAlgebra()
+
+
+class Recorder:
+    """Turns what the machine emits into events, naming holds R1, R2, .. and calls C1, C2, .. as they appear."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.events: list[Event] = []
+        self.holds: dict[int, HoldId] = {}
+        self.calls: dict[int, CallId] = {}
+        self.admitted = 0
+        self.sent = 0
+
+    def __call__(self, kind: str, amount: int | None, branch: Branch, config: Config) -> None:
+        """Record one emission of ``branch``."""
+        process = self.machine.processes[branch.process]
+        place = process.places[branch.place]
+        account = AccountId(self.machine.accounts[place.account].name)
+        parent = AccountId(self.machine.accounts[place.parent].name)
+        agent = AgentId(process.name)
+        call = config.running[branch.process].call
+        me = branch.process
+        if kind == "reserve":
+            self.admitted += 1
+            self.holds[me] = HoldId(f"R{self.admitted}")
+            self.events.append(Reserve(account, self.holds[me], Amount(call.cover), agent))
+        elif kind == "refuse":
+            refusing = parent if place.kind == "delegate" else account
+            self.events.append(Refuse(refusing, Amount(amount or 0), "does not fit", agent))
+        elif kind == "send":
+            self.sent += 1
+            self.calls[me] = CallId(f"C{self.sent}")
+            self.events.append(Send(self.holds[me], self.calls[me]))
+        elif kind == "bill":
+            self.events.append(Bill(self.calls[me], Amount(amount or 0)))
+        elif kind == "settle":
+            self.events.append(Settle(self.holds[me], Amount(call.told)))
+        elif kind == "extend":
+            assert place.costs is not None
+            self.events.append(Extend(self.holds[me], Amount(call.size)))
+        elif kind == "release":
+            self.events.append(Release(self.holds[me]))
+        elif kind == "forfeit":
+            self.events.append(Forfeit(self.holds[me]))
+        elif kind == "delegate":
+            self.events.append(Delegate(parent, account, Amount(amount or 0)))
+        elif kind == "close":
+            self.events.append(Close(account))
+        elif kind == "cancel":
+            self.events.append(Cancel(self.holds[me]))
+        elif kind == "timeout":
+            self.events.append(Timeout(self.calls[me]))
+        elif kind == "crash":
+            self.events.append(Crash(agent))
+        else:
+            raise AssertionError(kind)
+
+    def observe(self, branch: Branch, before: Config, after: Config) -> None:
+        """Record what every account that changed, or on which a call was resolved, now says of itself.
+
+        Why not only what changed: of two lost updates the second leaves the balance as it was, and just that
+        silence is the anomaly.
+        """
+        place = self.machine.processes[branch.process].places[branch.place]
+        resolved = any(isinstance(event, Settle | Release | Forfeit) for event in self.events)
+        for index, info in enumerate(self.machine.accounts):
+            old, new = before.ledgers[index], after.ledgers[index]
+            spent = new.charged + new.forfeited
+            changed = (spent, new.available) != (old.charged + old.forfeited, old.available)
+            if changed or (resolved and index == place.account):
+                self.events.append(Observe(AccountId(info.name), spent, new.available))
+
+
+def settled(conditions: list[object]) -> bool:
+    """Return whether all conditions of a concrete branch hold."""
+    return all(condition is True for condition in conditions)
+
+
+def possible(machine: Machine, config: Config, choice: Choice) -> Branch | None:
+    """Return the branch that ``choice`` takes in a concrete state: run, or refuse where a guard fails."""
+    at = config.running[choice.process].at
+    if at in (machine.processes[choice.process].done, DEAD):
+        return None
+    if choice.kind != "run":
+        wanted = Branch(choice.process, at, choice.kind)
+        return wanted if wanted in set(machine.branches()) else None
+    for kind in ("run", "refuse"):
+        branch = Branch(choice.process, at, kind)
+        if kind == "refuse" and not machine.processes[choice.process].places[at].guarded:
+            break
+        trial = config.copy()
+        if settled(fire(machine, trial, branch, Env(INTS, Script(choice.draws)))):
+            return branch
+    return None
+
+
+def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
+    """Execute a schedule and return everything that happened.
+
+    Raises ``BadToken`` when a step is not possible: the token belongs to another scenario or was changed.
+    """
+    config = initial(machine, schedule.cap)
+    recorder = Recorder(machine)
+    opening: tuple[Event, ...] = (Open(AccountId(machine.accounts[0].name), Amount(schedule.cap)),)
+    first = config.flat()
+    steps: list[TraceStep] = []
+    for number, choice in enumerate(schedule.choices, start=1):
+        if choice.process >= len(machine.processes):
+            raise BadToken(f"step {number} names process {choice.process}, there are {len(machine.processes)}")
+        try:
+            branch = possible(machine, config, choice)
+            if branch is None:
+                raise BadToken(
+                    f"step {number} is not possible: {machine.processes[choice.process].name} cannot "
+                    f"{'move' if choice.kind == 'run' else choice.kind} here",
+                    hint="the token belongs to another scenario, or the scenario was changed since",
+                )
+            after = config.copy()
+            recorder.events = []
+            fire(machine, after, branch, Env(INTS, Script(choice.draws), recorder))
+        except NeedDraw:
+            raise BadToken(f"step {number} needs an amount that the token does not give") from None
+        recorder.observe(branch, config, after)
+        place = machine.processes[choice.process].places[branch.place]
+        action = branch.kind if branch.kind != "run" else place.label
+        if branch.kind == "refuse":
+            action = f"{place.label}: refused"
+        steps.append(
+            TraceStep(machine.processes[choice.process].name, action, tuple(recorder.events), after.flat())
+        )
+        config = after
+    if steps and violates(machine, config, Property.PROGRESS, INTS):
+        stall = Stall(tuple(AgentId(name) for name in live(machine, config)))
+        last = steps[-1]
+        steps[-1] = TraceStep(last.actor, last.action, (*last.events, stall), last.values)
+    return Trace(schedule, opening, tuple(steps), first)

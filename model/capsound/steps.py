@@ -1,0 +1,494 @@
+"""The primitive steps of which a discipline is made: one rule, one sentence, one effect.
+
+Each step is written once and read three ways. The explorer runs it on integers, the solver on z3 terms, and
+the documentation prints its sentence. That works because a step only ever uses ``+ - * // >= <= ==`` on the
+values of its frame, and asks the frame's algebra for the rest (``ite``, ``min``, ``max``).
+
+Guards come first in a block. A guard that fails refuses the call; a ``waits`` guard that fails blocks the
+agent until it holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Num = Any
+"""An int, or a z3 integer term: whatever the frame is made of."""
+
+Bool = Any
+"""A bool, or a z3 Boolean term."""
+
+
+class Algebra(Protocol):
+    """What integers and z3 terms do not write alike."""
+
+    def ite(self, condition: Bool, then: Num, otherwise: Num) -> Num:
+        """Return ``then`` where the condition holds."""
+        ...
+
+    def both(self, left: Bool, right: Bool) -> Bool:
+        """Return the conjunction."""
+        ...
+
+    def either(self, left: Bool, right: Bool) -> Bool:
+        """Return the disjunction."""
+        ...
+
+    def negate(self, condition: Bool) -> Bool:
+        """Return the negation."""
+        ...
+
+    def floordiv(self, value: Num, by: int) -> Num:
+        """Return the quotient by a positive constant, rounded down."""
+        ...
+
+
+class IntAlgebra:
+    """Plain integers: what the explorer and the replay compute with."""
+
+    def ite(self, condition: bool, then: int, otherwise: int) -> int:
+        """Return ``then`` where the condition holds."""
+        return then if condition else otherwise
+
+    def both(self, left: bool, right: bool) -> bool:
+        """Return the conjunction."""
+        return left and right
+
+    def either(self, left: bool, right: bool) -> bool:
+        """Return the disjunction."""
+        return left or right
+
+    def negate(self, condition: bool) -> bool:
+        """Return the negation."""
+        return not condition
+
+    def floordiv(self, value: int, by: int) -> int:
+        """Return the quotient by a positive constant, rounded down."""
+        return value // by
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One account as a discipline keeps it, and below the line the ghosts that only the model sees.
+
+    ``billed``: true bills of calls sent from here. ``settled``: the true bills of calls whose cost the ledger
+    was told. ``lost``: those of calls given up. ``booked`` and ``outstanding``: what a sound ledger would
+    have booked and held. ``deficit``: by how much bills of calls in flight are above what they were admitted
+    for; ``window``: the same, summed since the last admission.
+    """
+
+    available: Num = 0
+    held: Num = 0
+    charged: Num = 0
+    forfeited: Num = 0
+    delegated: Num = 0
+    returned: Num = 0
+    granted: Num = 0
+    lock: Num = 0
+    # ghosts
+    billed: Num = 0
+    settled: Num = 0
+    lost: Num = 0
+    booked: Num = 0
+    outstanding: Num = 0
+    carved: Num = 0
+    deficit: Num = 0
+    window: Num = 0
+
+
+@dataclass(slots=True)
+class CallVars:
+    """One call in progress. ``cover`` is what it was admitted for, ``told`` what the provider reported."""
+
+    size: Num = 0
+    cover: Num = 0
+    bill: Num = 0
+    told: Num = 0
+    seen: Num = 0
+
+
+class Costs(Protocol):
+    """What the environment may choose for one call (``capsound.costs``)."""
+
+    def draw_size(self, frame: Frame) -> Num:
+        """Choose what the estimate is made from."""
+        ...
+
+    def estimate(self, frame: Frame) -> Num:
+        """Return the estimate of the request that the frame's call is for."""
+        ...
+
+    def draw_bill(self, frame: Frame) -> Num:
+        """Choose what the provider bills for one request."""
+        ...
+
+    def draw_told(self, frame: Frame, bill: Num) -> Num:
+        """Choose what the provider reports of that bill."""
+        ...
+
+    def chunk(self, frame: Frame) -> Num:
+        """Return the largest bill of one chunk of a stream."""
+        ...
+
+    def draw_chunk(self, frame: Frame) -> Num:
+        """Choose what one further chunk of a stream is billed."""
+        ...
+
+    def draw_tail(self, frame: Frame, left: int) -> Num:
+        """Choose what an aborted stream is still billed."""
+        ...
+
+
+@dataclass(slots=True)
+class Frame:
+    """One block in execution: the account, the call, and the choices of the environment.
+
+    ``draw(name, lo, hi)`` asks the environment for an amount from ``lo`` to ``hi`` (None: any). ``emit`` takes
+    the kind of an event, the amount it is about, if any, and records it. ``parent`` and ``child`` are the two
+    ends of a delegation.
+    """
+
+    algebra: Algebra
+    account: Ledger
+    call: CallVars
+    costs: Costs
+    draw: Callable[[str, Num, Num | None], Num]
+    emit: Callable[..., None]
+    parent: Ledger | None = None
+    child: Ledger | None = None
+    grant: Num = 0
+    chunks_left: int = 0
+
+    def minimum(self, left: Num, right: Num) -> Num:
+        """Return the smaller of two amounts."""
+        return self.algebra.ite(left <= right, left, right)
+
+    def excess(self, amount: Num, over: Num) -> Num:
+        """Return by how much ``amount`` is above ``over``, or zero."""
+        return self.algebra.ite(amount > over, amount - over, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A primitive step. ``says`` is its meaning in one sentence."""
+
+    name: str
+    says: str
+    effect: Callable[[Frame], None]
+    guard: Callable[[Frame], Bool] | None = None
+    waits: Callable[[Frame], Bool] | None = None
+    tags: frozenset[str] = field(default_factory=frozenset)
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _nothing(_: Frame) -> None:
+    return None
+
+
+# ----------------------------------------------------------------------------------------- admission
+
+
+def _admit(f: Frame) -> None:
+    """Ghost bookkeeping of an admission, the same for every discipline."""
+    f.call.cover = f.costs.estimate(f)
+    f.account.outstanding = f.account.outstanding + f.call.cover
+    # Only calls outstanding at an admission that leaves no debt may still push the bills above the cap.
+    free = f.account.granted - f.account.returned - f.account.carved - f.account.booked - f.account.outstanding
+    f.account.window = f.algebra.ite(free >= 0, f.account.deficit, f.account.window)
+    f.emit("reserve")
+
+
+CHECK = Step(
+    "check",
+    "the call is admitted if its estimate is at most what the ledger has available, else refused",
+    _admit,
+    guard=lambda f: f.account.available >= f.costs.estimate(f),
+    tags=frozenset({"admits"}),
+)
+CHECK_SPENT = Step(
+    "check-spent",
+    "the call is admitted while recorded spend is below the cap, whatever its estimate",
+    _admit,
+    guard=lambda f: f.account.available > 0,
+    tags=frozenset({"admits"}),
+)
+ADMIT = Step("admit", "the call is admitted without looking at the balance", _admit, tags=frozenset({"admits"}))
+
+
+# ------------------------------------------------------------------------------------------- the ledger
+
+
+def _reserve(f: Frame) -> None:
+    f.account.available = f.account.available - f.call.cover
+    f.account.held = f.account.held + f.call.cover
+
+
+def _resolve(f: Frame, told: Num, *, known: bool) -> None:
+    """Ghost bookkeeping of a resolution: the call is no longer in flight."""
+    f.account.outstanding = f.account.outstanding - f.call.cover
+    f.account.booked = f.account.booked + told
+    f.account.deficit = f.account.deficit - f.excess(f.call.bill, f.call.cover)
+    if known:
+        f.account.settled = f.account.settled + f.call.bill
+    else:
+        f.account.lost = f.account.lost + f.call.bill
+
+
+def _settle(f: Frame) -> None:
+    f.account.held = f.account.held - f.call.cover
+    f.account.charged = f.account.charged + f.call.told
+    f.account.available = f.account.available + f.call.cover - f.call.told
+    _resolve(f, f.call.told, known=True)
+    f.emit("settle")
+
+
+def _settle_capped(f: Frame) -> None:
+    charged = f.minimum(f.call.told, f.call.cover)
+    f.account.held = f.account.held - f.call.cover
+    f.account.charged = f.account.charged + charged
+    f.account.available = f.account.available + f.call.cover - charged
+    _resolve(f, f.call.told, known=True)
+    f.emit("settle")
+
+
+def _debit(f: Frame) -> None:
+    f.account.charged = f.account.charged + f.call.told
+    f.account.available = f.account.available - f.call.told
+    _resolve(f, f.call.told, known=True)
+    f.emit("settle")
+
+
+def _read(f: Frame) -> None:
+    f.call.seen = f.account.charged
+
+
+def _write(f: Frame) -> None:
+    before = f.account.charged
+    f.account.charged = f.call.seen + f.call.told
+    f.account.available = f.account.available + before - f.account.charged
+    _resolve(f, f.call.told, known=True)
+    f.emit("settle")
+
+
+def _release(f: Frame) -> None:
+    f.account.held = f.account.held - f.call.cover
+    f.account.available = f.account.available + f.call.cover
+    _resolve(f, 0, known=False)
+    f.emit("release")
+
+
+def _forget(f: Frame) -> None:
+    _resolve(f, 0, known=False)
+    f.emit("release")
+
+
+def _forfeit(f: Frame) -> None:
+    f.account.held = f.account.held - f.call.cover
+    f.account.forfeited = f.account.forfeited + f.call.cover
+    _resolve(f, f.call.cover, known=False)
+    f.emit("forfeit")
+
+
+RESERVE = Step(
+    "reserve", "the estimate is held: it is no longer available", _reserve, tags=frozenset({"holds"})
+)
+SETTLE = Step(
+    "settle",
+    "the hold ends, the reported cost is charged in full, and what is left of the hold is available again",
+    _settle,
+    tags=frozenset({"resolves"}),
+)
+SETTLE_CAPPED = Step(
+    "settle-capped",
+    "the hold ends and the reported cost is charged, but never more than the hold: an excess is dropped",
+    _settle_capped,
+    tags=frozenset({"resolves"}),
+)
+DEBIT = Step(
+    "debit",
+    "the reported cost is charged against what is available",
+    _debit,
+    tags=frozenset({"resolves"}),
+)
+READ = Step("read", "the agent reads how much has been spent", _read)
+WRITE = Step(
+    "write",
+    "the agent writes back what it read plus its reported cost",
+    _write,
+    tags=frozenset({"resolves"}),
+)
+RELEASE = Step("release", "the hold ends and all of it is available again", _release, tags=frozenset({"resolves"}))
+FORFEIT = Step(
+    "forfeit",
+    "the hold ends and all of it counts as spent, since the cost is unknown",
+    _forfeit,
+    tags=frozenset({"resolves"}),
+)
+FORGET = Step("forget", "the call is given up and nothing is charged for it", _forget, tags=frozenset({"resolves"}))
+
+
+# ----------------------------------------------------------------------------------------- the provider
+
+
+def _bill(f: Frame, amount: Num) -> None:
+    """Ghost bookkeeping of a bill: the provider charges, whatever the ledger thinks."""
+    before = f.excess(f.call.bill, f.call.cover)
+    f.call.bill = f.call.bill + amount
+    f.account.billed = f.account.billed + amount
+    grown = f.excess(f.call.bill, f.call.cover) - before
+    f.account.deficit = f.account.deficit + grown
+    f.account.window = f.account.window + grown
+
+
+def _send(f: Frame) -> None:
+    f.emit("send")
+    bill = f.costs.draw_bill(f)
+    _bill(f, bill)
+    f.emit("bill", bill)
+    f.call.told = f.costs.draw_told(f, bill)
+
+
+def _send_stream(f: Frame) -> None:
+    f.emit("send")
+    _next_chunk(f)
+
+
+def _next_chunk(f: Frame) -> None:
+    bill = f.costs.draw_chunk(f)
+    _bill(f, bill)
+    f.emit("bill", bill)
+    f.call.told = f.call.told + bill
+
+
+def _extend(f: Frame) -> None:
+    f.account.available = f.account.available - f.costs.chunk(f)
+    f.account.held = f.account.held + f.costs.chunk(f)
+    f.call.cover = f.call.cover + f.costs.chunk(f)
+    f.account.outstanding = f.account.outstanding + f.costs.chunk(f)
+    f.emit("extend")
+
+
+def _tail(f: Frame) -> None:
+    bill = f.costs.draw_tail(f, f.chunks_left)
+    _bill(f, bill)
+    f.emit("bill", bill)
+    f.call.told = f.call.told + bill
+
+
+SEND = Step(
+    "send",
+    "the request leaves, and the environment decides what the provider truly bills",
+    _send,
+    tags=frozenset({"sends"}),
+)
+SEND_STREAM = Step(
+    "send-stream",
+    "the request leaves, and the first chunk of the reply is billed",
+    _send_stream,
+    tags=frozenset({"sends"}),
+)
+NEXT_CHUNK = Step("next-chunk", "one more chunk of the reply is billed", _next_chunk)
+EXTEND = Step(
+    "extend",
+    "one more chunk is reserved if that much is available, else the stream is aborted",
+    _extend,
+    guard=lambda f: f.account.available >= f.costs.chunk(f),
+)
+TAIL = Step("tail", "an aborted stream is still billed for what was under way", _tail)
+
+
+# ---------------------------------------------------------------------------------- locks and delegation
+
+
+def _take_lock(f: Frame) -> None:
+    f.account.lock = 1
+
+
+def _free_lock(f: Frame) -> None:
+    f.account.lock = 0
+
+
+LOCK = Step("lock", "the agent waits until the account's lock is free, and takes it", _take_lock, waits=lambda f: f.account.lock == 0)
+UNLOCK = Step("unlock", "the account's lock is free again", _free_lock)
+
+
+def _grant(f: Frame, amount: Num) -> None:
+    assert f.parent is not None
+    assert f.child is not None
+    f.parent.carved = f.parent.carved + amount
+    f.child.granted = f.child.granted + amount
+    f.child.available = f.child.available + amount
+    f.emit("delegate", amount)
+
+
+def _take(f: Frame, amount: Num) -> None:
+    assert f.parent is not None
+    f.parent.available = f.parent.available - amount
+    f.parent.delegated = f.parent.delegated + amount
+    _grant(f, amount)
+
+
+def _carve(f: Frame) -> None:
+    _take(f, f.grant)
+
+
+def _copy(f: Frame) -> None:
+    _grant(f, f.grant)
+
+
+def _move_all(f: Frame) -> None:
+    assert f.parent is not None
+    _take(f, f.parent.available)
+
+
+def _copy_all(f: Frame) -> None:
+    assert f.parent is not None
+    _grant(f, f.parent.available)
+
+
+def _give_back(f: Frame) -> None:
+    assert f.child is not None
+    assert f.parent is not None
+    back = f.child.available
+    f.child.returned = f.child.returned + back
+    f.child.available = f.child.available - back
+    f.parent.delegated = f.parent.delegated - back
+    f.parent.carved = f.parent.carved - back
+    f.parent.available = f.parent.available + back
+    f.emit("close")
+
+
+CARVE = Step(
+    "carve",
+    "the slice leaves the parent if the parent has that much available, else it is refused",
+    _carve,
+    guard=lambda f: f.parent is not None and f.parent.available >= f.grant,
+)
+COPY = Step(
+    "copy",
+    "the slice is granted, and the parent's own balance stays as it was",
+    _copy,
+    guard=lambda f: f.parent is not None and f.parent.available >= f.grant,
+)
+GIVE_BACK = Step(
+    "give-back",
+    "what a finished slice has not spent moves back to its parent",
+    _give_back,
+    guard=lambda f: f.child is not None and f.child.held == 0,
+)
+
+MOVE_ALL = Step("move-all", "all that a handle has available moves to a new handle", _move_all)
+COPY_ALL = Step("copy-all", "a new handle has all that the old one has available, and the old one keeps it", _copy_all)
+
+STEPS: dict[str, Step] = {
+    step.name: step
+    for step in (
+        CHECK, CHECK_SPENT, ADMIT, RESERVE, SEND, SETTLE, SETTLE_CAPPED, DEBIT, READ, WRITE, RELEASE, FORFEIT,
+        FORGET, SEND_STREAM, NEXT_CHUNK, EXTEND, TAIL, LOCK, UNLOCK, CARVE, COPY,
+        GIVE_BACK, MOVE_ALL, COPY_ALL,
+    )
+}

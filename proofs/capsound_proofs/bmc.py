@@ -1,0 +1,325 @@
+"""Bounded search: the shortest schedule of a machine that breaks a property, with every amount symbolic.
+
+One unrolling per machine, one more step at a time, so that the first satisfiable length is the shortest. Facts
+that have been proved for every state may be asserted at every step (``lemma``): without them a search that
+has to fail takes minutes at ten steps, with them a tenth of a second at forty (docs/measurements.md).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import z3
+
+from capsound.machine import Branch, Config, Env, Machine, fire, initial, variable_names
+from capsound.predicates import sum_billed, violates
+from capsound.properties import Property
+from capsound.schedule import Choice, Schedule
+from capsound_proofs.terms import TERMS, Term, conj, disj, integer, negation, same, truth, value_of
+
+Lemma = Callable[[Config], list[Term]]
+
+
+@dataclass(slots=True)
+class Draws:
+    """The amounts that the environment chooses in one step: shared by all branches, since one is taken."""
+
+    step: int
+    pool: list[Term]
+    used: int = 0
+    bounds: list[Term] | None = None
+    names: list[Term] | None = None
+
+    def begin(self) -> None:
+        """Start a branch: it may use the pool from the front."""
+        self.used = 0
+        self.bounds = []
+        self.names = []
+
+    def __call__(self, _name: str, lo: Term, hi: Term | None) -> Term:
+        """Return the next amount, bounded for the branch that asked."""
+        assert self.bounds is not None
+        assert self.names is not None
+        if hi is not None and same(lo, hi):
+            return lo
+        if self.used == len(self.pool):
+            self.pool.append(z3.Int(f"draw{self.used}@{self.step}"))
+        amount = self.pool[self.used]
+        self.used += 1
+        self.bounds.append(amount >= lo)
+        if hi is not None:
+            self.bounds.append(amount <= hi)
+        self.names.append(amount)
+        return amount
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One branch at one step: the literal that selects it, and the draws it uses."""
+
+    branch: Branch
+    literal: Term
+    draws: tuple[Term, ...]
+
+
+class Unrolling:
+    """The runs of a machine of at most so many steps, as constraints in one solver."""
+
+    def __init__(self, machine: Machine, *, lemma: Lemma | None = None, cap: int | None = None) -> None:
+        self.machine = machine
+        self.lemma = lemma
+        self.solver = z3.SolverFor("QF_LIA")
+        self.names = variable_names(machine)
+        cap_interval = machine.cap
+        if cap is not None:
+            self.cap: Term = cap
+        elif cap_interval.fixed:
+            self.cap = cap_interval.lo
+        else:
+            self.cap = z3.Int("cap")
+            self.solver.add(self.cap >= cap_interval.lo)
+            if cap_interval.hi is not None:
+                self.solver.add(self.cap <= cap_interval.hi)
+        self.states: list[Config] = [initial(machine, self.cap)]
+        self.steps: list[list[Taken]] = []
+        self.branches = list(machine.branches())
+        self.soonest = _soonest(machine, self.branches)
+        self.first_of_group = _previous_in_group(machine)
+        self._assert_lemma(self.states[0])
+
+    def _assert_lemma(self, config: Config) -> None:
+        if self.lemma is not None:
+            for fact in self.lemma(config):
+                if fact is not True:
+                    self.solver.add(truth(fact))
+
+    def extend(self) -> None:
+        """Add one more step."""
+        number = len(self.steps)
+        here = self.states[-1]
+        draws = Draws(number, [])
+        taken: list[Taken] = []
+        outcomes: list[tuple[Term, tuple[Term, ...]]] = []
+        before = here.flat()
+        for branch in self.branches:
+            if self.soonest[branch.process, branch.place] > number:
+                continue
+            at = here.running[branch.process].at
+            there = at == branch.place
+            if there is False:
+                continue
+            conditions: list[Term] = [there]
+            previous = self.first_of_group.get(branch.process)
+            if branch.place == 0 and previous is not None:
+                conditions.append(here.running[previous].at != 0)
+            after = here.copy()
+            after.running[branch.process].at = branch.place
+            draws.begin()
+            conditions += fire(self.machine, after, branch, Env(TERMS, draws))
+            assert draws.bounds is not None
+            assert draws.names is not None
+            guard = conj([*conditions, *draws.bounds])
+            if guard is False:
+                continue
+            literal = z3.Bool(f"step{number}:{branch.process}.{branch.place}.{branch.kind}")
+            self.solver.add(z3.Implies(literal, truth(guard)))
+            taken.append(Taken(branch, literal, tuple(draws.names)))
+            outcomes.append((literal, after.flat()))
+        literals = [t.literal for t in taken]
+        self.solver.add(z3.Or(*literals) if literals else z3.BoolVal(False))
+        if len(literals) > 1:
+            self.solver.add(z3.AtMost(*literals, 1))
+        self.steps.append(taken)
+        self.states.append(self._join(number, before, outcomes))
+        self._assert_lemma(self.states[-1])
+
+    def _join(
+        self, number: int, before: tuple[Term, ...], outcomes: list[tuple[Term, tuple[Term, ...]]]
+    ) -> Config:
+        """Return the state after the step: each variable as the taken branch leaves it."""
+        from capsound.machine import thaw
+
+        joined: list[Term] = []
+        for position, old in enumerate(before):
+            value: Term = old
+            changed = False
+            for literal, after in outcomes:
+                if not same(after[position], old):
+                    changed = True
+                    value = z3.If(literal, integer(after[position]), integer(value))
+            if changed:
+                fresh = z3.Int(f"{self.names[position]}@{number + 1}")
+                self.solver.add(fresh == value)
+                value = fresh
+            joined.append(value)
+        return thaw(self.machine, tuple(joined))
+
+    # ------------------------------------------------------------------------------------------ asking
+
+    def broken(self, prop: Property, at: int = -1) -> Term:
+        """Return the term that says the property is broken after the given step (the last by default)."""
+        return truth(violates(self.machine, self.states[at], prop, TERMS))
+
+    def ask(self, *goals: Term, seconds: float) -> z3.CheckSatResult:
+        """Ask whether a run of exactly the present length satisfies the goals."""
+        self.solver.set("timeout", max(1, int(seconds * 1000)))
+        return self.solver.check(*goals)
+
+    def schedule(self, model: z3.ModelRef) -> Schedule:
+        """Return the run that a model describes."""
+        choices = []
+        for taken in self.steps:
+            chosen = next(t for t in taken if z3.is_true(model.eval(t.literal, model_completion=True)))
+            kind = "run" if chosen.branch.kind == "refuse" else chosen.branch.kind
+            choices.append(
+                Choice(
+                    chosen.branch.process, kind, tuple(value_of(model, amount) for amount in chosen.draws)
+                )
+            )
+        return Schedule(value_of(model, self.cap), tuple(choices))
+
+    def overshoot(self) -> Term:
+        """Return by how much the true bills are above the cap after the last step."""
+        return integer(sum_billed(self.states[-1]) - self.states[-1].ledgers[0].granted)
+
+
+def _soonest(machine: Machine, branches: list[Branch]) -> dict[tuple[int, int], int]:
+    """Return after how many steps a process can be at a place at the earliest."""
+    soonest: dict[tuple[int, int], int] = {}
+    for index, process in enumerate(machine.processes):
+        distance = {0: 0}
+        frontier = [0]
+        while frontier:
+            at = frontier.pop(0)
+            if at >= process.done:
+                continue
+            place = process.places[at]
+            for target in {place.next, place.refused if place.guarded else place.next, place.end}:
+                if target not in distance:
+                    distance[target] = distance[at] + 1
+                    frontier.append(target)
+        for at, steps in distance.items():
+            soonest[index, at] = steps
+    return soonest
+
+
+def _previous_in_group(machine: Machine) -> dict[int, int]:
+    """Return, for each agent but the first of its group, the one that has to move before it.
+
+    Identical agents are interchangeable: any run can be renamed so that they start in order.
+    """
+    last: dict[str, int] = {}
+    previous: dict[int, int] = {}
+    for index, process in enumerate(machine.processes):
+        if process.group in last:
+            previous[index] = last[process.group]
+        last[process.group] = index
+    return previous
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A shortest counterexample, as a schedule; ``searched`` steps were ruled out before it."""
+
+    schedule: Schedule
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """No counterexample in ``steps`` steps; ``complete`` if no run is longer; ``timed_out`` if time ran out."""
+
+    steps: int
+    complete: bool
+    timed_out: bool
+    seconds: float
+
+
+def shortest(
+    machine_for: Callable[[int], Machine],
+    prop: Property,
+    *,
+    max_steps: int,
+    seconds: float,
+    lemma_for: Callable[[Machine], Lemma | None] = lambda _: None,
+    agents_at: Callable[[int], int],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Found | Searched:
+    """Return the shortest schedule that breaks ``prop``: fewest steps, then agents, then amounts.
+
+    ``agents_at(k)`` is how many agents of a group can matter in ``k`` steps; ``machine_for`` builds the
+    machine with that many.
+    """
+    began = time.monotonic()
+    agents = agents_at(1)
+    machine = machine_for(agents)
+    unrolling = Unrolling(machine, lemma=lemma_for(machine))
+    for steps in range(1, max_steps + 1):
+        progress(steps)
+        wanted = agents_at(steps)
+        if wanted > agents:
+            agents = wanted
+            machine = machine_for(agents)
+            unrolling = Unrolling(machine, lemma=lemma_for(machine))
+            for _ in range(steps - 1):
+                unrolling.extend()
+        unrolling.extend()
+        left = seconds - (time.monotonic() - began)
+        if left <= 0:
+            return Searched(steps - 1, False, True, time.monotonic() - began)
+        answer = unrolling.ask(unrolling.broken(prop), seconds=left)
+        if answer == z3.sat:
+            model = unrolling.solver.model()
+            goal = [unrolling.broken(prop)]
+            left = seconds - (time.monotonic() - began)
+            model = _smallest(unrolling, goal, model, max(0.5, left))
+            return Found(unrolling.schedule(model), time.monotonic() - began)
+        if answer == z3.unknown:
+            return Searched(steps - 1, False, True, time.monotonic() - began)
+        if unrolling.ask(seconds=left) == z3.unsat:
+            # No run is as long as this: everything has been seen.
+            return Searched(steps, True, False, time.monotonic() - began)
+    return Searched(max_steps, False, False, time.monotonic() - began)
+
+
+def _smallest(unrolling: Unrolling, goal: list[Term], model: z3.ModelRef, seconds: float) -> z3.ModelRef:
+    """Return a model of the same length with fewest agents, then smallest amounts.
+
+    Bisection with a plain solver: ``Optimize`` times out where this takes tenths of a second.
+    """
+    deadline = time.monotonic() + seconds
+    final = unrolling.states[-1]
+    moved = z3.Sum([z3.If(truth(negation(r.at == 0)), z3.IntVal(1), z3.IntVal(0)) for r in final.running])
+    amounts: list[Term] = [moved]
+    if not isinstance(unrolling.cap, int):
+        amounts.append(unrolling.cap)
+    drawn = [amount for taken in unrolling.steps for amount in {d.get_id(): d for t in taken for d in t.draws}.values()]
+    if drawn:
+        used = []
+        for taken in unrolling.steps:
+            for amount in {d.get_id(): d for t in taken for d in t.draws}.values():
+                users = disj([t.literal for t in taken if any(d.eq(amount) for d in t.draws)])
+                used.append(z3.If(truth(users), amount, z3.IntVal(0)))
+        amounts.append(z3.Sum(used))
+    amounts.append(unrolling.overshoot())
+    fixed = list(goal)
+    for amount in amounts:
+        high = value_of(model, amount)
+        low = 0
+        while low < high:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return model
+            middle = (low + high) // 2
+            answer = unrolling.ask(*fixed, integer(amount) <= middle, integer(amount) >= low, seconds=left)
+            if answer == z3.sat:
+                model = unrolling.solver.model()
+                high = value_of(model, amount)
+            elif answer == z3.unsat:
+                low = middle + 1
+            else:
+                return model
+        fixed.append(integer(amount) == high)
+    return model
