@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from capsound.machine import DEAD, Branch, Config, Env, Machine, fire, initial, thaw
+from capsound.machine import Branch, Config, Env, Machine, fire, initial, thaw
 from capsound.predicates import sum_billed, violates
 from capsound.properties import Property
 from capsound.schedule import INTS, Choice, NeedDraw, Schedule, Script, settled
@@ -153,7 +153,7 @@ class _Search:
         fresh: set[str] = set()
         for index, process in enumerate(self.machine.processes):
             at = config.running[index].at
-            if at in (process.done, DEAD):
+            if at < 0 or at == process.done:
                 continue
             if at == 0:
                 if process.group in fresh:

@@ -18,8 +18,9 @@ from capsound.errors import BadDiscipline
 from capsound.scenario import ROOT, Agents, Interval, Scenario, Stream
 from capsound.steps import Algebra, Bool, CallVars, Costs, Frame, Ledger, Num
 
-DEAD = -1
-"""The place of a process that has crashed."""
+def dead_at(place: int) -> int:
+    """Return the place of a process that crashed at ``place``: below zero, so that nothing continues there."""
+    return -1 - place
 
 LEDGER_FIELDS = tuple(f.name for f in fields(Ledger))
 CALL_FIELDS = tuple(f.name for f in fields(CallVars))
@@ -325,7 +326,7 @@ def _fault(machine: Machine, config: Config, branch: Branch, frame: Frame, env: 
     frame.emit(branch.kind)
     d = machine.discipline
     if branch.kind == "crash":
-        running.at = DEAD
+        running.at = dead_at(branch.place)
         return conditions
     if branch.kind == "timeout" and d.retry is Retry.SAME_HOLD:
         running.at = place.send
@@ -340,7 +341,7 @@ def _fault(machine: Machine, config: Config, branch: Branch, frame: Frame, env: 
 def _finished(algebra: Algebra, machine: Machine, config: Config, index: int) -> Bool:
     """Return whether a process has nothing left to do, or never will."""
     at = config.running[index].at
-    return algebra.either(at == machine.processes[index].done, at == DEAD)
+    return algebra.either(at == machine.processes[index].done, at < 0)
 
 
 def _impossible(conditions: list[Bool]) -> bool:

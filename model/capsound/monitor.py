@@ -203,10 +203,10 @@ class Monitor:
         hold_id = getattr(event, "hold", None)
         if hold_id in self._in_flight and self.state.hold(hold_id).state in RESOLVED:
             self._in_flight.discard(hold_id)
-            hold_was = was.hold(hold_id)
-            self._open_deficit[hold_was.account] = (
-                self._open_deficit.get(hold_was.account, 0) - hold_was.deficit
-            )
+            if isinstance(event, Settle):
+                # A lost call keeps its deficit: its bill was never told, so it is never out of flight.
+                hold = was.hold(hold_id)
+                self._open_deficit[hold.account] = self._open_deficit.get(hold.account, 0) - hold.deficit
 
     def _on_admission(self, event: Reserve | Refuse | Extend, name: AccountId) -> None:
         """Start a new window of deficits: only calls outstanding now may still push the bills above the cap.
@@ -320,6 +320,8 @@ class Monitor:
             broken.add(Property.OVERRUN)
         clean = Verdict.SOUND if exercise.informative else Verdict.UNKNOWN
         for prop in Property:
+            if prop is Property.WIDTH:  # a property of machine integers, not of a run
+                continue
             verdicts[prop] = Verdict.VIOLATED if prop in broken else clean
         return Report(
             steps=self.steps,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from capsound.machine import DEAD, Config, Machine, blocked
+from capsound.machine import LEDGER_FIELDS, Config, Machine, blocked
 from capsound.properties import Property
 from capsound.steps import Algebra, Bool, Ledger, Num
 
@@ -13,6 +13,7 @@ STATE_PROPERTIES = (
     Property.TRUTH,
     Property.CONSERVATION,
     Property.PROGRESS,
+    Property.WIDTH,
 )
 """The properties that can be judged state by state; ``handles`` is judged before anything runs."""
 
@@ -24,6 +25,8 @@ def default_properties(machine: Machine) -> tuple[Property, ...]:
         asked.append(Property.SLICE)
     if machine.scenario.assume.a1 is not True:
         asked.append(Property.OVERRUN)
+    if machine.scenario.assume.width is not None:
+        asked.append(Property.WIDTH)
     asked += [Property.TRUTH, Property.CONSERVATION, Property.PROGRESS]
     if machine.discipline.affine or machine.reuse is not None:
         asked.append(Property.HANDLES)
@@ -51,7 +54,21 @@ def violates(machine: Machine, config: Config, prop: Property, algebra: Algebra)
         return _any(algebra, [_balance(ledger) != ledger.granted for ledger in config.ledgers])
     if prop is Property.PROGRESS:
         return _stuck(machine, config, algebra)
+    if prop is Property.WIDTH:
+        width = machine.scenario.assume.width or 64
+        return _any(algebra, [_too_wide(value, width) for value in balances(config)])
     raise ValueError(prop)
+
+
+def balances(config: Config) -> list[Num]:
+    """Return every number that an implementation keeps, ghosts left out."""
+    kept = LEDGER_FIELDS[: LEDGER_FIELDS.index("lock")]
+    return [getattr(ledger, name) for ledger in config.ledgers for name in kept]
+
+
+def _too_wide(value: Num, width: int) -> Bool:
+    """Return whether a balance does not fit a signed integer of ``width`` bits."""
+    return value > (1 << (width - 1)) - 1
 
 
 def _balance(ledger: Ledger) -> Num:
@@ -105,5 +122,5 @@ def live(machine: Machine, config: Config) -> list[str]:
     return [
         process.name
         for process, running in zip(machine.processes, config.running, strict=True)
-        if running.at not in (process.done, DEAD)
+        if running.at != process.done and running.at >= 0
     ]

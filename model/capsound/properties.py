@@ -19,18 +19,20 @@ class Property(StrEnum):
     ARGUMENTS = "arguments"
     PROGRESS = "progress"
     PRECISION = "precision"
+    WIDTH = "width"
 
 
 MEANING: dict[Property, str] = {
     Property.CAP: "the true bills of a root never exceed its cap",
     Property.SLICE: "the true bills below an account never exceed what it was granted",
-    Property.OVERRUN: "overshoot is at most the summed deficits of calls in flight",
+    Property.OVERRUN: "overshoot is at most the summed deficits of calls in flight or lost",
     Property.TRUTH: "the ledger says as spent what settled calls were billed",
     Property.CONSERVATION: "capacity neither appears from nothing nor disappears",
     Property.ADMISSION: "a call is admitted only if it fits beside all that is outstanding, and before it is sent",
     Property.HANDLES: "a handle is used once",
     Property.ARGUMENTS: "only non-negative whole numbers are accepted as amounts",
     Property.PROGRESS: "while work is left, some step is possible",
+    Property.WIDTH: "every balance fits a signed integer of the given width",
     Property.PRECISION: "no call is refused that fits, and no free capacity is out of reach",
 }
 

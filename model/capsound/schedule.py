@@ -31,7 +31,7 @@ from capsound.events import (
     Stall,
     Timeout,
 )
-from capsound.machine import DEAD, Branch, Config, Env, Machine, fire, initial
+from capsound.machine import Branch, Config, Env, Machine, fire, initial
 from capsound.predicates import live, violates
 from capsound.properties import Property
 from capsound.steps import IntAlgebra
@@ -236,7 +236,7 @@ def settled(conditions: list[object]) -> bool:
 def possible(machine: Machine, config: Config, choice: Choice) -> Branch | None:
     """Return the branch that ``choice`` takes in a concrete state: run, or refuse where a guard fails."""
     at = config.running[choice.process].at
-    if at in (machine.processes[choice.process].done, DEAD):
+    if at < 0 or at == machine.processes[choice.process].done:
         return None
     if choice.kind != "run":
         wanted = Branch(choice.process, at, choice.kind)

@@ -75,8 +75,9 @@ class Ledger:
 
     ``billed``: true bills of calls sent from here. ``settled``: the true bills of calls whose cost the ledger
     was told. ``lost``: those of calls given up. ``booked`` and ``outstanding``: what a sound ledger would
-    have booked and held. ``deficit``: by how much bills of calls in flight are above what they were admitted
-    for; ``window``: the same, summed since the last admission.
+    have booked and held. ``carved``: what a sound ledger would have delegated. ``deficit``: by how much the bills
+    of calls in flight or lost are above what they were admitted for; ``window``: the same, summed since the
+    last admission that left no debt.
     """
 
     available: Num = 0
@@ -231,8 +232,8 @@ def _resolve(f: Frame, told: Num, *, known: bool) -> None:
     """Ghost bookkeeping of a resolution: the call is no longer in flight."""
     f.account.outstanding = f.account.outstanding - f.call.cover
     f.account.booked = f.account.booked + told
-    f.account.deficit = f.account.deficit - f.excess(f.call.bill, f.call.cover)
     if known:
+        f.account.deficit = f.account.deficit - f.excess(f.call.bill, f.call.cover)
         f.account.settled = f.account.settled + f.call.bill
     else:
         f.account.lost = f.account.lost + f.call.bill

@@ -8,15 +8,16 @@ has to fail takes minutes at ten steps, with them a tenth of a second at forty (
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import z3
 
-from capsound.machine import Branch, Config, Env, Machine, fire, initial, variable_names
+from capsound.errors import Disagreement
+from capsound.machine import Branch, Config, Env, Machine, fire, initial, thaw, variable_names
 from capsound.predicates import sum_billed, violates
 from capsound.properties import Property
-from capsound.schedule import Choice, Schedule
+from capsound.schedule import INTS, Choice, Schedule, settled
 from capsound_proofs.terms import TERMS, Term, conj, disj, integer, negation, same, truth, value_of
 
 Lemma = Callable[[Config], list[Term]]
@@ -43,6 +44,7 @@ class Draws:
         assert self.bounds is not None
         assert self.names is not None
         if hi is not None and same(lo, hi):
+            self.names.append(lo)
             return lo
         if self.used == len(self.pool):
             self.pool.append(z3.Int(f"draw{self.used}@{self.step}"))
@@ -70,7 +72,7 @@ class Unrolling:
     def __init__(self, machine: Machine, *, lemma: Lemma | None = None, cap: int | None = None) -> None:
         self.machine = machine
         self.lemma = lemma
-        self.solver = z3.SolverFor("QF_LIA")
+        self.solver = z3.SimpleSolver()
         self.names = variable_names(machine)
         cap_interval = machine.cap
         if cap is not None:
@@ -139,8 +141,6 @@ class Unrolling:
         self, number: int, before: tuple[Term, ...], outcomes: list[tuple[Term, tuple[Term, ...]]]
     ) -> Config:
         """Return the state after the step: each variable as the taken branch leaves it."""
-        from capsound.machine import thaw
-
         joined: list[Term] = []
         for position, old in enumerate(before):
             value: Term = old
@@ -168,17 +168,35 @@ class Unrolling:
         return self.solver.check(*goals)
 
     def schedule(self, model: z3.ModelRef) -> Schedule:
-        """Return the run that a model describes."""
+        """Return the run that a model describes, executed on integers on the way.
+
+        Raises ``Disagreement`` when the integers do not follow the model: the encoding would be wrong.
+        """
+        cap = value_of(model, self.cap)
+        config = initial(self.machine, cap)
         choices = []
-        for taken in self.steps:
+        for number, taken in enumerate(self.steps):
             chosen = next(t for t in taken if z3.is_true(model.eval(t.literal, model_completion=True)))
-            kind = "run" if chosen.branch.kind == "refuse" else chosen.branch.kind
-            choices.append(
-                Choice(
-                    chosen.branch.process, kind, tuple(value_of(model, amount) for amount in chosen.draws)
+            given = iter([value_of(model, amount) for amount in chosen.draws])
+            free: list[int] = []
+
+            def draw(_name: str, lo: int, hi: int | None, given: Iterator[int] = given, free: list[int] = free) -> int:
+                amount = next(given)
+                if lo != hi:
+                    free.append(amount)
+                return amount
+
+            conditions = fire(self.machine, config, chosen.branch, Env(INTS, draw))
+            expected = tuple(value_of(model, term) for term in self.states[number + 1].flat())
+            if not settled(conditions) or config.flat() != expected:
+                raise Disagreement(
+                    f"step {number + 1} of the solver's run, {chosen.branch}, is not a step of the model",
+                    cause="the encoding and the model disagree, so the counterexample is not shown",
+                    hint="please report the scenario",
                 )
-            )
-        return Schedule(value_of(model, self.cap), tuple(choices))
+            kind = "run" if chosen.branch.kind == "refuse" else chosen.branch.kind
+            choices.append(Choice(chosen.branch.process, kind, tuple(free)))
+        return Schedule(cap, tuple(choices))
 
     def overshoot(self) -> Term:
         """Return by how much the true bills are above the cap after the last step."""
@@ -278,8 +296,8 @@ def shortest(
             return Found(unrolling.schedule(model), time.monotonic() - began)
         if answer == z3.unknown:
             return Searched(steps - 1, False, True, time.monotonic() - began)
-        if unrolling.ask(seconds=left) == z3.unsat:
-            # No run is as long as this: everything has been seen.
+        if unrolling.ask(seconds=left) == z3.unsat and agents_at(max_steps) <= agents:
+            # No run is as long as this, with all agents that there are: everything has been seen.
             return Searched(steps, True, False, time.monotonic() - began)
     return Searched(max_steps, False, False, time.monotonic() - began)
 
@@ -295,13 +313,8 @@ def _smallest(unrolling: Unrolling, goal: list[Term], model: z3.ModelRef, second
     amounts: list[Term] = [moved]
     if not isinstance(unrolling.cap, int):
         amounts.append(unrolling.cap)
-    drawn = [amount for taken in unrolling.steps for amount in {d.get_id(): d for t in taken for d in t.draws}.values()]
-    if drawn:
-        used = []
-        for taken in unrolling.steps:
-            for amount in {d.get_id(): d for t in taken for d in t.draws}.values():
-                users = disj([t.literal for t in taken if any(d.eq(amount) for d in t.draws)])
-                used.append(z3.If(truth(users), amount, z3.IntVal(0)))
+    used = _chosen_amounts(unrolling)
+    if used:
         amounts.append(z3.Sum(used))
     amounts.append(unrolling.overshoot())
     fixed = list(goal)
@@ -322,4 +335,41 @@ def _smallest(unrolling: Unrolling, goal: list[Term], model: z3.ModelRef, second
             else:
                 return model
         fixed.append(integer(amount) == high)
+    return _first_in_order(unrolling, fixed, model, deadline)
+
+
+def _chosen_amounts(unrolling: Unrolling) -> list[Term]:
+    """Return every amount that the environment chooses, as zero in the branches that do not use it."""
+    out: list[Term] = []
+    for taken in unrolling.steps:
+        users: dict[int, tuple[Term, list[Term]]] = {}
+        for t in taken:
+            for amount in t.draws:
+                if z3.is_expr(amount) and amount.decl().name().startswith("draw"):
+                    users.setdefault(amount.get_id(), (amount, []))[1].append(t.literal)
+        out += [z3.If(truth(disj(literals)), amount, z3.IntVal(0)) for amount, literals in users.values()]
+    return out
+
+
+def _first_in_order(
+    unrolling: Unrolling, fixed: list[Term], model: z3.ModelRef, deadline: float
+) -> z3.ModelRef:
+    """Return the model whose schedule comes first: at each step the lowest process that leads there.
+
+    Of all the shortest schedules that is the one with the fewest changes of agent at the front, and it is the
+    same whichever model the solver happened to find.
+    """
+    for taken in unrolling.steps:
+        chosen = next(t for t in taken if z3.is_true(model.eval(t.literal, model_completion=True)))
+        for earlier in taken:
+            if earlier is chosen:
+                break
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return model
+            if unrolling.ask(*fixed, earlier.literal, seconds=left) == z3.sat:
+                model = unrolling.solver.model()
+                chosen = earlier
+                break
+        fixed.append(chosen.literal)
     return model

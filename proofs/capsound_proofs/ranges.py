@@ -1,0 +1,35 @@
+"""The smallest and the largest estimate and bill of a call, by evaluating its costs at their extremes.
+
+Estimates and bills are monotone in every choice of the environment, so the extremes of the choices give the
+extremes of the results; a choice without an upper bound gives a result without one.
+"""
+
+from __future__ import annotations
+
+from capsound.costs import CallCosts
+from capsound.scenario import Interval
+from capsound.schedule import INTS
+from capsound.steps import CallVars, Frame, Ledger
+
+_HUGE = 10**40
+"""Stands for "no upper bound": no scenario amount reaches it, and sums of it stay recognisable."""
+
+
+def cost_ranges(costs: CallCosts) -> tuple[Interval, Interval]:
+    """Return the ranges of the estimate and of one bill of a call, None where there is no upper bound."""
+    low = _evaluate(costs, top=False)
+    high = _evaluate(costs, top=True)
+    estimate = Interval(low[0], None if high[0] >= _HUGE else high[0])
+    bill = Interval(low[1], None if high[1] >= _HUGE else high[1])
+    return estimate, bill
+
+
+def _evaluate(costs: CallCosts, *, top: bool) -> tuple[int, int]:
+    def draw(_name: str, lo: int, hi: int | None) -> int:
+        return (_HUGE if hi is None else max(lo, hi)) if top else lo
+
+    call = CallVars()
+    frame = Frame(INTS, Ledger(), call, costs, draw, lambda *_: None)
+    call.size = costs.draw_size(frame)
+    call.cover = costs.estimate(frame)
+    return call.cover, costs.draw_bill(frame)

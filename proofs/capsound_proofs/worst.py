@@ -1,0 +1,177 @@
+"""The largest overshoot: an upper bound from the invariant, a lower bound from runs that attain it.
+
+The upper bound is what the proved invariant leaves room for, found by bisection with a plain solver. The lower
+bound is a run: all agents in step, all in a row, or the counterexample continued. Where they meet, the largest
+overshoot is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import z3
+
+from capsound.machine import Branch, Config, Env, Machine, fire, initial
+from capsound.predicates import sum_billed
+from capsound.schedule import INTS, Choice, Schedule, settled
+from capsound_proofs.invariants import Invariant
+from capsound_proofs.terms import Term, integer
+
+UNBOUNDED = 10**30
+"""An overshoot that no scenario amount explains: if the invariant leaves room for it, there is no bound."""
+
+_MANY_AGENTS = 4096
+"""Runs of more agents than this are not executed to attain a bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The largest overshoot. ``most`` is None where the assumptions give no bound; ``run`` attains ``least``."""
+
+    least: int
+    most: int | None
+    run: Schedule | None
+
+    @property
+    def exact(self) -> bool:
+        """Whether the bound is attained."""
+        return self.most is not None and self.least == self.most
+
+
+def upper_bound(invariant: Invariant, cap: int | None, seconds: float = 5.0) -> int | None:
+    """Return the largest overshoot that the invariant leaves room for at this cap, None if there is no bound."""
+    ledgers = invariant.abstraction.ledgers
+    billed: Term = integer(0)
+    for ledger in ledgers:
+        billed = billed + ledger.billed
+    if invariant.abstraction.child is not None:
+        billed = billed + invariant.abstraction.child.of["billed"]
+    solver = z3.SimpleSolver()
+    solver.set("timeout", int(seconds * 1000))
+    solver.add(*invariant.abstraction.system.axioms, *[c.formula for c in invariant.kept])
+    if cap is not None:
+        solver.add(ledgers[0].granted == cap)
+    over = billed - ledgers[0].granted
+    if solver.check(over >= UNBOUNDED) != z3.unsat:
+        return None
+    low, high = 0, 1
+    while solver.check(over >= high) == z3.sat:
+        low, high = high, high * 2
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if solver.check(over >= middle) == z3.sat:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def attained(machine: Machine, cap: int, found: Schedule | None) -> tuple[int, Schedule | None]:
+    """Return the largest overshoot among some telling runs, and the run."""
+    best: tuple[int, Schedule | None] = (0, None)
+    if len(machine.processes) > _MANY_AGENTS:
+        return best
+    starts: list[Schedule] = [Schedule(cap, ())]
+    if found is not None and found.cap == cap:
+        starts.append(found)
+    for start in starts:
+        for order in (_in_step, _in_a_row):
+            for top in (True, False):
+                config, choices = _play(machine, start)
+                if config is None:
+                    continue
+                _continue(machine, config, choices, order, top=top)
+                over = sum_billed(config) - cap
+                if over > best[0]:
+                    best = (over, Schedule(cap, tuple(choices)))
+    return best
+
+
+def _play(machine: Machine, schedule: Schedule) -> tuple[Config | None, list[Choice]]:
+    """Return the state after a schedule, and its choices as a list to go on with."""
+    from capsound.schedule import NeedDraw, Script, possible
+
+    config = initial(machine, schedule.cap)
+    for choice in schedule.choices:
+        try:
+            branch = possible(machine, config, choice)
+            if branch is None:
+                return None, []
+            fire(machine, config, branch, Env(INTS, Script(choice.draws)))
+        except NeedDraw:
+            return None, []
+    return config, list(schedule.choices)
+
+
+Order = Callable[[Machine, Config], list[int]]
+
+
+def _in_step(machine: Machine, config: Config) -> list[int]:
+    """One block of every agent, then the next block of every agent."""
+    return [i for i, p in enumerate(machine.processes) if 0 <= config.running[i].at < p.done]
+
+
+def _in_a_row(machine: Machine, config: Config) -> list[int]:
+    """All blocks of the first agent, then those of the second."""
+    live = _in_step(machine, config)
+    return live[:1] if live else []
+
+
+def _continue(machine: Machine, config: Config, choices: list[Choice], order: Order, *, top: bool) -> None:
+    """Run every process to its end, with the largest bills (or smallest) that are bounded."""
+    while True:
+        moved = False
+        for index in order(machine, config):
+            drawn: list[int] = []
+
+            def draw(name: str, lo: int, hi: int | None, drawn: list[int] = drawn) -> int:
+                # The estimate that leaves most room for others is the smallest, the bill that hurts the largest.
+                value = lo if hi is None or name in ("size", "grant", "told") or not top else max(lo, hi)
+                if lo != hi:
+                    drawn.append(value)
+                return value
+
+            at = config.running[index].at
+            for kind in ("run", "refuse"):
+                if kind == "refuse" and not machine.processes[index].places[at].guarded:
+                    break
+                drawn.clear()
+                if settled(fire(machine, config, Branch(index, at, kind), Env(INTS, draw))):
+                    choices.append(Choice(index, "run", tuple(drawn)))
+                    moved = True
+                    break
+        if not moved:
+            if order is _in_a_row and len(_in_step(machine, config)) > 1:
+                order = _in_step
+                continue
+            return
+
+
+def admissions(machine: Machine, cap: int) -> int:
+    """Return how many calls are admitted when every agent runs alone, one after another, with small amounts."""
+    count = 0
+
+    def note(kind: str, *_: object) -> None:
+        nonlocal count
+        count += kind == "reserve"
+
+    config = initial(machine, cap)
+    rounds = 0
+    while rounds <= machine.blocks:
+        rounds += 1
+        moved = False
+        for index in _in_step(machine, config):
+            at = config.running[index].at
+            for kind in ("run", "refuse"):
+                if kind == "refuse" and not machine.processes[index].places[at].guarded:
+                    break
+                env = Env(INTS, lambda _name, lo, _hi: lo, note)
+                if settled(fire(machine, config, Branch(index, at, kind), env)):
+                    moved = True
+                    break
+            if count:
+                return count
+        if not moved:
+            break
+    return count
