@@ -315,9 +315,7 @@ def _admission(state: State, name: AccountId, amount: int) -> Iterator[Breach]:
     if amount > account.available:
         left = account.available + account.held
         if amount <= left:
-            yield _breach(
-                "R1", account=name, amount=amount, free=max(0, account.available), outstanding=account.held
-            )
+            yield _breach("R1", account=name, amount=amount, free=max(0, account.available), outstanding=account.held)
         else:
             yield _breach("R2", account=name, amount=amount, left=max(0, left))
     if account.spent >= account.granted and amount > 0:
@@ -542,9 +540,7 @@ def _move_close(state: State, name: AccountId) -> State:
         return _put(state, replace(child, closed=True))
     back = max(0, child.available)
     parent = state.account(child.parent)
-    state = _put(
-        state, replace(child, available=child.available - back, returned=child.returned + back, closed=True)
-    )
+    state = _put(state, replace(child, available=child.available - back, returned=child.returned + back, closed=True))
     return _put(
         state,
         replace(parent, available=parent.available + back, delegated=parent.delegated - back),

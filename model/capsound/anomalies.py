@@ -202,7 +202,11 @@ IMPLICATIONS: tuple[tuple[str, str, str], ...] = (
     ("use-after-move", "minted", "two handles of one capacity can both be spent"),
     ("wrong-root", "minted", "the receiving root has more than it was opened with"),
     ("bad-amount", "minted", "a negative amount is a credit"),
-    ("slice-overshoot", "overshoot", "where all of the cap is delegated, slices above their grants exceed it"),
+    (
+        "slice-overshoot",
+        "overshoot",
+        "where all of the cap is delegated, slices above their grants exceed it",
+    ),
     ("vanished", "stranded", "what has disappeared cannot be used"),
     ("hang", "stranded", "what a blocked agent holds is out of reach"),
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import ClassVar, get_args
+from typing import Any, ClassVar, get_args
 
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId, as_amount
 from capsound.errors import BadAmount, BadTrace
@@ -225,7 +225,7 @@ def event_from_dict(data: Mapping[str, object]) -> Event:
     known = {field.name for field in fields(cls)}
     if extra := sorted(set(data) - known - {"event"}):
         raise BadTrace(f"event {kind!r} has no field {extra[0]!r}", hint=f"fields: {', '.join(sorted(known))}")
-    values: dict[str, object] = {}
+    values: dict[str, Any] = {}
     for name in sorted(known & set(data)):
         values[name] = _field(cls.kind, name, data[name])
     try:

@@ -51,7 +51,7 @@ class _Link:
 def explore(
     machine: Machine,
     properties: Iterable[Property],
-    scope: Scope = Scope(),  # noqa: B008 - frozen
+    scope: Scope = Scope(),
     *,
     keep_states: bool = False,
 ) -> Exploration:

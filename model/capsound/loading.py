@@ -296,9 +296,7 @@ def _read_toml(notes: _Notes) -> dict[str, Any]:
             place = Place(int(found["line"]), int(found["column"]))
         else:
             place = notes.places.place(len(notes.text.rstrip()))
-        hint = next(
-            (cure for start, cure in _CURES if what.startswith(start)), "see https://toml.io/en/v1.0.0"
-        )
+        hint = next((cure for start, cure in _CURES if what.startswith(start)), "see https://toml.io/en/v1.0.0")
         notes.at(place, f"this is not TOML: {_printable(what[:1].lower() + what[1:])}", hint)
         raise notes.error() from None
     except ValueError:
@@ -419,7 +417,8 @@ def _explain(error: ValidationError, path: KeyPath, notes: _Notes) -> None:
     elif rule == "minItems":
         notes.value(path, f"{_spell(path)} is empty", f"give at least {_article(str(path[-1]))}")
     elif rule == "maxItems":
-        notes.value(path, f"{_spell(path)} has {len(value)} entries; {error.validator_value} is the most", "")
+        message = f"{_spell(path)} has {len(value)} entries; {error.validator_value} is the most"
+        notes.value(path, message, "remove some; identical agents need one entry, with count = N")
     elif rule == "minProperties":
         notes.value(path, f"{_spell(path)} is an empty table", "give min, max or both")
     else:
@@ -522,8 +521,7 @@ def _explain_shapes(call: Mapping[str, Any], path: KeyPath, notes: _Notes) -> No
     odd = next(key for key in used if shape_of[key] != first)
     notes.key(
         (*path, odd),
-        f"{_show(odd)} belongs to a {shape_of[odd]} call, {_show(used[0])} to a {first} call: "
-        "one call has one shape",
+        f"{_show(odd)} belongs to a {shape_of[odd]} call, {_show(used[0])} to a {first} call: one call has one shape",
         " · ".join(f"{shape}: {', '.join(keys)}" for shape, keys in SHAPES.items()),
     )
 
@@ -767,8 +765,6 @@ class _Reader:
             except BadProgram as error:
                 self._notes.value((*path, length - 1), error.message, error.hint)
                 return
-            except ValueError:  # more digits than Python converts
-                amount = MAX_NUMBER + 1
             if amount is not None and amount > MAX_NUMBER:
                 message = f"the amount in line {length} of the program is too large: {_TOO_LARGE}"
                 self._notes.value((*path, length - 1), message, _LARGE_CURE)

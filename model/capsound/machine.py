@@ -18,9 +18,11 @@ from capsound.errors import BadDiscipline
 from capsound.scenario import ROOT, Agents, Interval, Scenario, Stream
 from capsound.steps import Algebra, Bool, CallVars, Costs, Frame, Ledger, Num
 
+
 def dead_at(place: int) -> int:
     """Return the place of a process that crashed at ``place``: below zero, so that nothing continues there."""
     return -1 - place
+
 
 LEDGER_FIELDS = tuple(f.name for f in fields(Ledger))
 CALL_FIELDS = tuple(f.name for f in fields(CallVars))
@@ -485,7 +487,7 @@ class _Compiler:
             self._program(agents, name, number, places)
         else:
             if agents.own_slice is not None:
-                own = self._account(f"{name}.slice", account, agents.own_slice)
+                own = self._account(f"{name}/slice", account, agents.own_slice)
                 places.append(self._delegate(own, account, agents.own_slice, after=1))
                 account = own
             for earlier in range(agents.calls):
@@ -498,7 +500,8 @@ class _Compiler:
         # Agents with accounts of their own are interchangeable too, but only together with those accounts;
         # the explorer does not permute accounts, so they get groups of their own.
         alone = own is not None or bool(agents.program)
-        self.processes.append(Process(name, name if alone else agents.name, tuple(places), own_account=own))
+        group = f"{agents.name}#{number}" if alone else agents.name
+        self.processes.append(Process(name, group, tuple(places), own_account=own))
 
     def _call(self, places: list[Place], account: int, costs: CallCosts, number: int) -> None:
         d = self.discipline
@@ -516,7 +519,8 @@ class _Compiler:
             blocks = blocks[: sent + 1] + extra + blocks[sent + 1 :]
         elif isinstance(costs.cost, Stream):
             raise BadDiscipline(
-                f"discipline {d.name!r} does not stream", hint="use stream-extend, or give an estimate and a bill"
+                f"discipline {d.name!r} does not stream",
+                hint="use stream-extend, or give an estimate and a bill",
             )
         end = start + len(blocks)
         send = start + sent
@@ -560,19 +564,21 @@ class _Compiler:
         for earlier, op in enumerate(ops):
             self._op(op, name, places, handles, agents, earlier)
 
-    def _op(self, op: Op, name: str, places: list[Place], handles: dict[str, int], agents: Agents, earlier: int) -> None:
+    def _op(
+        self, op: Op, name: str, places: list[Place], handles: dict[str, int], agents: Agents, earlier: int
+    ) -> None:
         source = handles[op.handle]
         if op.verb == "delegate":
             assert op.amount is not None
             assert op.result is not None
             grant = Interval.exactly(op.amount)
-            child = self._account(f"{name}.{op.result}", source, grant)
+            child = self._account(f"{name}/{op.result}", source, grant)
             handles[op.result] = child
             places.append(self._delegate(child, source, grant, after=len(places) + 1))
         elif op.verb == "call":
             account = source
             if op.result is not None:
-                account = self._account(f"{name}.{op.result}", source, Interval(0, 0))
+                account = self._account(f"{name}/{op.result}", source, Interval(0, 0))
                 handles[op.result] = account
                 after = len(places) + 1
                 moved = self._delegate(account, source, Interval(0, 0), after=after)

@@ -205,8 +205,8 @@ class Monitor:
             self._in_flight.discard(hold_id)
             if isinstance(event, Settle):
                 # A lost call keeps its deficit: its bill was never told, so it is never out of flight.
-                hold = was.hold(hold_id)
-                self._open_deficit[hold.account] = self._open_deficit.get(hold.account, 0) - hold.deficit
+                resolved = was.hold(hold_id)
+                self._open_deficit[resolved.account] = self._open_deficit.get(resolved.account, 0) - resolved.deficit
 
     def _on_admission(self, event: Reserve | Refuse | Extend, name: AccountId) -> None:
         """Start a new window of deficits: only calls outstanding now may still push the bills above the cap.
@@ -296,9 +296,7 @@ class Monitor:
         self._findings.append(Finding(anomaly, self.steps, event, tuple(facts.items()), sentence))
 
     def _last_settled(self, account: AccountId) -> Hold | None:
-        settled = (
-            h for h in self.state.holds.values() if h.account == account and h.state is HoldState.SETTLED
-        )
+        settled = (h for h in self.state.holds.values() if h.account == account and h.state is HoldState.SETTLED)
         return max(settled, key=lambda h: h.deficit, default=None)
 
     def _unresolved(self, account: AccountId) -> list[Hold]:
@@ -310,8 +308,16 @@ class Monitor:
         """Return the verdicts on everything fed so far; the monitor can go on afterwards."""
         flags = self._flags
         exercise = Exercise(
-            **{name: flags.get(name, 0) for name in _COUNTED},
-            **{name: bool(flags.get(name)) for name in _FLAGGED},
+            admitted=flags.get("admitted", 0),
+            refused=flags.get("refused", 0),
+            sent=flags.get("sent", 0),
+            settled=flags.get("settled", 0),
+            faults=flags.get("faults", 0),
+            delegated=flags.get("delegated", 0),
+            overlapped=bool(flags.get("overlapped")),
+            approached=bool(flags.get("approached")),
+            overran=bool(flags.get("overran")),
+            misreported=bool(flags.get("misreported")),
         )
         findings = (*self._findings, *self._stranded())
         verdicts: dict[Property, Verdict] = {}
@@ -330,9 +336,7 @@ class Monitor:
             exercise=exercise,
             state=self.state,
             overshoot={name: max(0, books.peak_over) for name, books in self._books.items()},
-            deficits={
-                name: sum(self._windows.get(a.id, 0) for a in self.state.below(name)) for name in self._books
-            },
+            deficits={name: sum(self._windows.get(a.id, 0) for a in self.state.below(name)) for name in self._books},
             refuted=_refuted(findings, exercise, broken),
         )
 
@@ -354,13 +358,7 @@ class Monitor:
         ]
 
 
-_COUNTED = ("admitted", "refused", "sent", "settled", "faults", "delegated")
-_FLAGGED = ("overlapped", "approached", "overran", "misreported")
-
-
-def _refuted(
-    findings: tuple[Finding, ...], exercise: Exercise, broken: set[Property]
-) -> Guarantee | None:
+def _refuted(findings: tuple[Finding, ...], exercise: Exercise, broken: set[Property]) -> Guarantee | None:
     """Return the weakest guarantee that this run refutes, given which assumptions it kept.
 
     A run in which bills stayed within their holds is evidence against the guarantees that hold under A1; a

@@ -72,14 +72,7 @@ def _too_wide(value: Num, width: int) -> Bool:
 
 
 def _balance(ledger: Ledger) -> Num:
-    return (
-        ledger.available
-        + ledger.held
-        + ledger.charged
-        + ledger.forfeited
-        + ledger.delegated
-        + ledger.returned
-    )
+    return ledger.available + ledger.held + ledger.charged + ledger.forfeited + ledger.delegated + ledger.returned
 
 
 def _slice_over(machine: Machine, config: Config, account: int) -> Bool:

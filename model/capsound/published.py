@@ -148,9 +148,7 @@ def confirm_with_refund(state: State) -> Iterator[Move]:
 def forfeit(state: State) -> Iterator[Move]:
     """Lose a receipt of ``r``."""
     for r in range(1, state.receipts + 1):
-        yield Move(
-            r, None, state._replace(receipts=state.receipts - r, unrecoverable=state.unrecoverable + r)
-        )
+        yield Move(r, None, state._replace(receipts=state.receipts - r, unrecoverable=state.unrecoverable + r))
 
 
 def refund_to(state: State) -> Iterator[Move]:
@@ -241,9 +239,7 @@ def explore(
     actions = actions_of(whole, published_actions=published_actions)
     for name, action in (replacing or {}).items():
         if name not in actions:
-            raise BadDiscipline(
-                f"there is no action {name!r} to replace", hint="the actions are " + ", ".join(actions)
-            )
+            raise BadDiscipline(f"there is no action {name!r} to replace", hint="the actions are " + ", ".join(actions))
         actions[name] = action
 
     start = initial(whole)

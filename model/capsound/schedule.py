@@ -282,9 +282,7 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
         action = branch.kind if branch.kind != "run" else place.label
         if branch.kind == "refuse":
             action = f"{place.label}: refused"
-        steps.append(
-            TraceStep(machine.processes[choice.process].name, action, tuple(recorder.events), after.flat())
-        )
+        steps.append(TraceStep(machine.processes[choice.process].name, action, tuple(recorder.events), after.flat()))
         config = after
     if steps and violates(machine, config, Property.PROGRESS, INTS):
         stall = Stall(tuple(AgentId(name) for name in live(machine, config)))

@@ -294,9 +294,7 @@ def _forfeit(f: Frame) -> None:
     f.emit("forfeit")
 
 
-RESERVE = Step(
-    "reserve", "the estimate is held: it is no longer available", _reserve, tags=frozenset({"holds"})
-)
+RESERVE = Step("reserve", "the estimate is held: it is no longer available", _reserve, tags=frozenset({"holds"}))
 SETTLE = Step(
     "settle",
     "the hold ends, the reported cost is charged in full, and what is left of the hold is available again",
@@ -413,7 +411,12 @@ def _free_lock(f: Frame) -> None:
     f.account.lock = 0
 
 
-LOCK = Step("lock", "the agent waits until the account's lock is free, and takes it", _take_lock, waits=lambda f: f.account.lock == 0)
+LOCK = Step(
+    "lock",
+    "the agent waits until the account's lock is free, and takes it",
+    _take_lock,
+    waits=lambda f: f.account.lock == 0,
+)
 UNLOCK = Step("unlock", "the account's lock is free again", _free_lock)
 
 
@@ -488,8 +491,29 @@ COPY_ALL = Step("copy-all", "a new handle has all that the old one has available
 STEPS: dict[str, Step] = {
     step.name: step
     for step in (
-        CHECK, CHECK_SPENT, ADMIT, RESERVE, SEND, SETTLE, SETTLE_CAPPED, DEBIT, READ, WRITE, RELEASE, FORFEIT,
-        FORGET, SEND_STREAM, NEXT_CHUNK, EXTEND, TAIL, LOCK, UNLOCK, CARVE, COPY,
-        GIVE_BACK, MOVE_ALL, COPY_ALL,
+        CHECK,
+        CHECK_SPENT,
+        ADMIT,
+        RESERVE,
+        SEND,
+        SETTLE,
+        SETTLE_CAPPED,
+        DEBIT,
+        READ,
+        WRITE,
+        RELEASE,
+        FORFEIT,
+        FORGET,
+        SEND_STREAM,
+        NEXT_CHUNK,
+        EXTEND,
+        TAIL,
+        LOCK,
+        UNLOCK,
+        CARVE,
+        COPY,
+        GIVE_BACK,
+        MOVE_ALL,
+        COPY_ALL,
     )
 }

@@ -164,6 +164,7 @@ class Abstraction:
             Fact((("bill", 1), ("told", -1))),
             Fact((("told", 1), ("bill", -1))),
             Fact((("cover", 1), ("bill", -1), ("size", -1))),
+            Fact((("cover", 1), ("bill", -1), ("size", -2))),
         ]
         costs = place.costs
         assert costs is not None
@@ -200,9 +201,7 @@ class Abstraction:
                         break
                     model = solver.model()
                     kept = [
-                        f
-                        for f in facts[target]
-                        if z3.is_true(model.eval(truth(f.of(after, 1)), model_completion=True))
+                        f for f in facts[target] if z3.is_true(model.eval(truth(f.of(after, 1)), model_completion=True))
                     ]
                     if len(kept) == len(facts[target]):
                         break
@@ -286,9 +285,7 @@ class Abstraction:
             )
             system.axioms += [v >= 0 for v in (self.child.count, *self.child.of.values())]
             # The induction hypothesis: every slice keeps bills and free capacity within its grant.
-            system.axioms.append(
-                self.child.of["available"] + self.child.of["billed"] <= self.child.of["granted"]
-            )
+            system.axioms.append(self.child.of["available"] + self.child.of["billed"] <= self.child.of["granted"])
 
     # ----------------------------------------------------------------------------------------- steps
 
@@ -443,9 +440,7 @@ def _fields(ledger: Ledger) -> dict[str, Term]:
 def _fresh_call(spot: Spot | None) -> dict[str, Term]:
     prefix = spot.name if spot is not None else "new"
     values: dict[str, Term] = {name: z3.Int(f"one.{prefix}.{name}") for name in LOCALS}
-    values["over"] = z3.If(
-        values["bill"] > values["cover"], values["bill"] - values["cover"], z3.IntVal(0)
-    )
+    values["over"] = z3.If(values["bill"] > values["cover"], values["bill"] - values["cover"], z3.IntVal(0))
     return values
 
 

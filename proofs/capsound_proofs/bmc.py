@@ -137,9 +137,7 @@ class Unrolling:
         self.states.append(self._join(number, before, outcomes))
         self._assert_lemma(self.states[-1])
 
-    def _join(
-        self, number: int, before: tuple[Term, ...], outcomes: list[tuple[Term, tuple[Term, ...]]]
-    ) -> Config:
+    def _join(self, number: int, before: tuple[Term, ...], outcomes: list[tuple[Term, tuple[Term, ...]]]) -> Config:
         """Return the state after the step: each variable as the taken branch leaves it."""
         joined: list[Term] = []
         for position, old in enumerate(before):
@@ -351,9 +349,7 @@ def _chosen_amounts(unrolling: Unrolling) -> list[Term]:
     return out
 
 
-def _first_in_order(
-    unrolling: Unrolling, fixed: list[Term], model: z3.ModelRef, deadline: float
-) -> z3.ModelRef:
+def _first_in_order(unrolling: Unrolling, fixed: list[Term], model: z3.ModelRef, deadline: float) -> z3.ModelRef:
     """Return the model whose schedule comes first: at each step the lowest process that leads there.
 
     Of all the shortest schedules that is the one with the fewest changes of agent at the front, and it is the
@@ -373,3 +369,45 @@ def _first_in_order(
                 break
         fixed.append(chosen.literal)
     return model
+
+
+def most_overshoot(
+    machine: Machine,
+    *,
+    cap: int,
+    least: int,
+    most: int | None,
+    steps: int,
+    lemma: Lemma | None,
+    seconds: float,
+    further: int = 2,
+) -> tuple[int, Schedule] | None:
+    """Return the largest overshoot above ``least`` of runs of ``steps`` to ``steps + further`` steps.
+
+    Doubling and bisection with a plain solver; None where no such run was found in time.
+    """
+    deadline = time.monotonic() + seconds
+    unrolling = Unrolling(machine, lemma=lemma, cap=cap)
+    best: tuple[int, Schedule] | None = None
+    known = least
+    for length in range(1, steps + further + 1):
+        unrolling.extend()
+        if length < steps:
+            continue
+        step = 1
+        while most is None or known < most:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return best
+            target = known + step if most is None else min(known + step, most)
+            answer = unrolling.ask(unrolling.overshoot() >= target, seconds=left)
+            if answer == z3.sat:
+                model = unrolling.solver.model()
+                known = value_of(model, unrolling.overshoot())
+                best = (known, unrolling.schedule(model))
+                step *= 2
+            elif step > 1:
+                step = 1
+            else:
+                break
+    return best

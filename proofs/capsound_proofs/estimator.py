@@ -77,7 +77,7 @@ class _Query:
             self.bounds.append(amount <= hi)
         return amount
 
-    def find(self, *goals: Term) -> z3.ModelRef | None | bool:
+    def find(self, *goals: Term) -> z3.ModelRef | bool | None:
         """Return a model, None when there is none, False when time ran out."""
         goal = conj(list(goals))
         if isinstance(goal, bool):
@@ -122,7 +122,11 @@ def _needed(costs: CallCosts, bill: int) -> int:
     """Return how many input tokens have to be estimated for the estimate to reach ``bill``."""
     assert isinstance(costs.cost, Request)
     p = costs.prices
-    rest = (bill - 1) * p.per + 1 - costs.cost.max_output * p.output if p.per > 1 else bill - costs.cost.max_output * p.output
+    rest = (
+        (bill - 1) * p.per + 1 - costs.cost.max_output * p.output
+        if p.per > 1
+        else bill - costs.cost.max_output * p.output
+    )
     return max(0, -(-rest // max(1, p.input)))
 
 
@@ -132,7 +136,7 @@ def _fixed(costs: CallCosts) -> int:
     return int(costs.estimated_input(costs.cost, lambda value, by: value // by, 0))
 
 
-def _breaking(query: _Query, call: str, number: int) -> Breaking | None | bool:
+def _breaking(query: _Query, call: str, number: int) -> Breaking | bool | None:
     first = query.find(_short(query))
     if not isinstance(first, z3.ModelRef):
         return first
@@ -174,14 +178,17 @@ def _smallest_margin(all_costs: list[CallCosts]) -> tuple[Fraction | None, str]:
                 return None, "the bill of one request is not bounded"
             needed = _needed(costs, bill) - _fixed(costs)
             if size == 0:
-                return None, f"a payload of 0 bytes is billed {_needed(costs, bill)} tokens, and any factor of 0 is 0"
+                return (
+                    None,
+                    f"a payload of 0 bytes is billed {_needed(costs, bill)} tokens, and any factor of 0 is 0",
+                )
             margin = max(margin, Fraction(needed, size))
         else:
             return None, "no factor was enough within 64 refinements"
     return margin, ""
 
 
-def _most(query: _Query, size: int, model: z3.ModelRef | None | bool) -> int | None:
+def _most(query: _Query, size: int, model: z3.ModelRef | bool | None) -> int | None:
     """Return the largest bill of a request of ``size`` bytes, None where it is not bounded."""
     if not isinstance(model, z3.ModelRef):
         return None
@@ -212,6 +219,7 @@ def _smallest_overhead(all_costs: list[CallCosts]) -> int | None:
     """Return the smallest overhead in tokens, beside the given margin, that leaves no request short."""
     overhead = 0
     for costs in all_costs:
+
         def short(tokens: int, costs: CallCosts = costs) -> bool:
             query = _Query(_with(costs, overhead=tokens))
             return query.find(_short(query)) is not None

@@ -77,9 +77,7 @@ def _count(abstraction: Abstraction, spots: list[Spot]) -> Term:
 
 def balance(ledger: Ledger) -> Term:
     """Return the sum of the balances of an account."""
-    return (
-        ledger.available + ledger.held + ledger.charged + ledger.forfeited + ledger.delegated + ledger.returned
-    )
+    return ledger.available + ledger.held + ledger.charged + ledger.forfeited + ledger.delegated + ledger.returned
 
 
 def candidates(abstraction: Abstraction) -> Iterator[Candidate]:
@@ -95,6 +93,13 @@ def candidates(abstraction: Abstraction) -> Iterator[Candidate]:
         name = machine.processes[index].name
         yield Candidate(f"{name}.at >= 0", at >= 0)
         yield Candidate(f"{name}.at <= 2", at <= 2)
+        for place in machine.processes[index].places:
+            if place.kind in ("delegate", "move"):
+                ledger = abstraction.ledgers[place.account]
+                made = [p for p in machine.processes[index].places if p.kind != "call"].index(place)
+                account = machine.accounts[place.account].name
+                empty = z3.And(ledger.granted == 0, ledger.available == 0)
+                yield Candidate(f"{account} has nothing before it is delegated", z3.Implies(at <= made, empty))
 
 
 def _of_account(abstraction: Abstraction, index: int, name: str) -> Iterator[Candidate]:
@@ -114,8 +119,21 @@ def _of_account(abstraction: Abstraction, index: int, name: str) -> Iterator[Can
         balance(ledger) == ledger.granted,
     )
     for field in (
-        "available", "held", "charged", "forfeited", "delegated", "returned", "granted", "billed", "settled",
-        "lost", "booked", "outstanding", "carved", "deficit", "window",
+        "available",
+        "held",
+        "charged",
+        "forfeited",
+        "delegated",
+        "returned",
+        "granted",
+        "billed",
+        "settled",
+        "lost",
+        "booked",
+        "outstanding",
+        "carved",
+        "deficit",
+        "window",
     ):
         yield Candidate(f"{a}{field} >= 0", getattr(ledger, field) >= 0)
     yield Candidate(f"{a}held = sum of holds", ledger.held == _total(abstraction, holding, "cover"))
@@ -124,7 +142,8 @@ def _of_account(abstraction: Abstraction, index: int, name: str) -> Iterator[Can
         f"{a}outstanding = sum of covers", ledger.outstanding == _total(abstraction, sent + unsent, "cover")
     )
     yield Candidate(
-        f"{a}billed = settled + lost + bills in flight", ledger.billed == ledger.settled + ledger.lost + in_flight
+        f"{a}billed = settled + lost + bills in flight",
+        ledger.billed == ledger.settled + ledger.lost + in_flight,
     )
     yield Candidate(f"{a}charged = settled bills", ledger.charged == ledger.settled)
     yield Candidate(f"{a}charged >= settled bills", ledger.charged >= ledger.settled)
@@ -157,7 +176,8 @@ def _of_account(abstraction: Abstraction, index: int, name: str) -> Iterator[Can
         r = f"{n}/{d}" if d != 1 else f"{n}"
         there = ledger.granted - ledger.available - ledger.held - ledger.forfeited - ledger.delegated - ledger.returned
         yield Candidate(
-            f"{a}settled bills <= {r} x (granted - available - held - forfeited)", ledger.settled * d <= there * n
+            f"{a}settled bills <= {r} x (granted - available - held - forfeited)",
+            ledger.settled * d <= there * n,
         )
         yield Candidate(f"{a}settled bills <= {r} x charged", ledger.settled * d <= ledger.charged * n)
         yield Candidate(f"{a}lost bills <= {r} x forfeited", ledger.lost * d <= ledger.forfeited * n)
@@ -339,9 +359,7 @@ def _progress_goal(abstraction: Abstraction) -> Term:
             spot
             for spot in _spots_of(abstraction, index)
             if not spot.dead
-            and not any(
-                step.waits for step in abstraction.machine.processes[spot.process].places[spot.at].block
-            )
+            and not any(step.waits for step in abstraction.machine.processes[spot.process].places[spot.at].block)
         ]
         terms.append(z3.Or(ledger.lock == 0, _count(abstraction, movable) >= 1))
     return z3.And(*terms)

@@ -38,13 +38,13 @@ from capsound.scenario import (
 from capsound.schedule import Schedule, Trace, run_schedule
 from capsound.verdict import Verdict, merge
 from capsound_proofs.aggregate import LOCALS, Abstraction, Options
-from capsound_proofs.bmc import Found, Lemma, Searched, shortest
+from capsound_proofs.bmc import Lemma, Searched, most_overshoot, shortest
 from capsound_proofs.estimator import EstimatorAnswer, judge_estimator
-from capsound_proofs.invariants import Invariant, find, goal
+from capsound_proofs.invariants import Candidate, Invariant, find, goal
 from capsound_proofs.ranges import cost_ranges
 from capsound_proofs.second import confirm
 from capsound_proofs.terms import Term, integer
-from capsound_proofs.worst import UNBOUNDED, Worst, attained, upper_bound
+from capsound_proofs.worst import UNBOUNDED, Worst, admissions, attained, upper_bound
 
 Progress = Callable[[str], None]
 
@@ -232,7 +232,7 @@ def _ratio(value: Fraction) -> str:
 # ------------------------------------------------------------------------------------- proofs, general
 
 
-def _general(scenario: Scenario, *, amounts: bool) -> Scenario:
+def _general(scenario: Scenario) -> Scenario:
     """Return the scenario with every number forgotten: any cap, any estimate, any bill the assumptions allow."""
     kinds = []
     for kind in scenario.calls:
@@ -243,7 +243,6 @@ def _general(scenario: Scenario, *, amounts: bool) -> Scenario:
             kinds.append(CallKind(kind.name, Plain(ANY, ANY)))
     used = dict.fromkeys(agents.call for agents in scenario.agents)
     agents = tuple(Agents(f"agents-{name}", 1, ROOT, name) for name in used)
-    del amounts
     return replace(scenario, cap=ANY, calls=tuple(kinds), agents=agents, slices=(), properties=())
 
 
@@ -253,41 +252,46 @@ def _prove_in_general(work: _Work) -> None:
         return
     work.progress("proof for all amounts")
     assume = work.scenario.assume
-    machine = compile_scenario(_general(work.scenario, amounts=True))
+    machine = compile_scenario(_general(work.scenario))
     trees = len(work.machine.accounts) > 1
-    attempts = [True, False] if not trees else [True]
-    if assume.a1 is not True:
-        attempts = [] if trees else [False]
-    for children in attempts:
-        options = Options(children=children, shortfall=assume.shortfall if assume.a1 is not True else None)
-        invariant = find(Abstraction(machine, options), seconds=work.scenario.search.seconds)
-        where = "every cap, amount, schedule, number of agents and calls"
-        if children:
-            where += ", and tree of slices"
-        if machine.discipline.streams:
-            chunks = max(k.cost.chunks for k in work.scenario.calls if isinstance(k.cost, Stream))
-            where += f", for streams of up to {chunks} chunks"
-        _conclude(work, invariant, [p for p in work.open if p is not Property.WIDTH], f"proved for {where}")
-        _overspend_sentence(work, invariant)
-        if not work.open:
-            return
+    if trees and assume.a1 is not True:
+        # The induction over slices needs every slice to keep its bills within its grant, which is A1.
+        return
+    options = Options(children=trees, shortfall=assume.shortfall if assume.a1 is not True else None)
+    invariant = find(Abstraction(machine, options), seconds=work.scenario.search.seconds)
+    where = "every cap, amount, schedule, number of agents and calls"
+    if trees:
+        where += ", and every tree of slices"
+    if machine.discipline.streams:
+        chunks = max(k.cost.chunks for k in work.scenario.calls if isinstance(k.cost, Stream))
+        where += f", for streams of up to {chunks} chunks"
+    _conclude(work, invariant, [p for p in work.open if p is not Property.WIDTH], f"proved for {where}")
+    _overspend_sentence(work, invariant)
 
 
 def _conclude(work: _Work, invariant: Invariant, open_: Iterable[Property], bound: str) -> None:
     """Record every property that the invariant implies, once the second solver has agreed."""
+    if not invariant.finished:
+        return
+    began = time.monotonic()
+    proved: dict[Property, Term] = {}
     for prop in open_:
-        began = time.monotonic()
         wanted = _width_goal(work, invariant) if prop is Property.WIDTH else goal(invariant.abstraction, prop)
-        if wanted is None or not invariant.finished or not invariant.implies(wanted):
-            continue
-        needed = _relevant(invariant, wanted)
-        agreed = confirm(needed, wanted)
+        if wanted is not None and invariant.implies(wanted):
+            proved[prop] = wanted
+    if not proved:
+        return
+    together = z3.And(*proved.values())
+    needed = _relevant(invariant, together)
+    agreed = confirm(needed, together)
+    seconds = (invariant.seconds + time.monotonic() - began) / len(proved)
+    for prop in proved:
         work.results[prop] = PropertyResult(
             prop,
             Verdict.SOUND,
             bound,
             f"inductive invariant ({agreed})",
-            invariant.seconds + time.monotonic() - began,
+            seconds,
             invariant=tuple(c.text for c in needed.kept),
         )
 
@@ -306,31 +310,30 @@ def _relevant(invariant: Invariant, wanted: Term) -> Invariant:
     name the needed conjuncts.
     """
     system = invariant.abstraction.system
-    needed = _core(invariant, system.axioms, z3.Not(wanted), list(invariant.kept))
+    everything = list(invariant.kept)
+    needed = _core([*system.axioms, z3.Not(wanted)], everything) or everything
     while True:
-        grown = set(needed)
+        grown = list(needed)
         for transition in system.transitions:
-            later = [system.after(axiom, transition) for axiom in system.axioms]
+            facts = [*system.axioms, *[system.after(axiom, transition) for axiom in system.axioms], transition.guard]
             for candidate in needed:
                 after = system.after(candidate.formula, transition)
                 if after.eq(candidate.formula):
                     continue
-                facts = [*system.axioms, *later, transition.guard]
-                first = _core(invariant, facts, z3.Not(after), sorted(grown, key=invariant.kept.index))
-                if first is None:
-                    first = _core(invariant, facts, z3.Not(after), list(invariant.kept))
-                grown |= set(first or ())
-        if grown == set(needed):
-            kept = tuple(c for c in invariant.kept if c in grown)
-            return replace(invariant, kept=kept)
-        needed = [c for c in invariant.kept if c in grown]
+                broken = [*facts, z3.Not(after)]
+                core = _core(broken, grown)
+                if core is None:
+                    core = _core(broken, everything) or everything
+                grown += [c for c in core if c not in grown]
+        if len(grown) == len(needed):
+            return replace(invariant, kept=tuple(c for c in invariant.kept if c in grown))
+        needed = grown
 
 
-def _core(invariant: Invariant, facts: list[Term], negated: Term, pool: list) -> list | None:  # type: ignore[type-arg]
+def _core(facts: list[Term], pool: list[Candidate]) -> list[Candidate] | None:
     """Return conjuncts of ``pool`` that contradict the facts, or None where even all of them do not."""
-    del invariant
     solver = z3.SimpleSolver()
-    solver.add(*facts, negated)
+    solver.add(*facts)
     marks = {f"c{i}": c for i, c in enumerate(pool)}
     for name, candidate in marks.items():
         solver.assert_and_track(candidate.formula, name)
@@ -351,9 +354,7 @@ def _overspend_sentence(work: _Work, invariant: Invariant) -> None:
     there = root.granted - root.available - root.held - root.forfeited
     r = str(shortfall)
     if invariant.implies(root.settled * d <= there * n):
-        work.sentences.append(
-            f"For any number of agents: settled bills <= {r} x (cap - available - held - forfeited)."
-        )
+        work.sentences.append(f"For any number of agents: settled bills <= {r} x (cap - available - held - forfeited).")
     work.sentences.append(
         f"With bills at most {r} times the hold, true bills stay within {r} x cap: "
         f"the overspend is at most {shortfall - 1} x cap."
@@ -593,26 +594,14 @@ def _admits(work: _Work) -> bool:
             return True
     machine = work.machine
     cap = machine.cap.hi if machine.cap.hi is not None else max(machine.cap.lo, 10**6)
-    for order_top in (False, True):
-        del order_top
-        _, run = attained_admissions(machine, cap)
-        if run:
-            return True
-        break
+    if admissions(machine, cap):
+        return True
     if work.numbers is None and len(machine.accounts) <= MAX_ACCOUNTS:
         work.numbers = _numbers_invariant(work.scenario, machine)
     if work.numbers is None or not work.numbers.finished:
         return True
     spots = work.numbers.abstraction.spots
     return not work.numbers.implies(z3.And(*[s.count == 0 for s in spots.values()])) if spots else False
-
-
-def attained_admissions(machine: Machine, cap: int) -> tuple[int, bool]:
-    """Return the number of calls that one agent after another gets admitted at this cap, and whether any is."""
-    from capsound_proofs.worst import admissions
-
-    count = admissions(machine, cap)
-    return count, count > 0
 
 
 def _cannot_overshoot(work: _Work) -> bool:
@@ -663,7 +652,25 @@ def _worst(work: _Work) -> Worst | None:
             least, run = better, longer
     if most is not None and most >= UNBOUNDED:
         most = None
+    if most is None or least < most:
+        more = _more(work, cap, least, most)
+        if more is not None:
+            least, run = more
     return Worst(least, most, run)
+
+
+def _more(work: _Work, cap: int, least: int, most: int | None) -> tuple[int, Schedule] | None:
+    """Search for a run with more overshoot than is known, of a few more steps than the shortest."""
+    original = work.machine.scenario
+    agents = [a.count for a in original.agents]
+    found = work.results[Property.CAP].trace
+    steps = len(found.schedule.choices) if found is not None else 1
+    limit = min(_needed_agents(original, steps + 2), max(c or steps for c in agents))
+    machine = compile_scenario(original, limit=limit)
+    lemma = None
+    if work.numbers is not None and len(work.numbers.abstraction.machine.accounts) == len(machine.accounts):
+        lemma = lemma_of(work.scenario, work.numbers, machine)
+    return most_overshoot(machine, cap=cap, least=least, most=most, steps=steps, lemma=lemma, seconds=1.5)
 
 
 def _whole_machine(work: _Work) -> Machine | None:

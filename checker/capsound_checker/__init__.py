@@ -1,0 +1,1 @@
+"""The tool: the command line, and every rendering of an outcome."""

@@ -1,0 +1,69 @@
+"""``capsound``: the command line. What each command does is in its help; exit statuses are in ``EPILOG``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from capsound.errors import EXIT_OUR_BUG, EXIT_USAGE, CapsoundError
+from capsound_checker.commands import cli
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the documented status."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    try:
+        status = cli.main(args=arguments, prog_name="capsound", standalone_mode=False)
+        sys.stdout.flush()
+    except click.exceptions.Exit as leaving:
+        return leaving.exit_code
+    except click.UsageError as error:
+        # click's own status for usage errors is 2, which here means "unknown".
+        error.show()
+        return EXIT_USAGE
+    except click.ClickException as error:
+        error.show()
+        return EXIT_USAGE
+    except CapsoundError as error:
+        _show(error)
+        return error.exit_status
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except BrokenPipeError:
+        # The reader has left (`capsound ... | head`): nothing is wrong, and nothing more can be said.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if os.environ.get("CAPSOUND_DEBUG"):
+            raise
+        click.echo(f"capsound failed: {type(error).__name__}: {error}", err=True)
+        click.echo(
+            "This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it.",
+            err=True,
+        )
+        return EXIT_OUR_BUG
+    return status if isinstance(status, int) else 0
+
+
+def _show(error: CapsoundError) -> None:
+    """Print an error: where, what, why, and the cure."""
+    render = getattr(error, "render", None)
+    if callable(render):
+        click.echo(render(), err=True)
+        return
+    click.echo(f"error: {error}", err=True)
+    if error.cause:
+        click.echo(f"  because: {error.cause}", err=True)
+    if error.hint:
+        click.echo(f"  cure: {error.hint}", err=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""``capsound explain``: every name that a message can contain, in one place."""
+
+from __future__ import annotations
+
+import textwrap
+
+from capsound.accounts import RULES
+from capsound.anomalies import ANOMALIES, IMPLICATIONS, UnknownName, implied_by
+from capsound.disciplines import DISCIPLINES, Discipline
+from capsound.errors import nearest
+from capsound.guarantees import LADDER
+from capsound.properties import ASSUMPTIONS, MEANING
+from capsound.steps import STEPS
+
+WIDTH = 100
+
+
+def list_names() -> str:
+    """Return all names that can be explained, by kind."""
+    kinds = (
+        ("anomalies", list(ANOMALIES)),
+        ("guarantees", [rung.guarantee.label for rung in LADDER]),
+        ("properties", [prop.value for prop in MEANING]),
+        ("assumptions", list(ASSUMPTIONS)),
+        ("disciplines", list(DISCIPLINES)),
+        ("steps", list(STEPS)),
+        ("rules", list(RULES)),
+    )
+    out = ["capsound explain NAME explains one of these:", ""]
+    for kind, names in kinds:
+        out.append(textwrap.fill(f"{kind}: {', '.join(names)}", WIDTH, subsequent_indent="  ", break_on_hyphens=False))
+    return "\n".join(out)
+
+
+def explain_name(name: str) -> str:
+    """Return what a name means; raises ``UnknownName`` with the nearest match.
+
+    A name may mean several things (``overrun`` is a property, ``release`` a step): all of them are given.
+    """
+    parts = [
+        text
+        for text in (
+            _anomaly(name),
+            _guarantee(name),
+            _property(name),
+            _assumption(name),
+            _discipline(name),
+            _step(name),
+            _rule(name),
+        )
+        if text
+    ]
+    if not parts:
+        known = [
+            *ANOMALIES,
+            *(r.guarantee.label for r in LADDER),
+            *MEANING,
+            *ASSUMPTIONS,
+            *DISCIPLINES,
+            *STEPS,
+            *RULES,
+        ]
+        raise UnknownName(f"nothing is called {name!r}", hint=nearest(name, [str(k) for k in known]))
+    return "\n\n".join(parts)
+
+
+def _anomaly(name: str) -> str:
+    if name not in ANOMALIES:
+        return ""
+    a = ANOMALIES[name]
+    out = [f"{a.name} (anomaly): {a.meaning}.", f"  breaks: {a.breaks.value} ({MEANING[a.breaks]})"]
+    if a.ends is not None:
+        out.append(f"  ends the guarantee: {a.ends.label} and every stronger one")
+    for cause, effect, because in IMPLICATIONS:
+        if cause == name:
+            out.append(f"  leads to: {effect}, because {because}")
+    further = [n for n in implied_by(name) if (name, n) not in {(c, e) for c, e, _ in IMPLICATIONS}]
+    if further:
+        out.append(f"  and through them to: {', '.join(further)}")
+    out.append(f"  cure: {a.cure}")
+    out.append(f"  known from: {a.reference}")
+    return "\n".join(out)
+
+
+def _guarantee(name: str) -> str:
+    for rung in LADDER:
+        if rung.guarantee.label == name:
+            weaker = [r.guarantee.label for r in LADDER if r.guarantee < rung.guarantee]
+            under = f" (under {rung.under})" if rung.under != "-" else ""
+            return f"{name} (guarantee): {rung.holds_when}{under}.\n  includes: {', '.join(weaker) or 'nothing'}"
+    return ""
+
+
+def _property(name: str) -> str:
+    for prop, meaning in MEANING.items():
+        if prop.value == name:
+            broken_by = [a.name for a in ANOMALIES.values() if a.breaks is prop]
+            evidence = f"\n  broken by: {', '.join(broken_by)}" if broken_by else ""
+            return f"{name} (property): {meaning}.{evidence}"
+    return ""
+
+
+def _assumption(name: str) -> str:
+    found = ASSUMPTIONS.get(name.upper())
+    return "" if found is None else f"{found.name} (assumption): {found.statement}.\n  switched off: {found.when_off}."
+
+
+def _discipline(name: str) -> str:
+    d = DISCIPLINES.get(name)
+    if d is None:
+        return ""
+    out = [f"{d.name} (discipline): {d.says}.", f"  blocks: {d}"]
+    for label, block in (
+        ("given up before it is sent", d.before_send),
+        ("given up after it is sent", d.after_send),
+        ("refused", d.on_refuse),
+        ("a slice is opened", d.delegate),
+        ("a slice ends", d.close),
+    ):
+        if block:
+            out.append(f"  {label}: {', '.join(step.name for step in block)}")
+    for step in _steps_of(d):
+        out.append(f"    {step}: {STEPS[step].says}")
+    return "\n".join(out)
+
+
+def _steps_of(d: Discipline) -> list[str]:
+    return list(dict.fromkeys(step.name for block in d.blocks for step in block))
+
+
+def _step(name: str) -> str:
+    step = STEPS.get(name)
+    if step is None:
+        return ""
+    users = [d.name for d in DISCIPLINES.values() if name in _steps_of(d)]
+    return f"{name} (step): {step.says}.\n  used by: {', '.join(users) or 'delegation and faults only'}"
+
+
+def _rule(name: str) -> str:
+    rule = RULES.get(name.upper())
+    return "" if rule is None else f"{rule.id} (rule): {rule.says}\n  a breach is called: {rule.anomaly}"

@@ -1,0 +1,62 @@
+"""Runs in Apalache's Informal Trace Format (ADR-015): integers as ``#bigint``, keys sorted, no nulls.
+
+Written here rather than with ``itf-py``, whose writer emits ``null`` and orders sets by hash; the tests read
+what is written here back with it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capsound.machine import Machine, thaw
+from capsound.schedule import Trace
+
+_BALANCES = ("available", "held", "charged", "forfeited", "delegated", "returned", "granted", "billed")
+
+DESCRIPTION = "https://apalache-mc.org/docs/adr/015adr-trace.html"
+
+
+def trace_to_itf(machine: Machine, trace: Trace, *, source: str = "", status: str = "violation") -> dict[str, Any]:
+    """Return a run as an ITF trace: one state before the first step and one after every step.
+
+    The action is the variable ``mbt::actionTaken``, since the format has no field for it.
+    """
+    states = [_state(machine, 0, "init", "", trace.initial)]
+    for number, step in enumerate(trace.steps, start=1):
+        states.append(_state(machine, number, step.action, step.actor, step.values))
+    return {
+        "#meta": {
+            "description": f"schedule {trace.schedule.token}",
+            "format": "ITF",
+            "format-description": DESCRIPTION,
+            "source": source,
+            "status": status,
+        },
+        "states": states,
+        "vars": sorted(["accounts", "actor", "mbt::actionTaken", "processes"]),
+    }
+
+
+def _integer(value: int) -> dict[str, str]:
+    return {"#bigint": str(value)}
+
+
+def _state(machine: Machine, number: int, action: str, actor: str, values: tuple[int, ...]) -> dict[str, Any]:
+    config = thaw(machine, values)
+    accounts = [
+        [info.name, {name: _integer(getattr(ledger, name)) for name in sorted(_BALANCES)}]
+        for info, ledger in sorted(zip(machine.accounts, config.ledgers, strict=True), key=lambda pair: pair[0].name)
+    ]
+    processes = [
+        [process.name, _integer(running.at)]
+        for process, running in sorted(
+            zip(machine.processes, config.running, strict=True), key=lambda pair: pair[0].name
+        )
+    ]
+    return {
+        "#meta": {"index": number},
+        "accounts": {"#map": accounts},
+        "actor": actor,
+        "mbt::actionTaken": action,
+        "processes": {"#map": processes},
+    }

@@ -1,0 +1,80 @@
+"""``capsound replay``: one schedule, once more, through the machine and the monitor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from capsound.disciplines import DISCIPLINES
+from capsound.events import event_to_dict
+from capsound.loading import load_scenario
+from capsound.machine import compile_scenario
+from capsound.monitor import Report, fold
+from capsound.schedule import Trace, parse_token, run_schedule
+from capsound.verdict import merge
+from capsound_checker.itf import trace_to_itf
+from capsound_checker.render import render_trace
+from capsound_checker.running import CannotWrite, _text
+
+
+def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, colour: bool) -> int:
+    """Replay a token on its scenario; print the run and what the monitor says of it."""
+    scenario = load_scenario(path, known_disciplines=DISCIPLINES)
+    schedule = parse_token(token)
+    agents = max((choice.process for choice in schedule.choices), default=0) + 2
+    machine = compile_scenario(scenario, limit=max(agents, 24))
+    trace = run_schedule(machine, schedule)
+    report = fold(trace.events)
+    if itf is not None:
+        try:
+            itf.write_text(
+                json.dumps(trace_to_itf(machine, trace, source=path.name), indent=1, sort_keys=True) + "\n",
+                encoding="utf-8",
+            )
+        except OSError as error:
+            raise CannotWrite(f"cannot write {itf}: {error.strerror}") from None
+    if as_json:
+        click.echo(json.dumps(_data(trace, report), indent=2, sort_keys=True))
+    else:
+        click.echo(_text(lambda console: render_trace(console, machine, trace), colour), nl=False)
+        for finding in report.findings:
+            click.echo(f"  {finding.anomaly}: {finding.sentence}")
+        if not report.findings:
+            click.echo("  the monitor finds nothing wrong with this run")
+    verdicts = [v for p, v in report.verdicts.items() if p in _JUDGED]
+    return merge(verdicts).exit_status
+
+
+def _judged() -> frozenset[Any]:
+    from capsound.properties import Property
+
+    return frozenset(
+        {
+            Property.CAP,
+            Property.SLICE,
+            Property.TRUTH,
+            Property.CONSERVATION,
+            Property.HANDLES,
+            Property.PROGRESS,
+        }
+    )
+
+
+_JUDGED = _judged()
+"""What decides the exit status of a replay: precision and admission are shown, and are no broken promise."""
+
+
+def _data(trace: Trace, report: Report) -> dict[str, Any]:
+    return {
+        "token": trace.schedule.token,
+        "events": [event_to_dict(event) for event in trace.events],
+        "findings": [
+            {"anomaly": f.anomaly, "event": f.step, "sentence": f.sentence, "numbers": f.numbers}
+            for f in report.findings
+        ],
+        "verdicts": {prop.value: verdict.value for prop, verdict in report.verdicts.items()},
+        "refuted": report.refuted.label if report.refuted is not None else None,
+    }
