@@ -23,7 +23,7 @@ EPILOG = (
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, "-V", "--version", prog_name="capsound")
 def cli() -> None:
-    """Can the true bill ever exceed the cap?
+    """Find out whether the true bill can ever exceed the cap.
 
     Start with `capsound new scenario my.toml`, then `capsound solve my.toml`.
     """

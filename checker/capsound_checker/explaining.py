@@ -119,8 +119,7 @@ def _discipline(name: str) -> str:
     ):
         if block:
             out.append(f"  {label}: {', '.join(step.name for step in block)}")
-    for step in _steps_of(d):
-        out.append(f"    {step}: {STEPS[step].says}")
+    out += [f"    {step}: {STEPS[step].says}" for step in _steps_of(d)]
     return "\n".join(out)
 
 

@@ -59,9 +59,9 @@ def describe(scenario: Scenario) -> str:
         each = f", {agents.calls} calls each" if agents.calls > 1 else ""
         parts.append(f"{count} agent{plural} on {agents.account}{each}")
     faults = scenario.faults
-    for name, count in (("cancel", faults.cancel), ("timeout", faults.timeout), ("crash", faults.crash)):
-        if count:
-            parts.append(f"up to {count} {name}")
+    for name, most in (("cancel", faults.cancel), ("timeout", faults.timeout), ("crash", faults.crash)):
+        if most:
+            parts.append(f"up to {most} {name}")
     return " · ".join(parts)
 
 

@@ -208,7 +208,7 @@ def _result(path: Path, future: Future[Solved]) -> Solved:
         return future.result()
     except KeyboardInterrupt:
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - a worker may die of anything, and the others go on
         text = f"error: {path}: solving failed: {type(error).__name__}: {error}"
         data = {"path": str(path), "error": {"name": "our-bug", "message": str(error), "where": ""}}
         return Solved(str(path), data=data, error=text, status=EXIT_OUR_BUG)

@@ -64,9 +64,8 @@ def argue(trace: Trace, report: Report, prop: Property) -> Argument:
         line = _line(state, event, findings)
         if line:
             because.append(line)
-        for finding in findings:
-            if not isinstance(event, Reserve | Extend):
-                because.append(f"{finding.sentence} ({finding.anomaly})")
+        if not isinstance(event, Reserve | Extend):
+            because += [f"{finding.sentence} ({finding.anomaly})" for finding in findings]
         state = move(state, event)
         if last is not None and number == last.step:
             break

@@ -63,8 +63,9 @@ class Discipline:
 
     ``blocks`` is the life of a call. ``before_send`` and ``after_send`` are run at once when the call is
     cancelled or times out; ``on_refuse`` when it is refused. ``stream`` is repeated for each further chunk of
-    a streamed call, and ``on_abort`` run when a chunk is refused. ``delegate`` opens a slice, ``move``
-    passes all of a handle on to a new one, and ``close``, if any, ends a slice. ``affine`` says whether a handle program is checked for second uses before it runs.
+    a streamed call, and ``on_abort`` run when a chunk is refused. ``delegate`` opens a slice, ``move`` passes
+    all of a handle on to a new one, and ``close``, if any, ends a slice. ``affine`` says whether a handle
+    program is checked for second uses before it runs.
     """
 
     name: str

@@ -135,7 +135,6 @@ class _Search:
         for state in level:
             config = thaw(self.machine, state)
             self.worst = max(self.worst, sum_billed(config) - config.ledgers[0].granted)
-            self.admitted = self.admitted or any(r.call.cover for r in config.running)
             for prop in self.properties:
                 if prop in self.found or not violates(self.machine, config, prop, INTS):
                     continue
@@ -169,8 +168,10 @@ class _Search:
         while pending:
             draws = pending.pop()
             after = config.copy()
+            emitted: list[str] = []
+            env = Env(INTS, Script(draws), lambda kind, *_, emitted=emitted: emitted.append(kind))
             try:
-                conditions = fire(self.machine, after, branch, Env(INTS, Script(draws)))
+                conditions = fire(self.machine, after, branch, env)
             except NeedDraw as need:
                 hi = need.hi
                 if hi is None:
@@ -179,6 +180,7 @@ class _Search:
                 pending.extend((*draws, value) for value in range(hi, need.lo - 1, -1))
                 continue
             if settled(conditions):
+                self.admitted = self.admitted or "reserve" in emitted
                 yield Choice(branch.process, kind, draws), after
 
     def _canonical(self, values: tuple[int, ...]) -> tuple[int, ...]:

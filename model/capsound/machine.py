@@ -243,7 +243,7 @@ def fire(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Boo
         chunks_left=place.chunks_left,
     )
     if branch.kind in ("cancel", "timeout", "crash"):
-        return _fault(machine, config, branch, frame, env)
+        return _fault(machine, config, branch, frame)
 
     conditions = waits(machine, config, place, frame)
     if place.draws_size:
@@ -316,7 +316,7 @@ def _wanted(place: Place, frame: Frame) -> Num:
     return frame.costs.chunk(frame) if place.aborts else frame.costs.estimate(frame)
 
 
-def _fault(machine: Machine, config: Config, branch: Branch, frame: Frame, env: Env) -> list[Bool]:
+def _fault(machine: Machine, config: Config, branch: Branch, frame: Frame) -> list[Bool]:
     """Execute a fault: the environment takes one from its budget, and the discipline reacts at once."""
     place = machine.processes[branch.process].places[branch.place]
     running = config.running[branch.process]
@@ -484,7 +484,7 @@ class _Compiler:
         own = None
         me = len(self.processes)
         if agents.program:
-            self._program(agents, name, number, places)
+            self._program(agents, name, places)
         else:
             if agents.own_slice is not None:
                 own = self._account(f"{name}/slice", account, agents.own_slice)
@@ -553,7 +553,7 @@ class _Compiler:
             )
             admitted = admitted or any("admits" in step.tags for step in block)
 
-    def _program(self, agents: Agents, name: str, number: int, places: list[Place]) -> None:
+    def _program(self, agents: Agents, name: str, places: list[Place]) -> None:
         """Compile explicit handle operations; a second use is noted, and rejected if handles are affine."""
         shared = [ROOT, *(item.name for item in self.scenario.slices)]
         ops = parse_program(agents.program, shared)

@@ -216,6 +216,7 @@ class Monitor:
         """
         if not isinstance(event, Refuse) and self.state.account(name).available >= 0:
             self._windows[name] = self._open_deficit.get(name, 0)
+            self._judge_overrun(name)
 
     def _on_bill(self, event: Bill, was: State) -> None:
         hold = self.state.hold_of(event.call)
@@ -224,7 +225,15 @@ class Monitor:
             self._flags["overran"] = 1
             self._open_deficit[hold.account] = self._open_deficit.get(hold.account, 0) + grown
             self._windows[hold.account] = self._windows.get(hold.account, 0) + grown
-        root = self.state.account(self.state.account(hold.account).root)
+        self._judge_overrun(hold.account)
+
+    def _judge_overrun(self, name: AccountId) -> None:
+        """Compare the overshoot with the deficits that explain it: after a bill, and after an admission.
+
+        Why also after an admission: it forgets the deficits of settled calls, and an implementation that admits
+        although those have used up the cap breaks its bound in just that moment.
+        """
+        root = self.state.account(self.state.account(name).root)
         books = self._books[root.id]
         over = self.state.billed_below(root.id) - root.granted
         books.peak_over = max(books.peak_over, over)
@@ -341,7 +350,7 @@ class Monitor:
         )
 
     def _stranded(self) -> list[Finding]:
-        """Holds of agents that crashed, when everything else is resolved: nobody can give them back."""
+        """Return the holds of agents that crashed, when all else is resolved: nobody can give them back."""
         left = [h for h in self.state.holds.values() if h.state not in RESOLVED]
         if not left or not all(h.agent in self._crashed for h in left):
             return []

@@ -195,7 +195,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One question: can the true bill exceed the cap, here?"""
+    """One question, with all its numbers: can the true bill exceed the cap here?"""
 
     name: str
     cap: Interval

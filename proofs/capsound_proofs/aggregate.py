@@ -327,12 +327,12 @@ class Abstraction:
             return
         self._put_ledgers(after, config)
         if branch.kind == "crash":
-            self._arrive(after, Spot(group, branch.process, branch.place, dead=True), running.call, source)
+            self._arrive(after, Spot(group, branch.process, branch.place, dead=True), running.call)
         else:
             at = _at(running)
             target = Spot(group, branch.process, at)
             if target in self.spots and at != place.start:
-                self._arrive(after, target, running.call, source)
+                self._arrive(after, target, running.call)
         if place.draws_size and branch.kind == "run":
             started = self.started[group]
             if self.options.counts is not None and group in self.options.counts:
@@ -341,7 +341,7 @@ class Abstraction:
         name = f"{branch.kind} {place.label}" if branch.kind != "run" else place.label
         self.system.transitions.append(Transition(f"{group}: {name}", truth(guard), after))
 
-    def _arrive(self, after: dict[str, Term], target: Spot, call: CallVars, source: Spot | None) -> None:
+    def _arrive(self, after: dict[str, Term], target: Spot, call: CallVars) -> None:
         """Add a call to the sums of a place."""
         for name, value in _locals_of(call).items():
             key = f"{target.name}.{name}"

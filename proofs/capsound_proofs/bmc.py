@@ -87,7 +87,7 @@ class Unrolling:
         self.states: list[Config] = [initial(machine, self.cap)]
         self.steps: list[list[Taken]] = []
         self.branches = list(machine.branches())
-        self.soonest = _soonest(machine, self.branches)
+        self.soonest = _soonest(machine)
         self.first_of_group = _previous_in_group(machine)
         self._assert_lemma(self.states[0])
 
@@ -201,7 +201,7 @@ class Unrolling:
         return integer(sum_billed(self.states[-1]) - self.states[-1].ledgers[0].granted)
 
 
-def _soonest(machine: Machine, branches: list[Branch]) -> dict[tuple[int, int], int]:
+def _soonest(machine: Machine) -> dict[tuple[int, int], int]:
     """Return after how many steps a process can be at a place at the earliest."""
     soonest: dict[tuple[int, int], int] = {}
     for index, process in enumerate(machine.processes):

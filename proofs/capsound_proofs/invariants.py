@@ -290,11 +290,11 @@ def find(abstraction: Abstraction, seconds: float = 10.0) -> Invariant:
 def _holds_at_start(system: System, guesses: list[Candidate]) -> list[Candidate]:
     solver = z3.SimpleSolver()
     solver.add(*system.axioms, *system.start)
-    kept = []
-    for guess in guesses:
-        if solver.check(z3.Not(truth(guess.formula))) == z3.unsat:
-            kept.append(Candidate(guess.text, truth(guess.formula)))
-    return kept
+    return [
+        Candidate(guess.text, truth(guess.formula))
+        for guess in guesses
+        if solver.check(z3.Not(truth(guess.formula))) == z3.unsat
+    ]
 
 
 # ---------------------------------------------------------------------------------------------- goals

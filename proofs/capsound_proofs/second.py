@@ -19,8 +19,7 @@ def obligations(invariant: Invariant, goal: Term) -> list[tuple[str, list[Term]]
     inv = [c.formula for c in invariant.kept]
     whole = z3.And(*inv) if inv else z3.BoolVal(True)
     out: list[tuple[str, list[Term]]] = [("start", [*system.axioms, *system.start, z3.Not(whole)])]
-    for transition in system.transitions:
-        out.append((transition.name, _step(invariant, transition, whole)))
+    out += [(transition.name, _step(invariant, transition, whole)) for transition in system.transitions]
     out.append(("goal", [*system.axioms, *inv, z3.Not(truth(goal))]))
     return out
 

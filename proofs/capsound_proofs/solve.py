@@ -19,7 +19,7 @@ from capsound.costs import CallCosts, costs_of
 from capsound.disciplines import Retry, get_discipline
 from capsound.errors import Disagreement
 from capsound.events import Event
-from capsound.machine import Config, Machine, compile_scenario
+from capsound.machine import LEDGER_FIELDS, Config, Machine, compile_scenario
 from capsound.monitor import Report, fold
 from capsound.predicates import balances, default_properties
 from capsound.properties import Property
@@ -372,7 +372,7 @@ def _counts(scenario: Scenario, machine: Machine) -> dict[str, int] | None:
     for agents in scenario.agents:
         if agents.count is None or agents.program or agents.own_slice is not None:
             continue
-        counts[agents.name if agents.count != 1 else agents.name] = agents.count * agents.calls
+        counts[agents.name] = agents.count * agents.calls
     return counts
 
 
@@ -405,15 +405,12 @@ def lemma_of(scenario: Scenario, invariant: Invariant, machine: Machine) -> Lemm
     if not invariant.finished:
         return None
     abstraction = invariant.abstraction
-    system = abstraction.system
     uncounted = machine.discipline.retry is not Retry.NEVER and scenario.faults.timeout > 0
 
     def facts(config: Config) -> list[Term]:
         pairs: list[tuple[Term, Term]] = []
-        for info, ledger, mine in zip(machine.accounts, config.ledgers, abstraction.ledgers, strict=True):
-            del info
-            for name in type(ledger).__dataclass_fields__:
-                pairs.append((getattr(mine, name), integer(getattr(ledger, name))))
+        for ledger, mine in zip(config.ledgers, abstraction.ledgers, strict=True):
+            pairs += [(getattr(mine, name), integer(getattr(ledger, name))) for name in LEDGER_FIELDS]
         for spot, sums in abstraction.spots.items():
             members = [i for i, p in enumerate(machine.processes) if p.group == spot.group]
             place = -1 - spot.at if spot.dead else spot.at
@@ -429,7 +426,6 @@ def lemma_of(scenario: Scenario, invariant: Invariant, machine: Machine) -> Lemm
         kept = [c for c in invariant.kept if not (uncounted and "calls sent" in c.text)]
         return [z3.substitute(c.formula, *pairs) for c in kept]
 
-    del system
     return facts
 
 

@@ -1,0 +1,136 @@
+"""What all suites share: Hypothesis profiles, ``--deep``, and the command line in this process or in another.
+
+``HYPOTHESIS_PROFILE`` is ``dev`` (a new seed each time), ``ci`` (no chance at all) or ``deep`` (many examples).
+The suites run on an installed capsound and on a bare checkout alike.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ROOTS = [str(REPOSITORY / root) for root in ("model", "proofs", "reference_impl", "checker")]
+INSTALLED = importlib.util.find_spec("capsound") is not None
+if not INSTALLED:
+    sys.path[:0] = ROOTS
+
+settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("deep", max_examples=5_000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+MOODS = ("CAPSOUND_DEBUG", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TTY_COMPATIBLE")
+"""Variables with which a developer tunes a terminal, and which must not reach the output under test."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--deep", action="store_true", help="run the slow tests too, those that are marked `deep`")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--deep"):
+        return
+    skip = pytest.mark.skip(reason="slow: give --deep to run it")
+    for item in items:
+        if item.get_closest_marker("deep"):
+            item.add_marker(skip)
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What one run of the command line left behind."""
+
+    status: int
+    out: str
+    err: str
+
+
+Runs = Callable[..., Ran]
+"""The type of the fixtures ``capsound`` and ``capsound_process``: arguments in, ``Ran`` out."""
+
+
+@contextlib.contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    for name in MOODS:
+        os.environ.pop(name, None)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _here(*args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ran:
+    from capsound_checker.__main__ import run
+
+    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2))
+    with (
+        contextlib.chdir(cwd or Path.cwd()),
+        _environment(env or {}),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        status = run([str(arg) for arg in args])
+    return Ran(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
+
+
+@pytest.fixture(scope="session")
+def capsound() -> Runs:
+    """Run the command line in this process, which saves the import of z3: ``capsound("solve", path, cwd=..)``.
+
+    Neither stream is a terminal. Keyword arguments: ``cwd``, and ``env`` for additional variables.
+    """
+    return _here
+
+
+@pytest.fixture(scope="session")
+def capsound_once() -> Runs:
+    """Run the command line in this process, the same arguments in the same folder only once."""
+
+    @cache
+    def once(*args: object, cwd: Path | None = None) -> Ran:
+        return _here(*args, cwd=cwd)
+
+    return once
+
+
+@pytest.fixture(scope="session")
+def process_env() -> dict[str, str]:
+    """Return the environment in which another Python finds capsound, and no terminal is tuned."""
+    env = {name: value for name, value in os.environ.items() if name not in MOODS}
+    if not INSTALLED:
+        env["PYTHONPATH"] = os.pathsep.join([*ROOTS, *filter(None, [env.get("PYTHONPATH")])])
+    return env
+
+
+@pytest.fixture(scope="session")
+def capsound_process(process_env: dict[str, str]) -> Runs:
+    """Run ``python -m capsound_checker`` as a user would: in a process of its own."""
+
+    def run_it(*args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ran:
+        done = subprocess.run(
+            [sys.executable, "-m", "capsound_checker", *map(str, args)],
+            cwd=cwd,
+            env={**process_env, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    return run_it
