@@ -11,7 +11,7 @@ import click
 from capsound.disciplines import DISCIPLINES
 from capsound.events import event_to_dict
 from capsound.loading import load_scenario
-from capsound.machine import compile_scenario
+from capsound.machine import TOLD_APART, compile_scenario
 from capsound.monitor import Report, fold
 from capsound.schedule import Trace, parse_token, run_schedule
 from capsound.verdict import merge
@@ -24,8 +24,7 @@ def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, col
     """Replay a token on its scenario; print the run and what the monitor says of it."""
     scenario = load_scenario(path, known_disciplines=DISCIPLINES)
     schedule = parse_token(token)
-    agents = max((choice.process for choice in schedule.choices), default=0) + 2
-    machine = compile_scenario(scenario, limit=max(agents, 24))
+    machine = compile_scenario(scenario, limit=TOLD_APART)
     trace = run_schedule(machine, schedule)
     report = fold(trace.events)
     if itf is not None:

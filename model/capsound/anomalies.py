@@ -94,7 +94,7 @@ ANOMALIES: dict[str, Anomaly] = {
         Anomaly(
             "refund-after-send",
             "capacity of a sent call came back before its bill was known",
-            Property.CONSERVATION,
+            Property.ADMISSION,
             Guarantee.FAULT_TOLERANT,
             "after send, forfeit the hold or keep it until the provider has answered",
             "design section 6: cancel after send refunds in full",

@@ -363,8 +363,8 @@ _NO_COSTS: Costs = _NoCosts()
 # --------------------------------------------------------------------------------------------- compiling
 
 
-MANY = 4
-"""How many agents stand for "any number" where agents have to be told apart (bounded search)."""
+TOLD_APART = 64
+"""How many agents of one group are told apart at most: replay tokens number the processes of that machine."""
 
 
 def compile_scenario(scenario: Scenario, *, limit: int | None = None, discipline: Discipline | None = None) -> Machine:
@@ -420,7 +420,7 @@ class _Compiler:
         )
 
     def _count(self, agents: Agents) -> int:
-        count = agents.count if agents.count is not None else (self.limit or MANY)
+        count = agents.count if agents.count is not None else (self.limit or TOLD_APART)
         return count if self.limit is None else min(count, self.limit)
 
     def _account(self, name: str, parent: int, grant: Interval) -> int:

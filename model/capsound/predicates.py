@@ -51,7 +51,14 @@ def violates(machine: Machine, config: Config, prop: Property, algebra: Algebra)
     if prop is Property.TRUTH:
         return _any(algebra, [ledger.charged != ledger.settled for ledger in config.ledgers])
     if prop is Property.CONSERVATION:
-        return _any(algebra, [_balance(ledger) != ledger.granted for ledger in config.ledgers])
+        return _any(
+            algebra,
+            [
+                # A slice that its parent was not debited for is capacity from nothing.
+                algebra.either(_balance(ledger) != ledger.granted, ledger.carved != ledger.delegated)
+                for ledger in config.ledgers
+            ],
+        )
     if prop is Property.PROGRESS:
         return _stuck(machine, config, algebra)
     if prop is Property.WIDTH:

@@ -28,7 +28,7 @@ MEANING: dict[Property, str] = {
     Property.OVERRUN: "overshoot is at most the summed deficits of calls in flight or lost",
     Property.TRUTH: "the ledger says as spent what settled calls were billed",
     Property.CONSERVATION: "capacity neither appears from nothing nor disappears",
-    Property.ADMISSION: "a call is admitted only if it fits beside all that is outstanding, and before it is sent",
+    Property.ADMISSION: "a call is admitted before it is sent, and only if it fits beside all that is outstanding",
     Property.HANDLES: "a handle is used once",
     Property.ARGUMENTS: "only non-negative whole numbers are accepted as amounts",
     Property.PROGRESS: "while work is left, some step is possible",

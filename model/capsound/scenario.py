@@ -195,7 +195,7 @@ class Search:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One question, with all its numbers: can the true bill exceed the cap here?"""
+    """All that one question needs: whether the true bill can exceed the cap here."""
 
     name: str
     cap: Interval

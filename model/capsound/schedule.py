@@ -216,15 +216,16 @@ class Recorder:
         """Record what every account that changed, or on which a call was resolved, now says of itself.
 
         Why not only what changed: of two lost updates the second leaves the balance as it was, and just that
-        silence is the anomaly.
+        silence is the anomaly. And a slice for which its parent was not debited shows in the parent.
         """
         place = self.machine.processes[branch.process].places[branch.place]
         resolved = any(isinstance(event, Settle | Release | Forfeit) for event in self.events)
+        delegated = any(isinstance(event, Delegate | Close) for event in self.events)
         for index, info in enumerate(self.machine.accounts):
             old, new = before.ledgers[index], after.ledgers[index]
             spent = new.charged + new.forfeited
             changed = (spent, new.available) != (old.charged + old.forfeited, old.available)
-            if changed or (resolved and index == place.account):
+            if changed or (resolved and index == place.account) or (delegated and index == place.parent):
                 self.events.append(Observe(AccountId(info.name), spent, new.available))
 
 

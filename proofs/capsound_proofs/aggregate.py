@@ -92,6 +92,8 @@ class System:
     start: list[Term] = field(default_factory=list)
     axioms: list[Term] = field(default_factory=list)
     transitions: list[Transition] = field(default_factory=list)
+    _pairs: dict[str, list[tuple[Term, Term]]] = field(default_factory=dict)
+    _later: dict[str, list[Term]] = field(default_factory=dict)
 
     def add(self, name: str, start: Term | None) -> Term:
         """Add a variable; ``start`` is its initial value, None for any."""
@@ -103,12 +105,32 @@ class System:
 
     def after(self, formula: Term, transition: Transition) -> Term:
         """Return what ``formula`` says of the state after a transition."""
-        pairs = [
-            (self.variables[name], integer(value))
-            for name, value in transition.after.items()
-            if not (z3.is_expr(value) and value.eq(self.variables[name]))
-        ]
-        return z3.substitute(truth(formula), *pairs)
+        return z3.substitute(truth(formula), *self._changed(transition))
+
+    def after_all(self, formulas: list[Term], transition: Transition) -> list[Term]:
+        """Return what each of ``formulas`` says of the state after a transition, in one substitution."""
+        together = z3.And(*[truth(f) for f in formulas], z3.BoolVal(True))
+        return list(z3.substitute(together, *self._changed(transition)).children())[:-1]
+
+    def axioms_after(self, transition: Transition) -> list[Term]:
+        """Return the axioms about the state after a transition; those that it does not touch are left out."""
+        if transition.name not in self._later:
+            pairs = zip(self.axioms, self.after_all(self.axioms, transition), strict=True)
+            self._later[transition.name] = [later for axiom, later in pairs if not later.eq(truth(axiom))]
+        return self._later[transition.name]
+
+    def _changed(self, transition: Transition) -> list[tuple[Term, Term]]:
+        if transition.name not in self._pairs:
+            self._pairs[transition.name] = [
+                (self.variables[name], integer(value))
+                for name, value in transition.after.items()
+                if not (z3.is_expr(value) and value.eq(self.variables[name]))
+            ]
+        return self._pairs[transition.name]
+
+    def step(self, name: str, guard: Term, after: dict[str, Term]) -> None:
+        """Add a transition; each is numbered, so that its name is its own."""
+        self.transitions.append(Transition(f"{len(self.transitions)} {name}", truth(guard), after))
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,7 +361,7 @@ class Abstraction:
                 guard = conj([guard, started < self.options.counts[group]])
             after[f"p{branch.process}.started"] = started + 1
         name = f"{branch.kind} {place.label}" if branch.kind != "run" else place.label
-        self.system.transitions.append(Transition(f"{group}: {name}", truth(guard), after))
+        self.system.step(f"{group}: {name}", guard, after)
 
     def _arrive(self, after: dict[str, Term], target: Spot, call: CallVars) -> None:
         """Add a call to the sums of a place."""
@@ -370,7 +392,7 @@ class Abstraction:
         self._put_ledgers(after, config)
         after[f"p{branch.process}.at"] = at + 1
         name = f"{process.name}: {branch.kind} {place.label}"
-        self.system.transitions.append(Transition(name, truth(guard), after))
+        self.system.step(name, guard, after)
 
     def _child_steps(self) -> None:
         """Open a slice of any amount, let any slice spend within its bound, and close any slice."""
@@ -389,7 +411,7 @@ class Abstraction:
         after["slices.count"] = sums.count + 1
         after["slices.granted"] = sums.of["granted"] + child.granted
         after["slices.available"] = sums.of["available"] + child.available
-        self.system.transitions.append(Transition("delegate a slice", conj(guards), after))
+        self.system.step("delegate a slice", conj(guards), after)
 
         granted, free, billed = z3.Ints("slice.granted slice.free slice.billed")
         rest = (sums.of["granted"] - granted, sums.of["available"] - free, sums.of["billed"] - billed)
@@ -406,7 +428,7 @@ class Abstraction:
         after["slices.available"] = rest[1] + free_after
         after["slices.billed"] = rest[2] + billed_after
         spends = [*one, free_after >= 0, billed_after >= billed, free_after + billed_after <= granted]
-        self.system.transitions.append(Transition("a slice spends", conj(spends), after))
+        self.system.step("a slice spends", conj(spends), after)
 
         if discipline.close:
             parent = Ledger(**_fields(self.ledgers[0]))
@@ -418,7 +440,7 @@ class Abstraction:
             self._put_ledgers(after, self._config([parent]))
             after["slices.granted"] = sums.of["granted"] - child.returned
             after["slices.available"] = rest[1] + child.available
-            self.system.transitions.append(Transition("close a slice", conj(one), after))
+            self.system.step("close a slice", conj(one), after)
 
 
 # ------------------------------------------------------------------------------------------- helpers

@@ -237,9 +237,10 @@ def _previous_in_group(machine: Machine) -> dict[int, int]:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A shortest counterexample, as a schedule; ``searched`` steps were ruled out before it."""
+    """A shortest counterexample, as a schedule of ``machine``."""
 
     schedule: Schedule
+    machine: Machine
     seconds: float
 
 
@@ -291,7 +292,7 @@ def shortest(
             goal = [unrolling.broken(prop)]
             left = seconds - (time.monotonic() - began)
             model = _smallest(unrolling, goal, model, max(0.5, left))
-            return Found(unrolling.schedule(model), time.monotonic() - began)
+            return Found(unrolling.schedule(model), machine, time.monotonic() - began)
         if answer == z3.unknown:
             return Searched(steps - 1, False, True, time.monotonic() - began)
         if unrolling.ask(seconds=left) == z3.unsat and agents_at(max_steps) <= agents:
@@ -394,7 +395,8 @@ def most_overshoot(
         unrolling.extend()
         if length < steps:
             continue
-        step = 1
+        # Ask for all that the proof leaves room for first: where it is attained, that is one query.
+        step = 1 if most is None else most - known
         while most is None or known < most:
             left = deadline - time.monotonic()
             if left <= 0:

@@ -258,10 +258,10 @@ def find(abstraction: Abstraction, seconds: float = 10.0) -> Invariant:
                 break
             solver.set("timeout", int(left * 1000) + 1)
             solver.add(*system.axioms, transition.guard)
-            solver.add(*[system.after(axiom, transition) for axiom in system.axioms])
+            solver.add(*system.axioms_after(transition))
             marks = {c: z3.Bool(f"keep.{i}") for i, c in enumerate(kept)}
             solver.add(*[z3.Implies(mark, c.formula) for c, mark in marks.items()])
-            after = {c: system.after(c.formula, transition) for c in kept}
+            after = dict(zip(kept, system.after_all([c.formula for c in kept], transition), strict=True))
             # What a step does not touch it cannot break.
             touched = [c for c in kept if not after[c].eq(c.formula)]
             while touched:
@@ -324,7 +324,12 @@ def goal(abstraction: Abstraction, prop: Property) -> Term | None:
     if prop is Property.TRUTH:
         return z3.And(*[ledger.charged == ledger.settled for ledger in abstraction.ledgers])
     if prop is Property.CONSERVATION:
-        return z3.And(*[balance(ledger) == ledger.granted for ledger in abstraction.ledgers])
+        return z3.And(
+            *[
+                z3.And(balance(ledger) == ledger.granted, ledger.carved == ledger.delegated)
+                for ledger in abstraction.ledgers
+            ]
+        )
     if prop is Property.PROGRESS:
         return _progress_goal(abstraction)
     return None

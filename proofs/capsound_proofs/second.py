@@ -27,7 +27,7 @@ def obligations(invariant: Invariant, goal: Term) -> list[tuple[str, list[Term]]
 def _step(invariant: Invariant, transition: Transition, whole: Term) -> list[Term]:
     system = invariant.abstraction.system
     # The axioms are facts about sums of calls: true before the step and after it, by construction.
-    later = [system.after(axiom, transition) for axiom in system.axioms]
+    later = system.axioms_after(transition)
     broken = z3.Not(system.after(whole, transition))
     return [*system.axioms, *[c.formula for c in invariant.kept], transition.guard, *later, broken]
 

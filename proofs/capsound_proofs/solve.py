@@ -19,7 +19,7 @@ from capsound.costs import CallCosts, costs_of
 from capsound.disciplines import Retry, get_discipline
 from capsound.errors import Disagreement
 from capsound.events import Event
-from capsound.machine import LEDGER_FIELDS, Config, Machine, compile_scenario
+from capsound.machine import LEDGER_FIELDS, TOLD_APART, Config, Machine, compile_scenario
 from capsound.monitor import Report, fold
 from capsound.predicates import balances, default_properties
 from capsound.properties import Property
@@ -27,7 +27,6 @@ from capsound.scenario import (
     ANY,
     ROOT,
     Agents,
-    Assume,
     CallKind,
     Interval,
     Plain,
@@ -126,7 +125,7 @@ def solve(scenario: Scenario, *, progress: Progress = lambda _: None) -> Outcome
     that must agree do not (status 70).
     """
     began = time.monotonic()
-    machine = compile_scenario(scenario, limit=_told_apart(scenario, scenario.search.steps))
+    machine = compile_scenario(scenario, limit=TOLD_APART)
     work = _Work(scenario, machine, list(scenario.properties or default_properties(machine)), progress)
     if machine.reuse is not None and Property.HANDLES in work.asked:
         _judge_handles(work)
@@ -164,16 +163,6 @@ def _outcome(work: _Work, worst: Worst | None, flags: tuple[str, ...], began: fl
         tuple(work.sentences),
         time.monotonic() - began,
     )
-
-
-def _told_apart(scenario: Scenario, steps: int) -> int:
-    """Return how many agents of one group can matter in a counterexample of so many steps.
-
-    An agent matters for a bill only once it has sent a call, which takes all blocks up to the sending one.
-    """
-    d = get_discipline(scenario.discipline)
-    sending = next(i for i, block in enumerate(d.blocks) if any("sends" in s.tags for s in block)) + 1
-    return max(2, steps // sending)
 
 
 def _judge_handles(work: _Work) -> None:
@@ -315,7 +304,7 @@ def _relevant(invariant: Invariant, wanted: Term) -> Invariant:
     while True:
         grown = list(needed)
         for transition in system.transitions:
-            facts = [*system.axioms, *[system.after(axiom, transition) for axiom in system.axioms], transition.guard]
+            facts = [*system.axioms, *system.axioms_after(transition), transition.guard]
             for candidate in needed:
                 after = system.after(candidate.formula, transition)
                 if after.eq(candidate.formula):
@@ -512,9 +501,10 @@ def _search(work: _Work, prop: Property) -> None:
     if isinstance(found, Searched):
         work.results[prop] = _not_found(work, prop, found, time.monotonic() - began)
         return
-    trace, report = believe(work.machine, found.schedule, prop)
+    schedule = renumbered(found.schedule, found.machine, work.machine)
+    trace, report = believe(work.machine, schedule, prop)
     anomaly = next((f.anomaly for f in report.findings if ANOMALIES[f.anomaly].breaks is prop), "")
-    steps = len(found.schedule.choices)
+    steps = len(schedule.choices)
     work.results[prop] = PropertyResult(
         prop,
         Verdict.VIOLATED,
@@ -531,6 +521,13 @@ def _needed_agents(scenario: Scenario, steps: int) -> int:
     d = get_discipline(scenario.discipline)
     sending = next(i for i, block in enumerate(d.blocks) if any("sends" in s.tags for s in block)) + 1
     return max(1, steps // sending)
+
+
+def renumbered(schedule: Schedule, here: Machine, there: Machine) -> Schedule:
+    """Return the schedule with its processes numbered as in another machine of the same scenario."""
+    index = {process.name: number for number, process in enumerate(there.processes)}
+    choices = (replace(c, process=index[here.processes[c.process].name]) for c in schedule.choices)
+    return Schedule(schedule.cap, tuple(choices))
 
 
 def believe(machine: Machine, schedule: Schedule, prop: Property) -> tuple[Trace, Report]:
@@ -636,7 +633,7 @@ def _worst(work: _Work) -> Worst | None:
     assert result.report is not None
     least, run = max(result.report.overshoot.values()), result.trace.schedule
     scenario = work.machine.scenario
-    if _no_bound(scenario.assume, work):
+    if _no_bound(work):
         return Worst(least, None, run)
     most: int | None = None
     if work.numbers is not None and work.numbers.finished:
@@ -666,7 +663,7 @@ def _more(work: _Work, cap: int, least: int, most: int | None) -> tuple[int, Sch
     lemma = None
     if work.numbers is not None and len(work.numbers.abstraction.machine.accounts) == len(machine.accounts):
         lemma = lemma_of(work.scenario, work.numbers, machine)
-    return most_overshoot(machine, cap=cap, least=least, most=most, steps=steps, lemma=lemma, seconds=1.5)
+    return most_overshoot(machine, cap=cap, least=least, most=most, steps=steps, lemma=lemma, seconds=5.0)
 
 
 def _whole_machine(work: _Work) -> Machine | None:
@@ -676,16 +673,13 @@ def _whole_machine(work: _Work) -> Machine | None:
     return compile_scenario(work.machine.scenario)
 
 
-def _no_bound(assume: Assume, work: _Work) -> bool:
+def _no_bound(work: _Work) -> bool:
     """Return whether a single bill can be as large as you like."""
-    del assume
     for agents in work.machine.scenario.agents:
         for number in range(agents.calls):
             costs = costs_of(work.machine.scenario, agents.call, number)
             if not isinstance(costs.cost, Stream) and not costs.bounds.within_hold:
-                estimate, bill = cost_ranges(costs)
-                bounded = costs.bounds.shortfall is not None and estimate.hi is not None
-                if bill.hi is None and not bounded:
+                if cost_ranges(costs)[1].hi is None and costs.bounds.shortfall is None:
                     return True
     return False
 

@@ -60,7 +60,6 @@ def test_every_counterexample_is_covered(capsound_once: Runs, shared: Path) -> N
         assert tuple(r["property"] for r in data["properties"] if "token" in r) == properties
 
 
-@pytest.mark.xfail(strict=True, reason="cancel-release: conservation is proved, and a run that breaks it is shown")
 def test_no_property_is_called_sound_that_a_shown_run_breaks(capsound_once: Runs, capsound: Runs, shared: Path) -> None:
     """What ``solve`` proves of a scenario, the monitor must not refute on a run of that very scenario."""
     wrong = []
