@@ -31,10 +31,10 @@ demo: $(STAMP)
 	@$(BIN)/capsound solve scenarios/race-b-reserve-settle.toml
 
 test: $(STAMP)
-	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 deep: $(STAMP)
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n $(JOBS) --dist loadgroup --deep --timeout 3600
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --deep --timeout 3600
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

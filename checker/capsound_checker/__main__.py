@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import traceback
 
 import click
 
@@ -36,13 +37,19 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
         return 130
+    except SystemExit as leaving:
+        # click leaves with 1 when the reader of a help text has left, and 1 is a verdict here.
+        return 0 if leaving.code == 1 else int(leaving.code or 0)
     except BrokenPipeError:
         # The reader has left (`capsound ... | head`): nothing is wrong, and nothing more can be said.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except OSError as error:
+        click.echo(f"error: cannot write the output: {error.strerror}", err=True)
+        return EXIT_USAGE
+    except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, with its own status
         if os.environ.get("CAPSOUND_DEBUG"):
-            raise
+            traceback.print_exc()
         click.echo(f"capsound failed: {type(error).__name__}: {error}", err=True)
         click.echo(
             "This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it.",

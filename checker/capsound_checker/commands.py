@@ -12,11 +12,11 @@ import click
 from capsound import __version__
 
 if TYPE_CHECKING:
-    from capsound_checker.running import Solved
+    from capsound_checker.running import Request, Solved
 
 EPILOG = (
     "Exit status: 0 sound, 1 violated (or an expectation not met), 2 unknown, 64 usage, 65 bad input, "
-    "70 a bug of capsound."
+    "70 a bug of capsound, 130 interrupted."
 )
 
 
@@ -32,7 +32,7 @@ def cli() -> None:
 def _colour(no_color: bool) -> bool:
     import os
 
-    return sys.stdout.isatty() and not no_color and "NO_COLOR" not in os.environ
+    return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
 
 
 @cli.command(epilog=EPILOG)
@@ -56,26 +56,29 @@ def solve(
     verbose: bool,
     no_color: bool,
 ) -> int:
-    """Prove a scenario sound, or find the shortest schedule that breaks it.
+    """Prove a scenario sound, or break it.
+
+    A scenario that is not sound is shown with the shortest schedule that breaks it.
 
     PATHS are scenario files, or folders of them (searched for *.toml).
     """
     from capsound_checker.running import Request, find_scenarios, solve_all
 
     files = find_scenarios(paths)
-    request = Request(steps=steps, seconds=seconds, verbose=verbose, colour=_colour(no_color))
+    request = Request(steps=steps, seconds=seconds, verbose=verbose, colour=_colour(no_color), plain=no_color)
+    single = len(paths) == 1 and not paths[0].is_dir()
     solved = solve_all(files, request, workers)
     if itf is not None:
         _write_itf(solved, itf)
     if as_json:
         document = [s.data for s in solved]
-        click.echo(json.dumps(document[0] if len(files) == 1 else document, indent=2, sort_keys=True))
+        click.echo(json.dumps(document[0] if single and document else document, indent=2, sort_keys=True))
     else:
-        _print(solved, request, summary=len(files) > 1 or expect, whole=len(files) == 1)
+        _print(solved, request, len(files), summary=not single or expect, whole=single)
     return _status(solved, len(files), expect)
 
 
-def _print(solved: list[Solved], request: object, *, summary: bool, whole: bool) -> None:
+def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool, whole: bool) -> None:
     from capsound_checker.running import summary_text
 
     if whole:
@@ -84,7 +87,7 @@ def _print(solved: list[Solved], request: object, *, summary: bool, whole: bool)
     if summary:
         if whole:
             click.echo()
-        click.echo(summary_text(solved, colour=getattr(request, "colour", False)), nl=False)
+        click.echo(summary_text(solved, asked, colour=request.colour), nl=False)
     for item in solved:
         if item.error:
             click.echo(item.error, err=True)
@@ -123,37 +126,46 @@ def _status(solved: list[Solved], asked: int, expect: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print the events and what the monitor says as JSON.")
 @click.option("--itf", type=click.Path(path_type=Path), help="Write the run as an ITF trace.")
 def replay(path: Path, token: str, as_json: bool, itf: Path | None) -> int:
-    """Run one schedule again: the token that `solve` printed, on the scenario that it was printed for."""
+    """Run a schedule again, from its token.
+
+    TOKEN is what `solve` printed, PATH the scenario that it was printed for.
+    """
     from capsound_checker.replaying import replay_token
 
     return replay_token(path, token, as_json=as_json, itf=itf, colour=_colour(False))
 
 
-@cli.command()
+@cli.command(epilog=EPILOG)
 @click.argument("name", required=False)
 def explain(name: str | None) -> None:
-    """Explain an anomaly, guarantee, property, assumption, rule, step or discipline; without NAME, list them."""
+    """Explain a name that a message used.
+
+    NAME is an anomaly, guarantee, property, assumption, rule, step or discipline; without it, all are listed.
+    """
     from capsound_checker.explaining import explain_name, list_names
 
     click.echo(list_names() if name is None else explain_name(name))
 
 
-@cli.command()
+@cli.command(epilog=EPILOG)
 @click.argument("what", type=click.Choice(["scenario"]))
 def schema(what: str) -> None:
-    """Print the JSON Schema of scenario files, for editors and validators."""
+    """Print the JSON Schema of scenario files."""
     from capsound.loading import scenario_schema
 
     del what
     click.echo(json.dumps(scenario_schema(), indent=2))
 
 
-@cli.command()
+@cli.command(epilog=EPILOG)
 @click.argument("what", type=click.Choice(["scenario"]))
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def new(what: str, path: Path | None, force: bool) -> None:
-    """Write a commented scenario to PATH, or to standard output."""
+    """Write a commented scenario.
+
+    It goes to PATH, or to standard output.
+    """
     from capsound.loading import scenario_template
     from capsound_checker.running import CannotWrite
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -86,7 +88,7 @@ def _result(console: Console, outcome: Outcome, result: PropertyResult, shown: s
         console.print()
         _argument(console, result)
         console.print(
-            f"  replay: capsound replay {escape(outcome.scenario.path or 'scenario.toml')} {token}",
+            f"  replay: capsound replay {escape(shlex.quote(outcome.scenario.path or 'scenario.toml'))} {token}",
             highlight=False,
             soft_wrap=True,
         )
@@ -168,13 +170,13 @@ def _worst(console: Console, outcome: Outcome) -> None:
     worst = outcome.worst
     if worst is None:
         return
-    unit = outcome.scenario.unit
+    unit = escape(outcome.scenario.unit)
     if worst.exact:
         text = f"largest overshoot: {worst.least} {unit} (exact: attained by a run, and no run exceeds it)"
     elif worst.most is not None:
         text = f"largest overshoot: at least {worst.least} {unit} (a run), at most {worst.most} (proved)"
     else:
-        text = f"largest overshoot: at least {worst.least} {unit}; no bound follows from the assumptions"
+        text = f"largest overshoot: at least {worst.least} {unit}; no upper bound was proved"
     console.print(f"  {text}", highlight=False)
 
 
@@ -208,22 +210,4 @@ def _estimator(console: Console, answer: EstimatorAnswer, scenario: Scenario) ->
     console.print()
 
 
-def render_summary(console: Console, outcomes: list[tuple[Outcome, list[str]]]) -> None:
-    """Print one line per scenario: verdict, what it expects, and how long it took."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for name in ("verdict", "scenario", "found", "seconds"):
-        table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
-    for outcome, mismatches in outcomes:
-        found = ", ".join([*outcome.anomalies, *outcome.flags]) or "-"
-        if mismatches:
-            found = "EXPECTED OTHERWISE: " + "; ".join(mismatches)
-        table.add_row(
-            Text(outcome.verdict.value, style=STYLE[outcome.verdict]),
-            Text(outcome.scenario.path or outcome.scenario.name),
-            Text(found, style="bold red" if mismatches else ""),
-            f"{outcome.seconds:.1f}",
-        )
-    console.print(table, highlight=False)
-
-
-__all__ = ["Property", "describe", "render_outcome", "render_summary", "render_trace"]
+__all__ = ["Property", "describe", "render_outcome", "render_trace"]

@@ -13,8 +13,8 @@ from capsound.events import event_to_dict
 from capsound.loading import load_scenario
 from capsound.machine import TOLD_APART, compile_scenario
 from capsound.monitor import Report, fold
-from capsound.schedule import Trace, parse_token, run_schedule
-from capsound.verdict import merge
+from capsound.schedule import BadToken, Trace, parse_token, run_schedule
+from capsound.verdict import Verdict, merge
 from capsound_checker.itf import trace_to_itf
 from capsound_checker.render import render_trace
 from capsound_checker.running import CannotWrite, _text
@@ -25,14 +25,20 @@ def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, col
     scenario = load_scenario(path, known_disciplines=DISCIPLINES)
     schedule = parse_token(token)
     machine = compile_scenario(scenario, limit=TOLD_APART)
+    if machine.reuse is not None and machine.discipline.affine:
+        raise BadToken(
+            f"the program of {machine.reuse_agent} is rejected before it runs: {machine.reuse.reason}",
+            hint="there is no run to replay; use every handle once",
+        )
     trace = run_schedule(machine, schedule)
     report = fold(trace.events)
+    verdict = merge(v for p, v in report.verdicts.items() if p in _JUDGED)
+    status = "violation" if verdict is Verdict.VIOLATED else "ok"
     if itf is not None:
+        document = trace_to_itf(machine, trace, source=path.name, status=status)
         try:
-            itf.write_text(
-                json.dumps(trace_to_itf(machine, trace, source=path.name), indent=1, sort_keys=True) + "\n",
-                encoding="utf-8",
-            )
+            itf.write_text(json.dumps(document, indent=1, sort_keys=True) + "
+", encoding="utf-8")
         except OSError as error:
             raise CannotWrite(f"cannot write {itf}: {error.strerror}") from None
     if as_json:
@@ -43,8 +49,10 @@ def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, col
             click.echo(f"  {finding.anomaly}: {finding.sentence}")
         if not report.findings:
             click.echo("  the monitor finds nothing wrong with this run")
-    verdicts = [v for p, v in report.verdicts.items() if p in _JUDGED]
-    return merge(verdicts).exit_status
+        click.echo(
+            f"{verdict.value}{'' if verdict is not Verdict.UNKNOWN else ': too little happened to show anything'}"
+        )
+    return verdict.exit_status
 
 
 def _judged() -> frozenset[Any]:

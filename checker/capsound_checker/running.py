@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from io import StringIO
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,7 @@ class Request:
     seconds: int | None = None
     verbose: bool = False
     colour: bool = False
+    plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class Solved:
     text: str = ""
     found: tuple[str, ...] = ()
     mismatches: tuple[str, ...] = ()
+    expects: bool = False
     seconds: float = 0.0
     itf: dict[str, Any] | None = None
     error: str = ""
@@ -72,10 +77,20 @@ def find_scenarios(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def solve_file(path: Path, request: Request, progress: Any = None) -> Solved:
-    """Solve one file; an expected error is returned, not raised, so that other files go on."""
+def solve_file(path: Path, request: Request) -> Solved:
+    """Solve one file; an error is returned, not raised, so that other files go on."""
+    try:
+        return _solve_file(path, request)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the other files go on
+        if os.environ.get("CAPSOUND_DEBUG"):
+            traceback.print_exc()
+        return _our_bug(path, f"{type(error).__name__}: {error}")
+
+
+def _solve_file(path: Path, request: Request) -> Solved:
     from capsound.disciplines import DISCIPLINES
     from capsound.loading import load_scenario
+    from capsound.scenario import Expect
     from capsound_checker.data import mismatches, outcome_to_dict
     from capsound_checker.itf import trace_to_itf
     from capsound_checker.render import render_outcome
@@ -89,7 +104,7 @@ def solve_file(path: Path, request: Request, progress: Any = None) -> Solved:
         if request.seconds is not None:
             search = replace(search, seconds=request.seconds)
         scenario = replace(scenario, search=search, path=str(path))
-        outcome = solve(scenario, progress=progress or (lambda _: None))
+        outcome = solve(scenario)
     except CapsoundError as error:
         render = getattr(error, "render", None)
         text = render() if callable(render) else _plain(error, path)
@@ -106,6 +121,7 @@ def solve_file(path: Path, request: Request, progress: Any = None) -> Solved:
         text=_text(lambda console: render_outcome(console, outcome, verbose=request.verbose), request.colour),
         found=(*outcome.anomalies, *outcome.flags),
         mismatches=tuple(mismatches(outcome)),
+        expects=scenario.expect != Expect(),
         seconds=outcome.seconds,
         itf=trace_to_itf(outcome.machine, traces[0][0], source=path.name) if traces else None,
     )
@@ -125,8 +141,17 @@ def _text(draw: Any, colour: bool) -> str:
     from rich.console import Console
 
     buffer = StringIO()
-    width = _width() if colour else 110
-    draw(Console(file=buffer, force_terminal=colour, no_color=not colour, width=width, highlight=False))
+    width = _width() if sys.stdout.isatty() else 110
+    draw(
+        Console(
+            file=buffer,
+            force_terminal=colour,
+            no_color=not colour,
+            width=width,
+            highlight=False,
+            emoji=False,
+        )
+    )
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines()) + "\n"
 
 
@@ -137,7 +162,7 @@ def _width() -> int:
         return 110
 
 
-def summary_text(solved: list[Solved], *, colour: bool) -> str:
+def summary_text(solved: list[Solved], asked: int, *, colour: bool) -> str:
     """Return one line per scenario, and a closing line that counts."""
     from rich.table import Table
     from rich.text import Text
@@ -148,7 +173,7 @@ def summary_text(solved: list[Solved], *, colour: bool) -> str:
         table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
     for item in solved:
         if item.error:
-            table.add_row(Text("error", style="bold red"), item.path, "see below", "-")
+            table.add_row(Text("error", style="bold red"), Text(item.path), "see below", "-")
             continue
         found = ", ".join(item.found) or "-"
         if item.mismatches:
@@ -162,70 +187,100 @@ def summary_text(solved: list[Solved], *, colour: bool) -> str:
         )
     wrong = sum(bool(s.mismatches) for s in solved)
     errors = sum(bool(s.error) for s in solved)
-    line = f"{len(solved)} scenarios: {len(solved) - wrong - errors} as expected"
-    if wrong:
-        line += f", {wrong} not as expected"
-    if errors:
-        line += f", {errors} with errors"
+    silent = sum(not s.error and not s.expects for s in solved)
+    line = f"{len(solved)} scenario{'s' * (len(solved) != 1)}"
+    counts = (
+        (len(solved) - wrong - errors - silent, "as expected"),
+        (wrong, "not as expected"),
+        (silent, "without an expectation"),
+        (errors, "with errors"),
+    )
+    line += ": " + (", ".join(f"{count} {what}" for count, what in counts if count) or "none solved")
+    if len(solved) < asked:
+        line += f"; interrupted: {asked - len(solved)} of {asked} not solved"
     return _text(lambda console: (console.print(table), console.print(line)), colour)
 
 
 def solve_all(files: list[Path], request: Request, workers: int | None) -> list[Solved]:
-    """Solve every file, several at once; when interrupted, return what is done."""
-    if len(files) == 1:
-        with _status() as tell:
-            return [solve_file(files[0], request, tell)]
-    workers = min(workers or os.cpu_count() or 1, len(files))
-    if workers == 1:
-        return list(_one_by_one(files, request))
-    done: list[Solved] = []
-    with ProcessPoolExecutor(max_workers=workers, initializer=_ignore_interrupt) as pool, _status() as tell:
-        waiting: list[tuple[Path, Future[Solved]]] = [(f, pool.submit(solve_file, f, request)) for f in files]
+    """Solve every file, several at once; when interrupted, return what is done.
+
+    Each file has a process of its own. Why: z3 takes an interrupt for itself, remembers what it solved before,
+    and may die; in a process of its own it does none of that to the other files or to us.
+    """
+    limit = min(workers or os.cpu_count() or 1, len(files))
+    done: dict[int, Solved] = {}
+    waiting = list(enumerate(files))
+    running: dict[int, _Worker] = {}
+    with _status(request.plain) as tell:
         try:
-            for path, future in waiting:
-                tell(f"{len(done)} of {len(files)} solved; {path}")
-                done.append(_result(path, future))
+            while waiting or running:
+                while waiting and len(running) < limit:
+                    number, path = waiting.pop(0)
+                    running[number] = _Worker(path, request)
+                tell(f"{len(done)} of {len(files)} solved; {', '.join(str(w.path) for w in running.values())}")
+                wait([w.pipe for w in running.values()], timeout=0.5)
+                for number, worker in list(running.items()):
+                    if worker.pipe.poll():
+                        done[number] = worker.result()
+                        del running[number]
         except KeyboardInterrupt:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(getattr(pool, "_processes", {}).values()):
-                process.terminate()
-    return done
+            pass
+        finally:
+            for worker in running.values():
+                worker.kill()
+    return [done[number] for number in sorted(done)]
 
 
-def _one_by_one(files: list[Path], request: Request) -> Iterator[Solved]:
-    with _status() as tell:
-        for number, path in enumerate(files):
-            tell(f"{number} of {len(files)} solved; {path}")
-            try:
-                yield solve_file(path, request)
-            except KeyboardInterrupt:
-                return
+class _Worker:
+    """One file being solved in a process of its own."""
+
+    def __init__(self, path: Path, request: Request) -> None:
+        self.path = path
+        methods = multiprocessing.get_all_start_methods()
+        context: Any = multiprocessing.get_context("fork" if "fork" in methods else None)
+        self.pipe, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=_work, args=(path, request, theirs), daemon=True)
+        self.process.start()
+        theirs.close()
+
+    def result(self) -> Solved:
+        """Return what the process found; a process that died is an error of its file, not of all."""
+        try:
+            found: Solved = self.pipe.recv()
+        except EOFError:
+            self.process.join()
+            found = _our_bug(self.path, f"the solving process died with status {self.process.exitcode}")
+        self.process.join()
+        self.pipe.close()
+        return found
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
 
 
-def _result(path: Path, future: Future[Solved]) -> Solved:
-    """Return what a worker found; a worker that died is an error of that file, not of all."""
-    try:
-        return future.result()
-    except KeyboardInterrupt:
-        raise
-    except Exception as error:  # noqa: BLE001 - a worker may die of anything, and the others go on
-        text = f"error: {path}: solving failed: {type(error).__name__}: {error}"
-        data = {"path": str(path), "error": {"name": "our-bug", "message": str(error), "where": ""}}
-        return Solved(str(path), data=data, error=text, status=EXIT_OUR_BUG)
-
-
-def _ignore_interrupt() -> None:
+def _work(path: Path, request: Request, pipe: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe.send(solve_file(path, request))
+    pipe.close()
+
+
+def _our_bug(path: Path, message: str) -> Solved:
+    text = f"error: {path}: {message}\n  This is a bug of capsound; please report it with the scenario."
+    data = {"path": str(path), "error": {"name": "our-bug", "message": message, "where": ""}}
+    return Solved(str(path), data=data, error=text, status=EXIT_OUR_BUG)
 
 
 @contextmanager
-def _status() -> Iterator[Any]:
+def _status(plain: bool) -> Iterator[Callable[[str], None]]:
     """Show on a terminal what is being done; say nothing elsewhere."""
     from rich.console import Console
 
-    console = Console(stderr=True)
-    if not console.is_terminal:
+    if not sys.stderr.isatty():
         yield lambda _: None
         return
+    console = Console(stderr=True, no_color=plain, emoji=False, markup=False)
     with console.status("solving") as status:
         yield lambda text: status.update(f"solving: {text}")

@@ -75,7 +75,7 @@ class Schedule:
         return f"{TOKEN_VERSION}:{self.cap}/{'.'.join(parts)}"
 
 
-_PART = re.compile(r"(\d{1,6})([ctk]?)(?::(\d{1,40}(?:,\d{1,40})*))?")
+_PART = re.compile(r"([0-9]{1,6})([ctk]?)(?::([0-9]{1,40}(?:,[0-9]{1,40})*))?")
 
 
 def parse_token(text: str) -> Schedule:
@@ -87,13 +87,18 @@ def parse_token(text: str) -> Schedule:
             hint="solve the scenario again to get a token of this version",
         )
     cap, slash, steps = rest.partition("/")
-    if version != TOKEN_VERSION or not slash or not re.fullmatch(r"\d{1,40}", cap):
-        raise BadToken(f"{text!r} is not a replay token", hint=f"a token looks like {TOKEN_VERSION}:60/0.1.2")
+    if version != TOKEN_VERSION or not slash or not re.fullmatch(r"[0-9]{1,40}", cap):
+        shown = text if len(text) <= 60 else text[:57] + "..."
+        raise BadToken(f"{shown!r} is not a replay token", hint=f"a token looks like {TOKEN_VERSION}:60/0.1.2")
     choices = []
     for position, part in enumerate(steps.split(".") if steps else [], start=1):
         match = _PART.fullmatch(part)
         if match is None:
-            raise BadToken(f"part {position} of the token, {part!r}, cannot be read")
+            shown = part if len(part) <= 60 else part[:57] + "..."
+            raise BadToken(
+                f"part {position} of the token, {shown!r}, cannot be read",
+                hint="a part is the number of a process, a letter c, t or k for a fault, and amounts after a colon",
+            )
         kind = next((k for k, letter in _FAULT_LETTERS.items() if letter == match[2]), "run")
         draws = tuple(int(d) for d in match[3].split(",")) if match[3] else ()
         choices.append(Choice(int(match[1]), kind, draws))
@@ -150,7 +155,10 @@ class Script:
         value = self.draws[self.used]
         self.used += 1
         if value < lo or (hi is not None and value > hi):
-            raise BadToken(f"{value} is not a possible amount here: {lo}..{'any' if hi is None else hi}")
+            raise BadToken(
+                f"{value} is not a possible amount here: {lo}..{'any' if hi is None else hi}",
+                hint="the token belongs to another scenario, or the scenario was changed since",
+            )
         return value
 
 
@@ -257,6 +265,11 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
 
     Raises ``BadToken`` when a step is not possible: the token belongs to another scenario or was changed.
     """
+    if schedule.cap < machine.cap.lo or (machine.cap.hi is not None and schedule.cap > machine.cap.hi):
+        raise BadToken(
+            f"the token is for a cap of {schedule.cap}, the scenario has {machine.cap}",
+            hint="the token belongs to another scenario, or the scenario was changed since",
+        )
     config = initial(machine, schedule.cap)
     recorder = Recorder(machine)
     opening: tuple[Event, ...] = (Open(AccountId(machine.accounts[0].name), Amount(schedule.cap)),)
@@ -264,7 +277,10 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
     steps: list[TraceStep] = []
     for number, choice in enumerate(schedule.choices, start=1):
         if choice.process >= len(machine.processes):
-            raise BadToken(f"step {number} names process {choice.process}, there are {len(machine.processes)}")
+            raise BadToken(
+                f"step {number} names process {choice.process}, and the last one is {len(machine.processes) - 1}",
+                hint="the token belongs to another scenario, or the scenario was changed since",
+            )
         try:
             branch = possible(machine, config, choice)
             if branch is None:
@@ -275,9 +291,18 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
                 )
             after = config.copy()
             recorder.events = []
-            fire(machine, after, branch, Env(INTS, Script(choice.draws), recorder))
+            script = Script(choice.draws)
+            fire(machine, after, branch, Env(INTS, script, recorder))
+            if script.used < len(choice.draws):
+                raise BadToken(
+                    f"step {number} gives {len(choice.draws)} amounts where {script.used} can be chosen",
+                    hint="the token belongs to another scenario, or the scenario was changed since",
+                )
         except NeedDraw:
-            raise BadToken(f"step {number} needs an amount that the token does not give") from None
+            raise BadToken(
+                f"step {number} needs an amount that the token does not give",
+                hint="the token belongs to another scenario, or the scenario was changed since",
+            ) from None
         recorder.observe(branch, config, after)
         place = machine.processes[choice.process].places[branch.place]
         action = branch.kind if branch.kind != "run" else place.label

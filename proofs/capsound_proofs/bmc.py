@@ -369,6 +369,27 @@ def _first_in_order(unrolling: Unrolling, fixed: list[Term], model: z3.ModelRef,
                 chosen = earlier
                 break
         fixed.append(chosen.literal)
+    for taken in unrolling.steps:
+        chosen = next(t for t in taken if z3.is_true(model.eval(t.literal, model_completion=True)))
+        for amount in chosen.draws:
+            model = _lower(unrolling, fixed, integer(amount), model, deadline)
+    return model
+
+
+def _lower(unrolling: Unrolling, fixed: list[Term], amount: Term, model: z3.ModelRef, deadline: float) -> z3.ModelRef:
+    """Return a model in which ``amount`` is smallest, and keep it there: ``fixed`` grows by its value."""
+    low, high = 0, value_of(model, amount)
+    while low < high:
+        left = deadline - time.monotonic()
+        middle = (low + high) // 2
+        if left <= 0:
+            return model
+        if unrolling.ask(*fixed, amount <= middle, seconds=left) == z3.sat:
+            model = unrolling.solver.model()
+            high = value_of(model, amount)
+        else:
+            low = middle + 1
+    fixed.append(amount == high)
     return model
 
 

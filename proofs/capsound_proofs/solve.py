@@ -678,9 +678,9 @@ def _no_bound(work: _Work) -> bool:
     for agents in work.machine.scenario.agents:
         for number in range(agents.calls):
             costs = costs_of(work.machine.scenario, agents.call, number)
-            if not isinstance(costs.cost, Stream) and not costs.bounds.within_hold:
-                if cost_ranges(costs)[1].hi is None and costs.bounds.shortfall is None:
-                    return True
+            free = not isinstance(costs.cost, Stream) and not costs.bounds.within_hold
+            if free and cost_ranges(costs)[1].hi is None and costs.bounds.shortfall is None:
+                return True
     return False
 
 

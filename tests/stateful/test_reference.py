@@ -11,17 +11,6 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import pytest
-from capsound_reference import (
-    Budget,
-    BudgetBusy,
-    BudgetClosed,
-    BudgetError,
-    BudgetRefused,
-    Hold,
-    HoldSent,
-    HoldState,
-    HoldUsed,
-)
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -55,6 +44,17 @@ from capsound.events import (
 from capsound.monitor import Finding, Monitor
 from capsound.properties import Property
 from capsound.verdict import Verdict
+from capsound_reference import (
+    Budget,
+    BudgetBusy,
+    BudgetClosed,
+    BudgetError,
+    BudgetRefused,
+    Hold,
+    HoldSent,
+    HoldState,
+    HoldUsed,
+)
 
 SETTINGS = settings(max_examples=100, stateful_step_count=30, deadline=None, derandomize=True)
 
