@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +32,17 @@ def cli() -> None:
     """
 
 
-def _colour(no_color: bool) -> bool:
-    import os
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let the reader of standard output leave early (``| head``): the verdict stays what it is."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
+
+def _colour(no_color: bool) -> bool:
     return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
 
 
@@ -70,11 +81,12 @@ def solve(
     solved = solve_all(files, request, workers)
     if itf is not None:
         _write_itf(solved, itf)
-    if as_json:
-        document = [s.data for s in solved]
-        click.echo(json.dumps(document[0] if single and document else document, indent=2, sort_keys=True))
-    else:
-        _print(solved, request, len(files), summary=not single or expect, whole=single)
+    with reader_may_leave():
+        if as_json:
+            document = [s.data for s in solved]
+            click.echo(json.dumps(document[0] if single and document else document, indent=2, sort_keys=True))
+        else:
+            _print(solved, request, len(files), summary=not single or expect, whole=single)
     return _status(solved, len(files), expect)
 
 

@@ -37,8 +37,7 @@ def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, col
     if itf is not None:
         document = trace_to_itf(machine, trace, source=path.name, status=status)
         try:
-            itf.write_text(json.dumps(document, indent=1, sort_keys=True) + "
-", encoding="utf-8")
+            itf.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         except OSError as error:
             raise CannotWrite(f"cannot write {itf}: {error.strerror}") from None
     if as_json:

