@@ -268,7 +268,8 @@ def _work(path: Path, request: Request, pipe: Any) -> None:
 
 
 def _our_bug(path: Path, message: str) -> Solved:
-    text = f"error: {path}: {message}\n  This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it."
+    cure = "This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it."
+    text = f"error: {path}: {message}\n  {cure}"
     data = {"path": str(path), "error": {"name": "our-bug", "message": message, "where": ""}}
     return Solved(str(path), data=data, error=text, status=EXIT_OUR_BUG)
 
