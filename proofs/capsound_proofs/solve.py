@@ -663,7 +663,7 @@ def _more(work: _Work, cap: int, least: int, most: int | None) -> tuple[int, Sch
     lemma = None
     if work.numbers is not None and len(work.numbers.abstraction.machine.accounts) == len(machine.accounts):
         lemma = lemma_of(work.scenario, work.numbers, machine)
-    return most_overshoot(machine, cap=cap, least=least, most=most, steps=steps, lemma=lemma, seconds=5.0)
+    return most_overshoot(machine, cap=cap, least=least, most=most, steps=steps, lemma=lemma, seconds=2.0)
 
 
 def _whole_machine(work: _Work) -> Machine | None:
