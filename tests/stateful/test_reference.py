@@ -368,7 +368,7 @@ class Rounding(FaultyBudget):
 )
 def test_planted_fault_is_found(fault: type[Budget], shows: str) -> None:
     machine = type(f"LockStep{fault.__name__}", (LockStep,), {"budget_type": fault})
-    looking = settings(SETTINGS, phases=[Phase.generate], report_multiple_bugs=False)
+    looking = settings(SETTINGS, max_examples=3_000, phases=[Phase.generate], report_multiple_bugs=False)
     with pytest.raises(AssertionError, match=shows):
         run_state_machine_as_test(machine, settings=looking)  # type: ignore[no-untyped-call]
 

@@ -226,6 +226,15 @@ def test_conservation_through_a_whole_life() -> None:
     assert all(account.conserved for account in merged.accounts.values())
 
 
+def test_closing_a_slice_neither_mints_nor_loses() -> None:
+    state = State()
+    for event in [*OPEN, Close("s")]:
+        state = apply(state, event)
+    assert state.accounts["root"].available == 10
+    assert (state.accounts["s"].available, state.accounts["s"].returned) == (0, 4)
+    assert all(account.conserved for account in state.accounts.values())
+
+
 def test_dropped_overrun_is_told_from_drift() -> None:
     events: list[Event] = [Open("r", 9), Reserve("r", "h", 2), Send("h", "c"), Bill("c", 5), Settle("h", 5)]
     assert "dropped-overrun" in fold([*events, Observe("r", 2, 7)]).anomalies()
