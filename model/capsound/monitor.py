@@ -211,10 +211,10 @@ class Monitor:
     def _on_admission(self, event: Reserve | Refuse | Extend, name: AccountId) -> None:
         """Start a new window of deficits: only calls outstanding now may still push the bills above the cap.
 
-        Why the window restarts only where nothing is owed: an account in debt was pushed there by calls that
-        were in flight together, and until it is out of debt no admission may forget them.
+        Why it restarts also in debt: a ledger that charges overruns in full admits nothing then, and one that
+        admits all the same cannot point at deficits that are settled.
         """
-        if not isinstance(event, Refuse) and self.state.account(name).available >= 0:
+        if not isinstance(event, Refuse):
             self._windows[name] = self._open_deficit.get(name, 0)
             self._judge_overrun(name)
 

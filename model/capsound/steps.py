@@ -77,7 +77,7 @@ class Ledger:
     was told. ``lost``: those of calls given up. ``booked`` and ``outstanding``: what a sound ledger would
     have booked and held. ``carved``: what a sound ledger would have delegated. ``deficit``: by how much the bills
     of calls in flight or lost are above what they were admitted for; ``window``: the same, summed since the
-    last admission that left no debt.
+    last admission.
     """
 
     available: Num = 0
@@ -197,9 +197,9 @@ def _admit(f: Frame) -> None:
     """Ghost bookkeeping of an admission, the same for every discipline."""
     f.call.cover = f.costs.estimate(f)
     f.account.outstanding = f.account.outstanding + f.call.cover
-    # Only calls outstanding at an admission that leaves no debt may still push the bills above the cap.
-    free = f.account.granted - f.account.returned - f.account.carved - f.account.booked - f.account.outstanding
-    f.account.window = f.algebra.ite(free >= 0, f.account.deficit, f.account.window)
+    # Only calls outstanding at the last admission, or admitted by it, may still push the bills above the cap:
+    # whoever admits in debt cannot point at deficits that are settled.
+    f.account.window = f.account.deficit
     f.emit("reserve")
 
 
