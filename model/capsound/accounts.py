@@ -279,7 +279,7 @@ RULES: dict[str, Rule] = {
             "R15",
             "A slice is closed or merged only when it holds nothing and all of its own slices are closed.",
             "vanished",
-            "{account} was ended while {held} was still held and {delegated} still delegated",
+            "{account} was ended while {holds} of its holds and {slices} of its slices were still open",
         ),
     )
 }
@@ -376,9 +376,12 @@ def _delegate(state: State, event: Delegate) -> Iterator[Breach]:
 
 def _end(state: State, name: AccountId, event: Close | Merge) -> Iterator[Breach]:
     yield from _closed(state, name, event)
-    account = state.account(name)
-    if account.held or account.delegated:
-        yield _breach("R15", account=name, held=account.held, delegated=account.delegated)
+    # Holds and slices are counted, not their balances: what a closed slice has spent stays delegated in its
+    # parent for good, and an open hold or slice of 0 shows in no balance and can still be billed.
+    holds = sum(h.account == name and h.state not in RESOLVED for h in state.holds.values())
+    slices = sum(a.parent == name and not a.closed for a in state.accounts.values())
+    if holds or slices:
+        yield _breach("R15", account=name, holds=holds, slices=slices)
 
 
 def _close(state: State, event: Close) -> Iterator[Breach]:

@@ -235,6 +235,21 @@ def test_closing_a_slice_neither_mints_nor_loses() -> None:
     assert all(account.conserved for account in state.accounts.values())
 
 
+def test_a_middle_slice_can_be_closed_after_its_slice_has_spent() -> None:
+    """What the closed slice has spent stays delegated in its parent: that is no breach."""
+    spent: list[Event] = [Reserve("b", "h", 3), Send("h", "c"), Bill("c", 3), Settle("h", 3)]
+    events: list[Event] = [Open("r", 10), Delegate("r", "a", 8), Delegate("a", "b", 5), *spent, Close("b"), Close("a")]
+    report = fold(events)
+    assert report.anomalies() == ()
+    assert report.state.accounts["r"].available == 7
+    assert all(account.conserved for account in report.state.accounts.values())
+
+
+@pytest.mark.parametrize("still_open", [Reserve("a", "h", 0), Delegate("a", "b", 0)], ids=["hold", "slice"])
+def test_an_open_hold_or_slice_of_nothing_keeps_a_slice_open(still_open: Event) -> None:
+    assert fold([Open("r", 10), Delegate("r", "a", 8), still_open, Close("a")]).anomalies() == ("vanished",)
+
+
 def test_dropped_overrun_is_told_from_drift() -> None:
     events: list[Event] = [Open("r", 9), Reserve("r", "h", 2), Send("h", "c"), Bill("c", 5), Settle("h", 5)]
     assert "dropped-overrun" in fold([*events, Observe("r", 2, 7)]).anomalies()
