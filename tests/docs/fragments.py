@@ -1,0 +1,312 @@
+"""What the code says in the book: every table of names is written from the catalogue that the code uses."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import MISSING, fields
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from book import ROOT, blocks, fragment, table
+
+from capsound.accounts import RULES
+from capsound.anomalies import ANOMALIES, IMPLICATIONS, implied_by
+from capsound.disciplines import DISCIPLINES, Retry
+from capsound.events import EVENT_TYPES, event_from_dict
+from capsound.explorer import Scope, explore
+from capsound.guarantees import LADDER, Guarantee
+from capsound.loading import MAX_FILE, MAX_ITEMS, MAX_NUMBER, MAX_OWN_SLICES, parse_scenario, scenario_schema
+from capsound.machine import TOLD_APART, compile_scenario
+from capsound.monitor import _BY_CIRCUMSTANCE, Report, fold
+from capsound.predicates import STATE_PROPERTIES
+from capsound.properties import ASSUMPTIONS, MEANING, Property
+from capsound.steps import MOVE_ALL, STEPS
+
+# ----------------------------------------------------------------------------------------- the catalogues
+
+
+@fragment
+def write_events(page: Path, argument: str) -> str:
+    rows = []
+    for kind, cls in EVENT_TYPES.items():
+        named = ", ".join(f.name if f.default is MISSING else f"{f.name}?" for f in fields(cls))
+        rows.append((f"`{kind}({named})`", " ".join((cls.__doc__ or "").split()).replace("``", "`")))
+    return table(("event", "meaning"), rows)
+
+
+@fragment
+def write_rules(page: Path, argument: str) -> str:
+    return table(
+        ("rule", "what a sound ledger keeps to", "a breach is called"),
+        [(r.id, r.says, f"[`{r.anomaly}`](anomalies/{r.anomaly}.md)") for r in RULES.values()],
+    )
+
+
+@fragment
+def write_properties(page: Path, argument: str) -> str:
+    asked = {*STATE_PROPERTIES, Property.HANDLES}
+    rows = []
+    for prop, meaning in MEANING.items():
+        names = [a.name for a in ANOMALIES.values() if a.breaks is prop]
+        evidence = ", ".join(f"[`{n}`](anomalies/{n}.md)" for n in names) or "-"
+        rows.append((f"`{prop.value}`", meaning, "solve, monitor" if prop in asked else "monitor", evidence))
+    return table(("property", "meaning", "judged by", "broken by"), rows)
+
+
+@fragment
+def write_assumptions(page: Path, argument: str) -> str:
+    return table(
+        ("id", "statement", "when it is switched off"),
+        [(f"`{a.name}`", a.statement, a.when_off) for a in ASSUMPTIONS.values()],
+    )
+
+
+@fragment
+def write_guarantees(page: Path, argument: str) -> str:
+    rows = []
+    for rung in LADDER:
+        ends = [a.name for a in ANOMALIES.values() if a.ends is rung.guarantee]
+        names = ", ".join(f"[`{n}`](anomalies/{n}.md)" for n in ends) or "-"
+        rows.append((f"`{rung.guarantee.label}`", rung.holds_when, rung.under, names))
+    return table(("guarantee", "holds when", "under", "ended by"), rows)
+
+
+@fragment
+def write_steps(page: Path, argument: str) -> str:
+    rows = []
+    for step in STEPS.values():
+        kind = "waits" if step.waits else "guard" if step.guard else "effect"
+        rows.append((f"`{step.name}`", kind, step.says))
+    return table(("step", "kind", "meaning"), rows)
+
+
+@fragment
+def write_limits(page: Path, argument: str) -> str:
+    return table(
+        ("what", "at most"),
+        [
+            ("size of a file", f"{MAX_FILE:,} bytes"),
+            ("a number", f"{MAX_NUMBER:,}"),
+            ("entries of one array or table", f"{MAX_ITEMS:,}"),
+            ("agents that take a slice of their own", f"{MAX_OWN_SLICES}"),
+            ("agents of one group that a counterexample can tell apart", f"{TOLD_APART}"),
+        ],
+    )
+
+
+# ------------------------------------------------------------------------------------------ the anomalies
+
+
+@fragment
+def write_anomalies(page: Path, argument: str) -> str:
+    rows = []
+    for a in ANOMALIES.values():
+        ends = f"`{a.ends.label}`" if a.ends is not None else "-"
+        ends = "depends" if a.name in _BY_CIRCUMSTANCE else ends
+        rows.append((f"[`{a.name}`]({a.name}.md)", a.meaning, f"`{a.breaks.value}`", ends))
+    return table(("anomaly", "what was seen", "breaks", "ends the guarantee"), rows)
+
+
+@fragment
+def write_anomaly(page: Path, argument: str) -> str:
+    a = ANOMALIES[argument]
+    rules = [f"{r.id} ({r.says.rstrip('.')})" for r in RULES.values() if r.anomaly == argument]
+    by = f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}" if rules else "no rule of its own"
+    ends = f"`{a.ends.label}` and every stronger one" if a.ends is not None else "none by itself"
+    if argument in _BY_CIRCUMSTANCE:
+        ends = "depends on [what the run needed](../guarantees.md)"
+    rows = [
+        ("property that it breaks", f"`{a.breaks.value}`: {MEANING[a.breaks]}"),
+        ("guarantee that it ends", ends),
+        ("seen by", by),
+        ("usual cure", a.cure),
+    ]
+    return f"{a.meaning[0].upper()}{a.meaning[1:]}.\n\n" + table(("", ""), rows)
+
+
+@fragment
+def write_implications(page: Path, argument: str) -> str:
+    leads = [(effect, because) for cause, effect, because in IMPLICATIONS if cause == argument]
+    comes = [(cause, because) for cause, effect, because in IMPLICATIONS if effect == argument]
+    out = [f"* leads to [`{effect}`]({effect}.md): {because}" for effect, because in leads]
+    further = [n for n in implied_by(argument) if n not in {effect for effect, _ in leads}]
+    if further:
+        out.append("* and through them to " + ", ".join(f"[`{n}`]({n}.md)" for n in further))
+    out += [f"* follows from [`{cause}`]({cause}.md): {because}" for cause, because in comes]
+    return "".join(line + "\n" for line in out or ["* nothing that has a name, and it follows from nothing that has"])
+
+
+def run_of(text: str) -> Report:
+    """Return what the monitor says of a block of events, one JSON object a line."""
+    return fold(event_from_dict(json.loads(line)) for line in text.splitlines())
+
+
+@fragment
+def write_monitor(page: Path, argument: str) -> str:
+    block = blocks(page, "json lines")[int(argument) - 1]
+    findings = run_of(block.text).findings
+    return "".join(
+        f"* event {f.step}: {f.sentence} (`{f.anomaly}`{f', {f.rule}' if f.rule else ''})\n" for f in findings
+    )
+
+
+# ----------------------------------------------------------------------------------------- the disciplines
+
+
+@fragment
+def write_discipline(page: Path, argument: str) -> str:
+    d = DISCIPLINES[argument]
+    rows = [("a call", str(d))]
+    rows += [
+        (when, " ".join(f"[{', '.join(step.name for step in block)}]" for block in group))
+        for when, group in (
+            ("each further chunk", d.stream),
+            ("a chunk is refused", [d.on_abort]),
+            ("the call is refused", [d.on_refuse]),
+            ("given up before it is sent", [d.before_send]),
+            ("given up after it is sent", [d.after_send]),
+            ("a slice is opened", [d.delegate]),
+            ("a slice ends", [d.close]),
+            ("a handle is passed on", [d.move]),
+        )
+        if any(group) and (when, group) != ("a handle is passed on", [(MOVE_ALL,)])
+    ]
+    if d.retry is not Retry.NEVER:
+        rows.append(("the reply never comes", f"sent again, under the {d.retry.value}"))
+    kept, broken = strength(d.name)
+    first = f"; then broken: {broken}" if broken else ""
+    return (
+        f"{d.says[0].upper()}{d.says[1:]}.\n\n"
+        + table(("when", "blocks"), [(when, f"`{what}`" if "[" in what else what) for when, what in rows])
+        + f"\nKeeps: `{kept.label}`{first}.\n"
+    )
+
+
+@fragment
+def write_ladder(page: Path, argument: str) -> str:
+    rows = []
+    for d in DISCIPLINES.values():
+        kept, broken = strength(d.name)
+        rows.append((f"[`{d.name}`](#{d.name})", f"`{d}`", f"`{kept.label}`", broken or "-"))
+    return table(("discipline", "a call", "keeps", "what is broken above that, and in how many steps"), rows)
+
+
+TWO = "[[agents]]\nname = 'a'\ncount = 2\n"
+ONE = "[[agents]]\nname = 'a'\ncalls = 2\n"
+SLICE = "[[slices]]\nname = 's'\ngrant = 1\n"
+FAULTS = ("cancel", "timeout", "crash")
+
+# What is tried for each rung: scenarios of which every run is explored, and the properties that have to hold.
+RUNGS: dict[Guarantee, tuple[list[tuple[str, bool]], list[Property]]] = {
+    Guarantee.SEQUENTIAL: ([(ONE, True)], [Property.CAP]),
+    Guarantee.CONCURRENT: ([(TWO, True), (TWO.replace("2", "3"), True)], [Property.CAP]),
+    Guarantee.DELEGATED: (
+        [
+            (SLICE + "[[agents]]\nname = 'a'\n[[agents]]\nname = 'b'\naccount = 's'\n", True),
+            (TWO + "slice = { min = 1, max = 2 }\n", True),
+            ("[[agents]]\nprogram = ['delegate root 2 -> b', 'call b -> c', 'call b']\n", True),
+        ],
+        [Property.CAP, Property.SLICE],
+    ),
+    Guarantee.FAULT_TOLERANT: (
+        [
+            (agents + f"[faults]\n{fault} = 1\n", True)
+            for agents, fault in product((TWO, SLICE + TWO + "account = 's'\n"), FAULTS)
+        ],
+        [Property.CAP, Property.SLICE, Property.PROGRESS],
+    ),
+    Guarantee.OVERRUN_BOUNDED: (
+        [(ONE, False), (TWO, False), *((TWO + f"[faults]\n{fault} = 1\n", False) for fault in FAULTS)],
+        [Property.OVERRUN, Property.TRUTH],
+    ),
+}
+
+
+def tried(name: str, agents: str, *, a1: bool) -> str:
+    """Return one of those scenarios for a discipline: cap 2, or 4 for streams, and amounts up to one more."""
+    streams = DISCIPLINES[name].streams
+    if streams:
+        call = "[[calls]]\nchunk = 1\nchunks = 3\n" + ("" if a1 else "[assume]\nA9 = false\n")
+    else:
+        call = f"[[calls]]\nestimate = {{ min = 1, max = 2 }}\nbill = {{ max = {2 if a1 else 3} }}\n"
+        call += "" if a1 else "[assume]\nA1 = false\n"
+    return f"cap = {4 if streams else 2}\ndiscipline = '{name}'\n{agents}{call}"
+
+
+@cache
+def strength(name: str) -> tuple[Guarantee, str]:
+    """Return the strongest guarantee that no run of the small scopes breaks, and what breaks the next one."""
+    kept = Guarantee.STOPS
+    for guarantee, (scenarios, properties) in RUNGS.items():
+        shortest: dict[Property, int] = {}
+        for agents, a1 in scenarios:
+            scenario = parse_scenario(tried(name, agents, a1=a1), known_disciplines=DISCIPLINES)
+            machine = compile_scenario(scenario)
+            if machine.reuse is not None and machine.discipline.affine:
+                continue  # rejected before it runs
+            found = explore(machine, properties, Scope(states=60_000))
+            assert found.complete
+            assert not found.cut_amounts
+            for prop, schedule in found.found.items():
+                shortest[prop] = min(shortest.get(prop, 99), len(schedule.choices))
+        if shortest:
+            worst = ", ".join(f"`{p.value}` in {n}" for p, n in sorted(shortest.items(), key=lambda item: item[1]))
+            return kept, f"{worst}, so not `{guarantee.label}`"
+        kept = guarantee
+    return kept, ""
+
+
+# ---------------------------------------------------------------------------------------- the scenario keys
+
+
+def resolved(rule: dict[str, Any]) -> dict[str, Any]:
+    """Return a rule of the schema with what it refers to."""
+    schema = scenario_schema()
+    if "$ref" in rule:
+        target = schema["$defs"][rule["$ref"].rpartition("/")[2]]
+        return {**target, **{key: value for key, value in rule.items() if key != "$ref"}}
+    return rule
+
+
+def rules_of(where: str) -> dict[str, Any]:
+    """Return the keys of one table of the scenario language; ``top`` is the top of the file."""
+    schema = scenario_schema()
+    if where == "top":
+        tables = {"slices", "agents", "calls", "estimator", "provider", "prices", "assume", "faults", "search"}
+        return {key: rule for key, rule in schema["properties"].items() if key not in tables}
+    inner = {"agents": "agents", "calls": "call", "slices": "slice", "expect": "expect"}.get(where)
+    keys: dict[str, Any] = schema["$defs"][inner]["properties"] if inner else schema["properties"][where]["properties"]
+    return keys
+
+
+def value_of(rule: dict[str, Any]) -> str:
+    """Return in a few words what a key may be."""
+    reference = str(rule.get("$ref", "")).rpartition("/")[2]
+    words = {"cap": "whole number or `any`", "expectation": "verdict or table", "count": "whole number or `any`"}
+    if reference:
+        return words.get(reference, reference)
+    if "enum" in rule:
+        return ", ".join(f"`{name}`" for name in rule["enum"])
+    if "const" in rule:
+        return f"`{rule['const']}`"
+    return {
+        "integer": "whole number",
+        "boolean": "true or false",
+        "string": "text",
+        "array": "list",
+        "object": "table",
+    }[rule["type"]]
+
+
+@fragment
+def write_keys(page: Path, argument: str) -> str:
+    rows = []
+    for key, rule in rules_of(argument).items():
+        default = json.dumps(rule["default"]) if "default" in rule else "-"
+        rows.append((f"`{key}`", value_of(rule), default, resolved(rule)["description"]))
+    return table(("key", "value", "default", "meaning"), rows)
+
+
+__all__ = ["ROOT", "RUNGS", "run_of", "strength", "tried"]
