@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from capsound.events import Bill, Event, Observe, Send, event_to_dict
+from capsound.events import Bill, Crash, Event, Observe, Send, Stall, event_to_dict
 from capsound.guarantees import Guarantee
 from capsound.machine import LEDGER_FIELDS, Config, Machine, thaw
 from capsound.properties import MEANING, Property
@@ -156,6 +156,10 @@ def _event(event: Event) -> str:
             return ""
         case Send(hold=hold, call=call):
             return f"{call} leaves under {hold}"
+        case Crash():
+            return "crash"
+        case Stall(agents=agents):
+            return f"stall: {', '.join(agents)} cannot go on"
         case Bill(call=call, amount=amount):
             return f"{call} billed {amount}"
         case _:

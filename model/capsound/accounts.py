@@ -389,10 +389,10 @@ def _close(state: State, event: Close) -> Iterator[Breach]:
 
 
 def _merge(state: State, event: Merge) -> Iterator[Breach]:
+    source, target = state.account(event.source), state.account(event.target)
     if event.source == event.target:
         yield _breach("R14", account=event.target)
         return
-    source, target = state.account(event.source), state.account(event.target)
     if source.root != target.root:
         yield _breach("R13", source=source.id, other=source.root, account=target.id, root=target.root)
     yield from _closed(state, event.target, event)

@@ -196,7 +196,7 @@ DISCIPLINES: dict[str, Discipline] = {
             "two-phase",
             "the estimate is checked, then reserved in a second step",
             [[CHECK], [RESERVE], [SEND], [SETTLE]],
-            before_send=[FORGET],
+            before_send=[RELEASE],
             after_send=[FORFEIT],
         ),
         discipline(

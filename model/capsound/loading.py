@@ -26,7 +26,7 @@ from capsound.affine import BadProgram, parse_program
 from capsound.amounts import as_ratio
 from capsound.errors import EXIT_BAD_INPUT, BadAmount, CapsoundError, nearest
 from capsound.positions import KeyPath, Place, Positions
-from capsound.properties import Property
+from capsound.properties import JUDGED_ON_RUNS, Property
 from capsound.scenario import (
     ANY,
     ROOT,
@@ -566,6 +566,11 @@ class _Reader:
         if data["discipline"] not in self._known_disciplines:
             self._unknown(("discipline",), "discipline", self._known_disciplines)
         self._unique(("properties",), data.get("properties", []))
+        for number, name in enumerate(data.get("properties", [])):
+            if Property(name) in JUDGED_ON_RUNS:
+                solvable = ", ".join(p.value for p in Property if p not in JUDGED_ON_RUNS)
+                message = f"{_show(name)} is judged on single runs only: no scenario can ask for a proof of it"
+                self._notes.value(("properties", number), message, f"choose among {solvable}")
         cap = self._interval(("cap",))
         calls = tuple(self._call(number) for number in range(len(data["calls"])))
         self._names("calls", [kind.name for kind in calls])

@@ -16,7 +16,7 @@ from capsound.costs import CallCosts, costs_of
 from capsound.disciplines import Block, Discipline, Retry, get_discipline
 from capsound.errors import BadDiscipline
 from capsound.scenario import ROOT, Agents, Interval, Scenario, Stream
-from capsound.steps import Algebra, Bool, CallVars, Costs, Frame, Ledger, Num
+from capsound.steps import FORGET, RELEASE, Algebra, Bool, CallVars, Costs, Frame, Ledger, Num
 
 
 def dead_at(place: int) -> int:
@@ -42,6 +42,7 @@ class Place:
     next: int
     refused: int
     phase: str = "idle"
+    holds: bool = False
     label: str = ""
     costs: CallCosts | None = None
     draws_size: bool = False
@@ -333,11 +334,16 @@ def _fault(machine: Machine, config: Config, branch: Branch, frame: Frame) -> li
     if branch.kind == "timeout" and d.retry is Retry.SAME_HOLD:
         running.at = place.send
         return conditions
-    for step in d.after_send if place.phase == "sent" else d.before_send:
+    for step in d.after_send if place.phase == "sent" else _before_send(d, place):
         step.effect(frame)
     running.call = CallVars()
     running.at = place.start if branch.kind == "timeout" and d.retry is Retry.NEW_HOLD else place.end
     return conditions
+
+
+def _before_send(d: Discipline, place: Place) -> Block:
+    """Return what gives up a call before it is sent: a hold that was not taken yet is not released."""
+    return d.before_send if place.holds else tuple(FORGET if step is RELEASE else step for step in d.before_send)
 
 
 def _finished(algebra: Algebra, machine: Machine, config: Config, index: int) -> Bool:
@@ -526,6 +532,7 @@ class _Compiler:
         send = start + sent
         settle = send + 1 + len(extra)
         admitted = False
+        holds = False
         for offset, block in enumerate(blocks):
             at = start + offset
             phase = "sent" if at > send else "admitted" if admitted else "new"
@@ -539,6 +546,7 @@ class _Compiler:
                     next=at + 1,
                     refused=settle if aborts else end,
                     phase=phase,
+                    holds=holds,
                     label="+".join(step.name for step in block),
                     costs=costs,
                     draws_size=offset == 0,
@@ -552,6 +560,7 @@ class _Compiler:
                 )
             )
             admitted = admitted or any("admits" in step.tags for step in block)
+            holds = holds or any("holds" in step.tags for step in block)
 
     def _program(self, agents: Agents, name: str, places: list[Place]) -> None:
         """Compile explicit handle operations; a second use is noted, and rejected if handles are affine."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from capsound.accounts import RESOLVED, Account, Breach, Hold, HoldState, State, breaches, move
-from capsound.amounts import AccountId, AgentId, HoldId
+from capsound.amounts import AccountId, AgentId, CallId, HoldId
 from capsound.anomalies import ANOMALIES, Anomaly
 from capsound.events import (
     Bill,
@@ -128,13 +128,16 @@ class Monitor:
     _seen: dict[AccountId, Observe] = field(default_factory=dict)
     _told: dict[AccountId, int] = field(default_factory=dict)
     _crashed: set[AgentId] = field(default_factory=set)
+    _last_call: dict[HoldId, CallId | None] = field(default_factory=dict)
+    _call_bills: dict[CallId | None, int] = field(default_factory=dict)
 
     def feed(self, event: Event) -> tuple[Finding, ...]:
         """Take the next event; return what it shows. Raises ``BadTrace`` when it refers to nothing known."""
         self.steps += 1
         before = len(self._findings)
         for breach in breaches(self.state, event):
-            self._add(event, breach)
+            if not self._unrecorded(breach):
+                self._add(event, breach)
         was = self.state
         self.state = move(was, event)
         self._count(event, was)
@@ -165,6 +168,11 @@ class Monitor:
             Finding(breach.rule.anomaly, self.steps, event, breach.facts, breach.sentence, breach.rule.id)
         )
 
+    def _unrecorded(self, breach: Breach) -> bool:
+        """Return whether the implementation's own ledger had not reached the grant: R3 is about recorded spend."""
+        seen = self._seen.get(AccountId(str(breach.numbers["account"]))) if breach.rule.id == "R3" else None
+        return seen is not None and seen.spent < int(breach.numbers["granted"])
+
     def _count(self, event: Event, was: State) -> None:
         """Keep count of what was exercised, so that an empty run is not taken for a sound one."""
         flags = self._flags
@@ -185,11 +193,19 @@ class Monitor:
                     tick("approached")
             case Refuse():
                 tick("refused")
-            case Send():
+            case Send(hold=hold, call=call):
                 tick("sent")
+                self._last_call[hold] = call
+            case Bill(call=call, amount=amount):
+                self._call_bills[call] = self._call_bills.get(call, 0) + amount
+                if self._call_bills[call] > self.state.hold_of(call).amount:
+                    # A1 is about one call: two calls under one hold are the ledger's fault, not the provider's.
+                    tick("overran")
             case Settle(hold=hold, amount=amount):
                 tick("settled")
-                if was.hold(hold).state not in RESOLVED and amount != was.hold(hold).billed:
+                # Told the last bill of several is no misreport of the provider: the ledger sent twice.
+                bills = (was.hold(hold).billed, self._call_bills.get(self._last_call.get(hold), 0))
+                if was.hold(hold).state not in RESOLVED and amount not in bills:
                     tick("misreported")
             case Cancel() | Timeout():
                 tick("faults")
@@ -222,7 +238,6 @@ class Monitor:
         hold = self.state.hold_of(event.call)
         grown = hold.deficit - was.hold_of(event.call).deficit
         if grown:
-            self._flags["overran"] = 1
             self._open_deficit[hold.account] = self._open_deficit.get(hold.account, 0) + grown
             self._windows[hold.account] = self._windows.get(hold.account, 0) + grown
         self._judge_overrun(hold.account)
@@ -260,7 +275,7 @@ class Monitor:
                 "minted",
                 event,
                 f"{account.id} says spent {event.spent} and remaining {event.remaining}: "
-                f"{excess} more than the {there} that it has",
+                f"{excess} more than it was granted and still has ({there})",
                 account=account.id,
                 excess=excess,
                 there=there,
@@ -390,8 +405,8 @@ def _refuted(findings: tuple[Finding, ...], exercise: Exercise, broken: set[Prop
     return min(ended, default=None)
 
 
-_BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot"})
-"""What these two refute depends on what the run needed: overlap, delegation or faults."""
+_BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot", "minted"})
+"""What these refute depends on what the run needed: overlap, delegation or faults."""
 
 
 def fold(events: Iterable[Event]) -> Report:

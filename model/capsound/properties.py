@@ -37,6 +37,10 @@ MEANING: dict[Property, str] = {
 }
 
 
+JUDGED_ON_RUNS = frozenset({Property.ADMISSION, Property.ARGUMENTS, Property.PRECISION})
+"""What only the monitor judges, run by run: a scenario cannot ask for a proof of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assumption:
     """One statement about the world that a verdict may rest on; ``name`` is its id in scenarios."""

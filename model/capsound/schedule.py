@@ -192,6 +192,9 @@ class Recorder:
         elif kind == "refuse":
             refusing = parent if place.kind == "delegate" else account
             self.events.append(Refuse(refusing, Amount(amount or 0), "does not fit", agent))
+            if place.kind == "delegate":
+                # Its agents still try to use it: a refused slice is a slice of nothing.
+                self.events.append(Delegate(parent, account, Amount(0)))
         elif kind == "send":
             self.sent += 1
             self.calls[me] = CallId(f"C{self.sent}")

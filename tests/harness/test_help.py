@@ -104,7 +104,7 @@ def test_a_replay_loads_no_solver(process_env: dict[str, str], shared: Any) -> N
 
 
 def test_help_is_quick(capsound_process: Runs) -> None:
-    """Under 300 ms (issue 2): the best of five, for a machine that is busy with other tests."""
+    """Under 300 ms: the best of five, for a machine that is busy with other tests."""
     times = []
     for _ in range(5):
         began = time.perf_counter()

@@ -1052,3 +1052,12 @@ def test_confused_types(text: str) -> None:
 @given(st.text(alphabet="ab=[]{}\".,'#\n \\0", max_size=60))
 def test_noise(text: str) -> None:
     answer(text)
+
+
+@pytest.mark.parametrize("name", ["admission", "arguments", "precision"])
+def test_a_property_that_is_judged_on_runs_cannot_be_asked_of_a_scenario(name: str) -> None:
+    text = scenario_template().replace('discipline = "racy-counter"', f'discipline = "racy-counter"\nproperties = ["{name}"]')
+    with pytest.raises(BadScenario) as error:
+        parse_scenario(text, known_disciplines=["racy-counter"])
+    assert "judged on single runs" in error.value.problems[0].message
+    assert "cap" in error.value.problems[0].hint

@@ -8,7 +8,7 @@ from capsound.accounts import RULES, RuleBroken, State, apply
 from capsound.affine import check_linear, parse_program
 from capsound.anomalies import ANOMALIES, IMPLICATIONS, implied_by
 from capsound.disciplines import DISCIPLINES, discipline
-from capsound.errors import BadAmount, BadDiscipline
+from capsound.errors import BadAmount, BadDiscipline, BadTrace
 from capsound.events import (
     EVENT_TYPES,
     Bill,
@@ -233,6 +233,51 @@ def test_closing_a_slice_neither_mints_nor_loses() -> None:
     assert state.accounts["root"].available == 10
     assert (state.accounts["s"].available, state.accounts["s"].returned) == (0, 4)
     assert all(account.conserved for account in state.accounts.values())
+
+
+def test_a_refused_slice_is_a_slice_of_nothing() -> None:
+    """Its agents may still try to use it: the run is one that the monitor can judge."""
+    given = scenario(
+        "reserve-settle",
+        cap=10,
+        estimate=0,
+        bill=3,
+        agents=1,
+        a1=False,
+        slices=(Slice("s", "root", Interval.exactly(40)),),
+        account="s",
+    )
+    machine = compile_scenario(given)
+    found = explore(machine, [Property.SLICE]).found[Property.SLICE]
+    assert "slice-overshoot" in fold(run_schedule(machine, found).events).anomalies()
+
+
+def test_a_call_given_up_before_its_reservation_loses_nothing() -> None:
+    machine = compile_scenario(scenario("two-phase", faults=Faults(cancel=1), agents=1))
+    for token in ("cs1:60/0.0c", "cs1:60/0.0.0c"):
+        report = fold(run_schedule(machine, parse_token(token)).events)
+        assert report.anomalies() == ()
+        assert report.state.accounts["root"].available == 60
+
+
+def test_a_retry_under_one_hold_is_no_failure_of_the_provider() -> None:
+    machine = compile_scenario(scenario("retry-same-hold", faults=Faults(timeout=1)))
+    report = fold(run_schedule(machine, parse_token("cs1:60/0.0.0.1.1.1t.1")).events)
+    assert report.anomalies() == ("overshoot",)
+    assert not report.exercise.overran
+    assert report.refuted is Guarantee.FAULT_TOLERANT
+
+
+def test_what_ends_stops_is_the_recorded_spend() -> None:
+    """The books say that 5 of 4 is spent; the ledger dropped the excess and does not know."""
+    bills: list[Event] = [Open("r", 4), Reserve("r", "a", 2), Send("a", "c"), Bill("c", 5), Settle("a", 5)]
+    assert "no-stop" not in fold([*bills, Observe("r", 2, 2), Reserve("r", "b", 2)]).anomalies()
+    assert "no-stop" in fold([*bills, Observe("r", 5, -1), Reserve("r", "b", 2)]).anomalies()
+
+
+def test_a_merge_of_nothing_known_is_a_bad_trace() -> None:
+    with pytest.raises(BadTrace):
+        fold([Open("r", 1), Merge("x", "x")])
 
 
 def test_a_middle_slice_can_be_closed_after_its_slice_has_spent() -> None:
