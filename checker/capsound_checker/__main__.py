@@ -33,6 +33,8 @@ def run(arguments: list[str] | None = None) -> int:
         return EXIT_USAGE
     except CapsoundError as error:
         _show(error)
+        if "--json" in (sys.argv[1:] if arguments is None else arguments):
+            _show_json(error)
         return error.exit_status
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
@@ -57,6 +59,14 @@ def run(arguments: list[str] | None = None) -> int:
         )
         return EXIT_OUR_BUG
     return status if isinstance(status, int) else 0
+
+
+def _show_json(error: CapsoundError) -> None:
+    import json
+
+    from capsound_checker.running import error_data
+
+    click.echo(json.dumps({"error": error_data(error)}, indent=2, sort_keys=True))
 
 
 def _show(error: CapsoundError) -> None:

@@ -73,8 +73,10 @@ def solve(
 
     PATHS are scenario files, or folders of them (searched for *.toml).
     """
-    from capsound_checker.running import Request, find_scenarios, solve_all
+    from capsound_checker.running import Request, check_writable, find_scenarios, solve_all
 
+    if itf is not None:
+        check_writable(itf)
     files = find_scenarios(paths)
     request = Request(steps=steps, seconds=seconds, verbose=verbose, colour=_colour(no_color), plain=no_color)
     single = len(paths) == 1 and not paths[0].is_dir()
@@ -87,6 +89,8 @@ def solve(
             click.echo(json.dumps(document[0] if single and document else document, indent=2, sort_keys=True))
         else:
             _print(solved, request, len(files), summary=not single or expect, whole=single)
+    if len(solved) < len(files):
+        click.echo(f"interrupted: {len(files) - len(solved)} of {len(files)} not solved", err=True)
     return _status(solved, len(files), expect)
 
 
@@ -96,7 +100,7 @@ def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool,
     if whole:
         for item in solved:
             click.echo(item.text, nl=False)
-    if summary:
+    if summary and solved:
         if whole:
             click.echo()
         click.echo(summary_text(solved, asked, colour=request.colour), nl=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,9 +17,12 @@ from capsound.properties import MEANING, Property
 from capsound.scenario import Scenario
 from capsound.schedule import Trace, TraceStep
 from capsound.verdict import Verdict
+from capsound_checker.running import printable
 from capsound_checker.words import argue, what_is_lost
-from capsound_proofs.estimator import EstimatorAnswer
-from capsound_proofs.solve import Outcome, PropertyResult
+
+if TYPE_CHECKING:
+    from capsound_proofs.estimator import EstimatorAnswer
+    from capsound_proofs.solve import Outcome, PropertyResult
 
 STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
@@ -35,7 +39,7 @@ def render_outcome(console: Console, outcome: Outcome, *, verbose: bool = False)
     scenario = outcome.scenario
     head = scenario.title or scenario.name
     console.print(Text(head, style="bold"), highlight=False)
-    where = scenario.path or scenario.name
+    where = printable(scenario.path or scenario.name)
     console.print(escape(f"{where}: {describe(scenario)}"), highlight=False, style="dim")
     console.print(escape(f"{scenario.discipline}: {outcome.machine.discipline}"), highlight=False, style="dim")
     console.print()
@@ -50,6 +54,11 @@ def render_outcome(console: Console, outcome: Outcome, *, verbose: bool = False)
     for flag in outcome.flags:
         console.print(f"  [bold yellow]{flag}[/]: {FLAGS[flag]}", highlight=False)
     console.print(f"[{STYLE[outcome.verdict]}]{outcome.verdict.value}[/] in {outcome.seconds:.1f} s", highlight=False)
+
+
+def _pasted(path: str) -> str:
+    """Return a path as it can be pasted into a shell: quoted, and never mistaken for an option."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
 
 
 def describe(scenario: Scenario) -> str:
@@ -88,7 +97,7 @@ def _result(console: Console, outcome: Outcome, result: PropertyResult, shown: s
         console.print()
         _argument(console, result)
         console.print(
-            f"  replay: capsound replay {escape(shlex.quote(outcome.scenario.path or 'scenario.toml'))} {token}",
+            f"  replay: capsound replay {escape(_pasted(outcome.scenario.path or 'scenario.toml'))} {token}",
             highlight=False,
             soft_wrap=True,
         )

@@ -77,17 +77,17 @@ def find_scenarios(paths: Iterable[Path]) -> list[Path]:
     return list(dict.fromkeys(files))
 
 
-def solve_file(path: Path, request: Request) -> Solved:
+def solve_file(path: Path, request: Request, progress: Callable[[str], None] = lambda _: None) -> Solved:
     """Solve one file; an error is returned, not raised, so that other files go on."""
     try:
-        return _solve_file(path, request)
+        return _solve_file(path, request, progress)
     except Exception as error:  # noqa: BLE001 - whatever it was, the other files go on
         if os.environ.get("CAPSOUND_DEBUG"):
             traceback.print_exc()
         return _our_bug(path, f"{type(error).__name__}: {error}")
 
 
-def _solve_file(path: Path, request: Request) -> Solved:
+def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -> Solved:
     from capsound.disciplines import DISCIPLINES
     from capsound.loading import load_scenario
     from capsound.scenario import Expect
@@ -104,14 +104,11 @@ def _solve_file(path: Path, request: Request) -> Solved:
         if request.seconds is not None:
             search = replace(search, seconds=request.seconds)
         scenario = replace(scenario, search=search, path=str(path))
-        outcome = solve(scenario)
+        outcome = solve(scenario, progress=progress)
     except CapsoundError as error:
         render = getattr(error, "render", None)
         text = render() if callable(render) else _plain(error, path)
-        data = {
-            "path": str(path),
-            "error": {"name": error.name, "message": error.message, "where": error.where},
-        }
+        data = {"path": str(path), "error": error_data(error)}
         return Solved(str(path), data=data, error=text, status=error.exit_status)
     traces = [(r.trace, r.property) for r in outcome.results if r.trace is not None]
     return Solved(
@@ -125,6 +122,38 @@ def _solve_file(path: Path, request: Request) -> Solved:
         seconds=outcome.seconds,
         itf=trace_to_itf(outcome.machine, traces[0][0], source=path.name) if traces else None,
     )
+
+
+def error_data(error: CapsoundError) -> dict[str, Any]:
+    """Return an error as JSON data, with every problem of a file that has several."""
+    data: dict[str, Any] = {
+        "name": error.name,
+        "message": error.message,
+        "where": error.where,
+        "cause": error.cause,
+        "hint": error.hint,
+    }
+    problems = getattr(error, "problems", ())
+    if problems:
+        file = error.where.rsplit(":", 2)[0] if error.where.count(":") >= 2 else error.where
+        data["problems"] = [
+            {"where": f"{file}:{p.line}:{p.column}" if p.line else file, "message": p.message, "hint": p.hint}
+            for p in problems
+        ]
+    return data
+
+
+def printable(text: str) -> str:
+    """Return a text from outside on one line: what cannot be printed is written as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def check_writable(path: Path) -> None:
+    """Raise ``CannotWrite`` where ``path`` cannot be written: before the work, not after it."""
+    if not path.parent.is_dir():
+        raise CannotWrite(f"cannot write {path}: No such file or directory", hint="make the folder first")
+    if path.is_dir():
+        raise CannotWrite(f"cannot write {path}: Is a directory", hint="name a file")
 
 
 def _plain(error: CapsoundError, path: Path) -> str:
@@ -173,7 +202,7 @@ def summary_text(solved: list[Solved], asked: int, *, colour: bool) -> str:
         table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
     for item in solved:
         if item.error:
-            table.add_row(Text("error", style="bold red"), Text(item.path), "see below", "-")
+            table.add_row(Text("error", style="bold red"), Text(printable(item.path)), "see below", "-")
             continue
         found = ", ".join(item.found) or "-"
         if item.mismatches:
@@ -181,7 +210,7 @@ def summary_text(solved: list[Solved], asked: int, *, colour: bool) -> str:
         verdict = Text(item.verdict, style=styles[item.verdict])
         table.add_row(
             verdict,
-            item.path,
+            Text(printable(item.path)),
             Text(found, style="bold red" if item.mismatches else ""),
             f"{item.seconds:.1f}",
         )
@@ -197,7 +226,7 @@ def summary_text(solved: list[Solved], asked: int, *, colour: bool) -> str:
     )
     line += ": " + (", ".join(f"{count} {what}" for count, what in counts if count) or "none solved")
     if len(solved) < asked:
-        line += f"; interrupted: {asked - len(solved)} of {asked} not solved"
+        line += f"; {asked - len(solved)} of {asked} not solved"
     return _text(lambda console: (console.print(table), console.print(line)), colour)
 
 
@@ -217,11 +246,13 @@ def solve_all(files: list[Path], request: Request, workers: int | None) -> list[
                 while waiting and len(running) < limit:
                     number, path = waiting.pop(0)
                     running[number] = _Worker(path, request)
-                tell(f"{len(done)} of {len(files)} solved; {', '.join(str(w.path) for w in running.values())}")
+                doing = ", ".join(worker.doing for worker in running.values())
+                tell(doing if len(files) == 1 else f"{len(done)} of {len(files)} solved; {doing}")
                 wait([w.pipe for w in running.values()], timeout=0.5)
                 for number, worker in list(running.items()):
-                    if worker.pipe.poll():
-                        done[number] = worker.result()
+                    found = worker.listen()
+                    if found is not None:
+                        done[number] = found
                         del running[number]
         except KeyboardInterrupt:
             pass
@@ -236,20 +267,30 @@ class _Worker:
 
     def __init__(self, path: Path, request: Request) -> None:
         self.path = path
+        self.doing = printable(str(path))
         methods = multiprocessing.get_all_start_methods()
         context: Any = multiprocessing.get_context("fork" if "fork" in methods else None)
         self.pipe, theirs = context.Pipe(duplex=False)
         self.process = context.Process(target=_work, args=(path, request, theirs), daemon=True)
-        self.process.start()
+        with _interrupts_wait():
+            self.process.start()
         theirs.close()
 
-    def result(self) -> Solved:
-        """Return what the process found; a process that died is an error of its file, not of all."""
+    def listen(self) -> Solved | None:
+        """Return what the process found, if it has; a process that died is an error of its file, not of all."""
+        found: Solved | None = None
         try:
-            found: Solved = self.pipe.recv()
+            while found is None and self.pipe.poll():
+                said = self.pipe.recv()
+                if isinstance(said, Solved):
+                    found = said
+                else:
+                    self.doing = f"{printable(str(self.path))}: {said}"
         except EOFError:
             self.process.join()
             found = _our_bug(self.path, f"the solving process died with status {self.process.exitcode}")
+        if found is None:
+            return None
         self.process.join()
         self.pipe.close()
         return found
@@ -263,8 +304,21 @@ class _Worker:
 
 def _work(path: Path, request: Request, pipe: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    pipe.send(solve_file(path, request))
+    pipe.send(solve_file(path, request, pipe.send))
     pipe.close()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold interrupts back: between its birth and its first line a new process would die of one noisily."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _our_bug(path: Path, message: str) -> Solved:

@@ -48,6 +48,10 @@ class BadToken(CapsoundError):
     exit_status = EXIT_BAD_INPUT
 
 
+class ImpossibleAmount(BadToken):
+    """An amount that the environment cannot choose at its step."""
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """One step: which process, ``run`` or a fault, and the amounts that the environment chose."""
@@ -155,7 +159,7 @@ class Script:
         value = self.draws[self.used]
         self.used += 1
         if value < lo or (hi is not None and value > hi):
-            raise BadToken(
+            raise ImpossibleAmount(
                 f"{value} is not a possible amount here: {lo}..{'any' if hi is None else hi}",
                 hint="the token belongs to another scenario, or the scenario was changed since",
             )
@@ -301,6 +305,8 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
                     f"step {number} gives {len(choice.draws)} amounts where {script.used} can be chosen",
                     hint="the token belongs to another scenario, or the scenario was changed since",
                 )
+        except ImpossibleAmount as error:
+            raise BadToken(f"step {number}: {error.message}", hint=error.hint) from None
         except NeedDraw:
             raise BadToken(
                 f"step {number} needs an amount that the token does not give",

@@ -133,12 +133,9 @@ FAILING = {
 }
 
 
-SILENT = pytest.mark.xfail(strict=False, reason="errors outside solve_file print nothing on standard output")
-
-
 @pytest.mark.parametrize(
     "case",
-    [pytest.param(case, marks=SILENT if case not in ("missing file", "broken file") else ()) for case in FAILING],
+    FAILING,
 )
 def test_json_on_errors_is_json(case: str, folder: Path, capsound: Runs) -> None:
     (folder / "empty").mkdir(exist_ok=True)
@@ -148,7 +145,6 @@ def test_json_on_errors_is_json(case: str, folder: Path, capsound: Runs) -> None
     assert json.loads(ran.out)["error"]["message"]
 
 
-@pytest.mark.xfail(strict=False, reason="only the first problem is in the JSON, and no cure")
 def test_json_of_a_broken_file_tells_every_problem(folder: Path, capsound: Runs) -> None:
     ran = capsound("solve", "broken.toml", "--json", cwd=folder)
     places = ("broken.toml:3:7", "broken.toml:5:1", "broken.toml:9:9")
@@ -158,7 +154,6 @@ def test_json_of_a_broken_file_tells_every_problem(folder: Path, capsound: Runs)
 # Files that are written
 
 
-@pytest.mark.xfail(strict=False, reason="the path of --itf is tried after solving, and what was solved is lost")
 def test_an_output_that_cannot_be_written_is_said_before_anything_is_solved(
     monkeypatch: pytest.MonkeyPatch, capsound: Runs, shared: Path
 ) -> None:

@@ -48,9 +48,6 @@ def test_every_option_has_help(name: str, command: click.Command, capsound: Runs
         pytest.param(
             name,
             id=name or "capsound",
-            marks=pytest.mark.xfail(strict=False, reason="the command has no epilog")
-            if name in ("explain", "schema", "new")
-            else (),
         )
         for name, _ in COMMANDS
     ],
@@ -97,7 +94,6 @@ def test_light_commands_load_no_solver(arguments: list[str], process_env: dict[s
     assert loaded(program, process_env).isdisjoint({"z3", "cvc5", "hypothesis", "rich"})
 
 
-@pytest.mark.xfail(strict=False, reason="render imports capsound_proofs.solve for two type names")
 def test_a_replay_loads_no_solver(process_env: dict[str, str], shared: Any) -> None:
     program = f"from capsound_checker.__main__ import run\nrun(['replay', {str(shared / 'race.toml')!r}, 'cs1:60/0.0'])"
     assert loaded(program, process_env).isdisjoint({"z3", "cvc5", "hypothesis"})

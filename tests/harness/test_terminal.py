@@ -177,11 +177,7 @@ def test_no_color_means_the_progress_too(on_terminal: Callable[..., dict[str, st
     "env",
     [
         pytest.param({}, id="colour"),
-        pytest.param(
-            {"NO_COLOR": "1"},
-            id="NO_COLOR",
-            marks=pytest.mark.xfail(strict=False, reason="_text() asks for the width of a terminal only with colours"),
-        ),
+        pytest.param({"NO_COLOR": "1"}, id="NO_COLOR"),
     ],
 )
 def test_lines_fit_the_terminal(env: dict[str, str], on_terminal: Callable[..., dict[str, str]]) -> None:
@@ -264,21 +260,7 @@ def _interrupt(terminal: Terminal) -> Interrupted:
     return Interrupted(status, seconds, terminal.text["out"], terminal.text["err"], _alive(terminal.process.pid))
 
 
-LOTTERY = pytest.mark.xfail(
-    strict=False,
-    reason="solving in this process: z3 takes the signal (unknown, 2, or no end), ctypes makes an error of it (70)",
-)
-MANY = pytest.param(
-    "2",
-    id="two workers",
-    marks=pytest.mark.xfail(
-        strict=False,
-        reason="solve_all reads pool._processes after shutdown(), where it is None: it waits for every worker, then 70",
-    ),
-)
-
-
-@pytest.fixture(scope="module", params=[pytest.param("1", id="one worker", marks=LOTTERY), MANY])
+@pytest.fixture(scope="module", params=["1", "2"], ids=["one worker", "two workers"])
 def interrupted(request: pytest.FixtureRequest, process_env: dict[str, str], slow_folder: Path) -> Interrupted:
     """Interrupt a folder of five when two of its files are solved."""
     with started(
@@ -313,7 +295,6 @@ def test_ctrl_c_says_what_is_missing(interrupted: Interrupted) -> None:
     assert re.search(r"\b3\b", interrupted.out.splitlines()[-1] + interrupted.err.splitlines()[-1])
 
 
-@LOTTERY
 def test_ctrl_c_while_one_file_is_solved(process_env: dict[str, str], alone: Path) -> None:
     with started("solve", "slow.toml", terminals="err", cwd=alone, env=process_env) as terminal:
         terminal.read(until="solving: ")
@@ -327,7 +308,6 @@ def test_ctrl_c_while_one_file_is_solved(process_env: dict[str, str], alone: Pat
     assert not end.alive
 
 
-@LOTTERY
 def test_ctrl_c_while_the_solver_thinks(process_env: dict[str, str], alone: Path) -> None:
     """Three runs at different moments, since the signal may also come between two questions to the solver."""
     with contextlib.ExitStack() as stack:
