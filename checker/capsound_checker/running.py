@@ -107,7 +107,7 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
         outcome = solve(scenario, progress=progress)
     except CapsoundError as error:
         render = getattr(error, "render", None)
-        text = render() if callable(render) else _plain(error, path)
+        text = str(render()) if callable(render) else _plain(error, path)
         data = {"path": str(path), "error": error_data(error)}
         return Solved(str(path), data=data, error=text, status=error.exit_status)
     traces = [(r.trace, r.property) for r in outcome.results if r.trace is not None]

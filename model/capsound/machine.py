@@ -16,7 +16,7 @@ from capsound.costs import CallCosts, costs_of
 from capsound.disciplines import Block, Discipline, Retry, get_discipline
 from capsound.errors import BadDiscipline
 from capsound.scenario import ROOT, Agents, Interval, Scenario, Stream
-from capsound.steps import FORGET, RELEASE, Algebra, Bool, CallVars, Costs, Frame, Ledger, Num
+from capsound.steps import FORGET, RELEASE, Algebra, Bool, CallVars, Frame, Ledger, Num
 
 
 def dead_at(place: int) -> int:
@@ -363,7 +363,7 @@ class _NoCosts:
         raise AssertionError(name)
 
 
-_NO_COSTS: Costs = _NoCosts()
+_NO_COSTS: Any = _NoCosts()
 
 
 # --------------------------------------------------------------------------------------------- compiling

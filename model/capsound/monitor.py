@@ -216,8 +216,8 @@ class Monitor:
                 tick("delegated")
             case _:
                 pass
-        hold_id = getattr(event, "hold", None)
-        if hold_id in self._in_flight and self.state.hold(hold_id).state in RESOLVED:
+        hold_id: HoldId | None = getattr(event, "hold", None)
+        if hold_id is not None and hold_id in self._in_flight and self.state.hold(hold_id).state in RESOLVED:
             self._in_flight.discard(hold_id)
             if isinstance(event, Settle):
                 # A lost call keeps its deficit: its bill was never told, so it is never out of flight.

@@ -5,6 +5,8 @@ The text is the interface on purpose: nothing of z3's own structures reaches the
 
 from __future__ import annotations
 
+from typing import Any
+
 import z3
 
 from capsound.errors import Disagreement
@@ -44,7 +46,10 @@ def smt_text(terms: list[Term]) -> str:
 
 def decide(text: str, seconds: float = 10.0) -> str:
     """Return what cvc5 says of SMT-LIB text: ``sat``, ``unsat`` or ``unknown``."""
-    import cvc5
+    import importlib
+
+    # cvc5 fills its module at run time, which type checkers cannot see.
+    cvc5: Any = importlib.import_module("cvc5")
 
     terms = cvc5.TermManager()
     solver = cvc5.Solver(terms)

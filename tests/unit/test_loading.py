@@ -183,8 +183,7 @@ def race(old: str = "", new: str = "", *, more: str = "") -> str:
 NO_AGENTS = race('[[agents]]\nname = "worker"\ncount = 3\n')
 ONE_SLICE = '[[slices]]\nname = "team"\ngrant = 40\n'
 CYCLE = "".join(
-    f'[[slices]]\nname = "{name}"\nparent = "{up}"\ngrant = 5\n'
-    for name, up in zip("abc", "bca", strict=True)
+    f'[[slices]]\nname = "{name}"\nparent = "{up}"\ngrant = 5\n' for name, up in zip("abc", "bca", strict=True)
 )
 REQUEST = race("estimate = 31\nbill = 23\n", "bytes = 320\n")
 
@@ -589,9 +588,7 @@ def test_everything_said() -> None:
         agents=(
             Agents("swarm", None, "night", "nested-tools", calls=4),
             Agents("lead", 2, "root", "chat", own_slice=Interval(0, 50)),
-            Agents(
-                "relay", 1, "root", "streamed", program=("delegate team 20 -> b", "call b -> c", "close c")
-            ),
+            Agents("relay", 1, "root", "streamed", program=("delegate team 20 -> b", "call b -> c", "close c")),
         ),
         calls=(
             CallKind(
@@ -612,9 +609,7 @@ def test_everything_said() -> None:
         estimator=Estimator(Fraction(15, 8), 7, 3, 100, history=True),
         provider=Provider(Fraction(31, 25), 5, 4, 450),
         prices=Prices(3, 15, 1_000_000),
-        assume=Assume(
-            a1=True, a7=False, a8=False, a10=False, width=64, rise=Fraction(3, 2), hidden_retries=2
-        ),
+        assume=Assume(a1=True, a7=False, a8=False, a10=False, width=64, rise=Fraction(3, 2), hidden_retries=2),
         faults=Faults(1, 2, 3),
         search=Search(30, 60),
         path="scenario.toml",
@@ -841,9 +836,7 @@ y = 0.5
 def leaves(value: Any, path: KeyPath = ()) -> Iterator[KeyPath]:
     if path:
         yield path
-    children = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
         yield from leaves(child, (*path, key))
 
@@ -1029,17 +1022,11 @@ def confused() -> st.SearchStrategy[str]:
             "[[calls]]": {},
         }
         for (header, key), value in changes:
-            said.setdefault(header, {"name": '"s"', "grant": "1"} if header == "[[slices]]" else {})[key] = (
-                value
-            )
-        written = [
-            header + "\n" + "\n".join(f"{k} = {v}" for k, v in keys.items()) for header, keys in said.items()
-        ]
+            said.setdefault(header, {"name": '"s"', "grant": "1"} if header == "[[slices]]" else {})[key] = value
+        written = [header + "\n" + "\n".join(f"{k} = {v}" for k, v in keys.items()) for header, keys in said.items()]
         return "\n".join(written)
 
-    return st.lists(st.tuples(st.sampled_from(keys), st.sampled_from(STRANGE)), min_size=1, max_size=4).map(
-        write
-    )
+    return st.lists(st.tuples(st.sampled_from(keys), st.sampled_from(STRANGE)), min_size=1, max_size=4).map(write)
 
 
 @settings(max_examples=500, deadline=None)
@@ -1056,7 +1043,9 @@ def test_noise(text: str) -> None:
 
 @pytest.mark.parametrize("name", ["admission", "arguments", "precision"])
 def test_a_property_that_is_judged_on_runs_cannot_be_asked_of_a_scenario(name: str) -> None:
-    text = scenario_template().replace('discipline = "racy-counter"', f'discipline = "racy-counter"\nproperties = ["{name}"]')
+    text = scenario_template().replace(
+        'discipline = "racy-counter"', f'discipline = "racy-counter"\nproperties = ["{name}"]'
+    )
     with pytest.raises(BadScenario) as error:
         parse_scenario(text, known_disciplines=["racy-counter"])
     assert "judged on single runs" in error.value.problems[0].message
