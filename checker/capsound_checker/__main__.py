@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import traceback
@@ -10,6 +11,7 @@ import click
 
 from capsound.errors import EXIT_OUR_BUG, EXIT_USAGE, CapsoundError
 from capsound_checker.commands import cli
+from capsound_checker.telling import OUR_BUG, error_data, error_text
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -24,17 +26,14 @@ def run(arguments: list[str] | None = None) -> int:
         sys.stdout.flush()
     except click.exceptions.Exit as leaving:
         return leaving.exit_code
-    except click.UsageError as error:
+    except click.ClickException as error:
         # click's own status for usage errors is 2, which here means "unknown".
         error.show()
         return EXIT_USAGE
-    except click.ClickException as error:
-        error.show()
-        return EXIT_USAGE
     except CapsoundError as error:
-        _show(error)
+        click.echo(error_text(error), err=True)
         if "--json" in (sys.argv[1:] if arguments is None else arguments):
-            _show_json(error)
+            click.echo(json.dumps({"error": error_data(error)}, indent=2, sort_keys=True))
         return error.exit_status
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted", err=True)
@@ -53,33 +52,9 @@ def run(arguments: list[str] | None = None) -> int:
         if os.environ.get("CAPSOUND_DEBUG"):
             traceback.print_exc()
         click.echo(f"capsound failed: {type(error).__name__}: {error}", err=True)
-        click.echo(
-            "This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it.",
-            err=True,
-        )
+        click.echo(OUR_BUG, err=True)
         return EXIT_OUR_BUG
     return status if isinstance(status, int) else 0
-
-
-def _show_json(error: CapsoundError) -> None:
-    import json
-
-    from capsound_checker.running import error_data
-
-    click.echo(json.dumps({"error": error_data(error)}, indent=2, sort_keys=True))
-
-
-def _show(error: CapsoundError) -> None:
-    """Print an error: where, what, why, and the cure."""
-    render = getattr(error, "render", None)
-    if callable(render):
-        click.echo(render(), err=True)
-        return
-    click.echo(f"error: {error}", err=True)
-    if error.cause:
-        click.echo(f"  because: {error.cause}", err=True)
-    if error.hint:
-        click.echo(f"  cure: {error.hint}", err=True)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def solve(
 
     PATHS are scenario files, or folders of them (searched for *.toml).
     """
-    from capsound_checker.running import Request, check_writable, find_scenarios, solve_all
+    from capsound_checker.running import Request, find_scenarios, solve_all
+    from capsound_checker.telling import check_writable
 
     if itf is not None:
         check_writable(itf)
@@ -110,14 +111,11 @@ def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool,
 
 
 def _write_itf(solved: list[Solved], path: Path) -> None:
-    from capsound_checker.running import CannotWrite
+    from capsound_checker.telling import write_itf
 
     for item in solved:
         if item.itf is not None:
-            try:
-                path.write_text(json.dumps(item.itf, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-            except OSError as error:
-                raise CannotWrite(f"cannot write {path}: {error.strerror}") from None
+            write_itf(path, item.itf)
             return
     click.echo(f"no counterexample, so nothing was written to {path}", err=True)
 
@@ -183,7 +181,7 @@ def new(what: str, path: Path | None, force: bool) -> None:
     It goes to PATH, or to standard output.
     """
     from capsound.loading import scenario_template
-    from capsound_checker.running import CannotWrite
+    from capsound_checker.telling import CannotWrite, write_text
 
     del what
     if path is None:
@@ -191,8 +189,5 @@ def new(what: str, path: Path | None, force: bool) -> None:
         return
     if path.exists() and not force:
         raise CannotWrite(f"{path} exists already", hint="choose another name, or give --force to overwrite it")
-    try:
-        path.write_text(scenario_template(), encoding="utf-8")
-    except OSError as error:
-        raise CannotWrite(f"cannot write {path}: {error.strerror}") from None
+    write_text(path, scenario_template())
     click.echo(f"wrote {path}; next: capsound solve {path}")

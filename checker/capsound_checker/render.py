@@ -17,7 +17,7 @@ from capsound.properties import MEANING, Property
 from capsound.scenario import Scenario
 from capsound.schedule import Trace, TraceStep
 from capsound.verdict import Verdict
-from capsound_checker.running import printable
+from capsound_checker.telling import printable
 from capsound_checker.words import argue, what_is_lost
 
 if TYPE_CHECKING:

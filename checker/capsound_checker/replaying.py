@@ -13,15 +13,19 @@ from capsound.events import event_to_dict
 from capsound.loading import load_scenario
 from capsound.machine import TOLD_APART, compile_scenario
 from capsound.monitor import Report, fold
+from capsound.properties import Property
 from capsound.schedule import BadToken, Trace, parse_token, run_schedule
 from capsound.verdict import Verdict, merge
 from capsound_checker.itf import trace_to_itf
 from capsound_checker.render import render_trace
-from capsound_checker.running import CannotWrite, _text
+from capsound_checker.running import rendered
+from capsound_checker.telling import check_writable, write_itf
 
 
 def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, colour: bool) -> int:
     """Replay a token on its scenario; print the run and what the monitor says of it."""
+    if itf is not None:
+        check_writable(itf)
     scenario = load_scenario(path, known_disciplines=DISCIPLINES)
     schedule = parse_token(token)
     machine = compile_scenario(scenario, limit=TOLD_APART)
@@ -35,41 +39,23 @@ def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, col
     verdict = merge(v for p, v in report.verdicts.items() if p in _JUDGED)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
     if itf is not None:
-        document = trace_to_itf(machine, trace, source=path.name, status=status)
-        try:
-            itf.write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        except OSError as error:
-            raise CannotWrite(f"cannot write {itf}: {error.strerror}") from None
+        write_itf(itf, trace_to_itf(machine, trace, source=path.name, status=status))
     if as_json:
         click.echo(json.dumps(_data(trace, report), indent=2, sort_keys=True))
     else:
-        click.echo(_text(lambda console: render_trace(console, machine, trace), colour), nl=False)
+        click.echo(rendered(lambda console: render_trace(console, machine, trace), colour), nl=False)
         for finding in report.findings:
             click.echo(f"  {finding.anomaly}: {finding.sentence}")
         if not report.findings:
             click.echo("  the monitor finds nothing wrong with this run")
-        click.echo(
-            f"{verdict.value}{'' if verdict is not Verdict.UNKNOWN else ': too little happened to show anything'}"
-        )
+        why = ": too little happened to show anything" if verdict is Verdict.UNKNOWN else ""
+        click.echo(f"{verdict.value}{why}")
     return verdict.exit_status
 
 
-def _judged() -> frozenset[Any]:
-    from capsound.properties import Property
-
-    return frozenset(
-        {
-            Property.CAP,
-            Property.SLICE,
-            Property.TRUTH,
-            Property.CONSERVATION,
-            Property.HANDLES,
-            Property.PROGRESS,
-        }
-    )
-
-
-_JUDGED = _judged()
+_JUDGED = frozenset(
+    {Property.CAP, Property.SLICE, Property.TRUTH, Property.CONSERVATION, Property.HANDLES, Property.PROGRESS}
+)
 """What decides the exit status of a replay: precision and admission are shown, and are no broken promise."""
 
 

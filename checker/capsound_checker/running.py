@@ -15,7 +15,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, EXIT_USAGE, CapsoundError
+from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, CapsoundError
+from capsound_checker.telling import OUR_BUG, error_data, error_text, printable
 
 
 class NoScenario(CapsoundError):
@@ -23,13 +24,6 @@ class NoScenario(CapsoundError):
 
     name = "no-scenario"
     exit_status = EXIT_BAD_INPUT
-
-
-class CannotWrite(CapsoundError):
-    """An output file that cannot be written."""
-
-    name = "cannot-write"
-    exit_status = EXIT_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,16 +100,14 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
         scenario = replace(scenario, search=search, path=str(path))
         outcome = solve(scenario, progress=progress)
     except CapsoundError as error:
-        render = getattr(error, "render", None)
-        text = str(render()) if callable(render) else _plain(error, path)
         data = {"path": str(path), "error": error_data(error)}
-        return Solved(str(path), data=data, error=text, status=error.exit_status)
+        return Solved(str(path), data=data, error=error_text(error, path), status=error.exit_status)
     traces = [(r.trace, r.property) for r in outcome.results if r.trace is not None]
     return Solved(
         path=str(path),
         verdict=outcome.verdict.value,
         data=outcome_to_dict(outcome),
-        text=_text(lambda console: render_outcome(console, outcome, verbose=request.verbose), request.colour),
+        text=rendered(lambda console: render_outcome(console, outcome, verbose=request.verbose), request.colour),
         found=(*outcome.anomalies, *outcome.flags),
         mismatches=tuple(mismatches(outcome)),
         expects=scenario.expect != Expect(),
@@ -124,48 +116,7 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
     )
 
 
-def error_data(error: CapsoundError) -> dict[str, Any]:
-    """Return an error as JSON data, with every problem of a file that has several."""
-    data: dict[str, Any] = {
-        "name": error.name,
-        "message": error.message,
-        "where": error.where,
-        "cause": error.cause,
-        "hint": error.hint,
-    }
-    problems = getattr(error, "problems", ())
-    if problems:
-        file = error.where.rsplit(":", 2)[0] if error.where.count(":") >= 2 else error.where
-        data["problems"] = [
-            {"where": f"{file}:{p.line}:{p.column}" if p.line else file, "message": p.message, "hint": p.hint}
-            for p in problems
-        ]
-    return data
-
-
-def printable(text: str) -> str:
-    """Return a text from outside on one line: what cannot be printed is written as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def check_writable(path: Path) -> None:
-    """Raise ``CannotWrite`` where ``path`` cannot be written: before the work, not after it."""
-    if not path.parent.is_dir():
-        raise CannotWrite(f"cannot write {path}: No such file or directory", hint="make the folder first")
-    if path.is_dir():
-        raise CannotWrite(f"cannot write {path}: Is a directory", hint="name a file")
-
-
-def _plain(error: CapsoundError, path: Path) -> str:
-    lines = [f"error: {error}" if error.where else f"error: {path}: {error}"]
-    if error.cause:
-        lines.append(f"  because: {error.cause}")
-    if error.hint:
-        lines.append(f"  cure: {error.hint}")
-    return "\n".join(lines)
-
-
-def _text(draw: Any, colour: bool) -> str:
+def rendered(draw: Any, colour: bool) -> str:
     """Return what ``draw`` prints to a console, with colours only where they are wanted."""
     from rich.console import Console
 
@@ -227,7 +178,7 @@ def summary_text(solved: list[Solved], asked: int, *, colour: bool) -> str:
     line += ": " + (", ".join(f"{count} {what}" for count, what in counts if count) or "none solved")
     if len(solved) < asked:
         line += f"; {asked - len(solved)} of {asked} not solved"
-    return _text(lambda console: (console.print(table), console.print(line)), colour)
+    return rendered(lambda console: (console.print(table), console.print(line)), colour)
 
 
 def solve_all(files: list[Path], request: Request, workers: int | None) -> list[Solved]:
@@ -322,8 +273,7 @@ def _interrupts_wait() -> Iterator[None]:
 
 
 def _our_bug(path: Path, message: str) -> Solved:
-    cure = "This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it."
-    text = f"error: {path}: {message}\n  {cure}"
+    text = f"error: {path}: {message}\n  {OUR_BUG}"
     data = {"path": str(path), "error": {"name": "our-bug", "message": message, "where": ""}}
     return Solved(str(path), data=data, error=text, status=EXIT_OUR_BUG)
 

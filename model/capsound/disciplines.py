@@ -86,6 +86,11 @@ class Discipline:
         _validate(self)
 
     @property
+    def sending(self) -> int:
+        """The index of the block that sends the request."""
+        return next(i for i, block in enumerate(self.blocks) if any("sends" in step.tags for step in block))
+
+    @property
     def streams(self) -> bool:
         """Whether calls are streamed."""
         return any(step is SEND_STREAM for block in self.blocks for step in block)

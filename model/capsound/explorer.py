@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from capsound.machine import Branch, Config, Env, Machine, fire, initial, thaw
+from capsound.machine import CALL_FIELDS, LEDGER_FIELDS, Branch, Config, Env, Machine, fire, initial, thaw
 from capsound.predicates import sum_billed, violates
 from capsound.properties import Property
 from capsound.schedule import INTS, Choice, NeedDraw, Schedule, Script, settled
@@ -208,8 +208,6 @@ class _Search:
 
 def _groups(machine: Machine) -> list[list[tuple[int, int]]]:
     """Return, for each group of interchangeable processes, where their variables are in a flat state."""
-    from capsound.machine import CALL_FIELDS, LEDGER_FIELDS
-
     width = 1 + len(CALL_FIELDS)
     offset = len(machine.accounts) * (len(LEDGER_FIELDS) + 1)
     slots: dict[str, list[tuple[int, int]]] = {}

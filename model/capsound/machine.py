@@ -72,7 +72,6 @@ class Process:
     name: str
     group: str
     places: tuple[Place, ...]
-    own_account: int | None = None
     is_agent: bool = True
 
     @property
@@ -88,10 +87,6 @@ class AccountInfo:
     name: str
     parent: int | None
     grant: Interval
-    made_by: int | None = None
-
-
-BRANCHES = ("run", "refuse", "cancel", "timeout", "crash")
 
 
 @dataclass(frozen=True, slots=True)
@@ -507,13 +502,13 @@ class _Compiler:
         # the explorer does not permute accounts, so they get groups of their own.
         alone = own is not None or bool(agents.program)
         group = f"{agents.name}#{number}" if alone else agents.name
-        self.processes.append(Process(name, group, tuple(places), own_account=own))
+        self.processes.append(Process(name, group, tuple(places)))
 
     def _call(self, places: list[Place], account: int, costs: CallCosts, number: int) -> None:
         d = self.discipline
         start = len(places)
         blocks = list(d.blocks)
-        sent = next(i for i, block in enumerate(blocks) if any("sends" in s.tags for s in block))
+        sent = d.sending
         extra: list[Block] = []
         if d.streams:
             if not isinstance(costs.cost, Stream):

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from capsound.accounts import RESOLVED, Account, Breach, Hold, HoldState, State, breaches, move
 from capsound.amounts import AccountId, AgentId, CallId, HoldId
-from capsound.anomalies import ANOMALIES, Anomaly
+from capsound.anomalies import ANOMALIES
 from capsound.events import (
     Bill,
     Cancel,
@@ -50,11 +50,6 @@ class Finding:
     def numbers(self) -> dict[str, int | str]:
         """The names and numbers of the finding, by what they are called in the sentence."""
         return dict(self.facts)
-
-    @property
-    def known_as(self) -> Anomaly:
-        """The entry of the catalogue."""
-        return ANOMALIES[self.anomaly]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,11 +98,8 @@ class Report:
 
 @dataclass(slots=True)
 class _Books:
-    """What is known of one root beside its accounts: the window of deficits, and the peak of use."""
+    """What is known of one root beside its accounts: how far it was overshot, and whether deficits explain it."""
 
-    cap: int
-    deficit: int = 0
-    window: int = 0
     peak_over: int = 0
     overrun_broken: bool = False
 
@@ -122,7 +114,6 @@ class Monitor:
     _books: dict[AccountId, _Books] = field(default_factory=dict)
     _windows: dict[AccountId, int] = field(default_factory=dict)
     _open_deficit: dict[AccountId, int] = field(default_factory=dict)
-    _exercise: Exercise = field(default_factory=Exercise)
     _flags: dict[str, int] = field(default_factory=dict)
     _in_flight: set[HoldId] = field(default_factory=set)
     _seen: dict[AccountId, Observe] = field(default_factory=dict)
@@ -142,8 +133,8 @@ class Monitor:
         self.state = move(was, event)
         self._count(event, was)
         match event:
-            case Open(root=root, cap=cap):
-                self._books[root] = _Books(cap=cap)
+            case Open(root=root):
+                self._books[root] = _Books()
             case Reserve(account=account) | Refuse(account=account):
                 self._on_admission(event, account)
             case Extend(hold=hold):
@@ -187,9 +178,8 @@ class Monitor:
                 if len(self._in_flight) > 1:
                     tick("overlapped")
                 account = self.state.account(name)
-                root = self.state.account(account.root)
                 used = account.granted - account.available
-                if 2 * used >= account.granted > 0 and account.id == root.id:
+                if 2 * used >= account.granted > 0 and account.parent is None:
                     tick("approached")
             case Refuse():
                 tick("refused")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from capsound.machine import LEDGER_FIELDS, Config, Machine, blocked
 from capsound.properties import Property
 from capsound.steps import Algebra, Bool, Ledger, Num
@@ -33,6 +35,28 @@ def default_properties(machine: Machine) -> tuple[Property, ...]:
     return tuple(asked)
 
 
+def billed_below(machine: Machine, ledgers: Sequence[Ledger], account: int) -> Num:
+    """Return the true bills of an account and of everything delegated from it."""
+    inside = {account}
+    billed: Num = ledgers[account].billed
+    # Parents come before their children, so one pass finds everything below.
+    for index in range(account + 1, len(machine.accounts)):
+        if machine.accounts[index].parent in inside:
+            inside.add(index)
+            billed = billed + ledgers[index].billed
+    return billed
+
+
+def balance(ledger: Ledger) -> Num:
+    """Return the sum of the balances of an account: what conservation compares with its grant."""
+    return ledger.available + ledger.held + ledger.charged + ledger.forfeited + ledger.delegated + ledger.returned
+
+
+def largest_number(machine: Machine) -> int:
+    """Return the largest number that fits the signed machine integers of a scenario."""
+    return (1 << ((machine.scenario.assume.width or 64) - 1)) - 1
+
+
 def sum_billed(config: Config) -> Num:
     """Return the true bills of the root."""
     return sum((ledger.billed for ledger in config.ledgers[1:]), config.ledgers[0].billed)
@@ -55,15 +79,15 @@ def violates(machine: Machine, config: Config, prop: Property, algebra: Algebra)
             algebra,
             [
                 # A slice that its parent was not debited for is capacity from nothing.
-                algebra.either(_balance(ledger) != ledger.granted, ledger.carved != ledger.delegated)
+                algebra.either(balance(ledger) != ledger.granted, ledger.carved != ledger.delegated)
                 for ledger in config.ledgers
             ],
         )
     if prop is Property.PROGRESS:
         return _stuck(machine, config, algebra)
     if prop is Property.WIDTH:
-        width = machine.scenario.assume.width or 64
-        return _any(algebra, [_too_wide(value, width) for value in balances(config)])
+        most = largest_number(machine)
+        return _any(algebra, [value > most for value in balances(config)])
     raise ValueError(prop)
 
 
@@ -73,24 +97,9 @@ def balances(config: Config) -> list[Num]:
     return [getattr(ledger, name) for ledger in config.ledgers for name in kept]
 
 
-def _too_wide(value: Num, width: int) -> Bool:
-    """Return whether a balance does not fit a signed integer of ``width`` bits."""
-    return value > (1 << (width - 1)) - 1
-
-
-def _balance(ledger: Ledger) -> Num:
-    return ledger.available + ledger.held + ledger.charged + ledger.forfeited + ledger.delegated + ledger.returned
-
-
 def _slice_over(machine: Machine, config: Config, account: int) -> Bool:
-    inside = {account}
-    billed: Num = config.ledgers[account].billed
-    for index in range(account + 1, len(machine.accounts)):
-        if machine.accounts[index].parent in inside:
-            inside.add(index)
-            billed = billed + config.ledgers[index].billed
     ledger = config.ledgers[account]
-    return billed > ledger.granted - ledger.returned
+    return billed_below(machine, config.ledgers, account) > ledger.granted - ledger.returned
 
 
 def _stuck(machine: Machine, config: Config, algebra: Algebra) -> Bool:

@@ -186,10 +186,6 @@ class Step:
         return self.name
 
 
-def _nothing(_: Frame) -> None:
-    return None
-
-
 # ----------------------------------------------------------------------------------------- admission
 
 

@@ -28,7 +28,8 @@ from capsound.machine import (
     fire,
 )
 from capsound.steps import CallVars, Frame, Ledger
-from capsound_proofs.terms import TERMS, Term, conj, integer, negation, truth
+from capsound_proofs.ranges import cost_ranges
+from capsound_proofs.terms import TERMS, Term, conj, integer, truth
 
 LOCALS = ("size", "cover", "bill", "told", "over")
 """What is summed over the calls at one place; ``over`` is by how much a bill is above its cover."""
@@ -196,7 +197,7 @@ class Abstraction:
                 Fact((("cover", n), ("bill", -d))),
                 Fact((("cover", n - d), ("over", -d))),
             ]
-        lows, highs = _numbers(self.machine, place)
+        lows, highs = cost_bounds(place)
         for name, low in lows.items():
             if low:
                 facts.append(Fact(((name, 1),), -low))
@@ -524,16 +525,10 @@ def _holding(machine: Machine, spot: Spot) -> bool:
     return any("holds" in step.tags for place in places[start : spot.at] for step in place.block)
 
 
-def _numbers(machine: Machine, place: Place) -> tuple[dict[str, int], dict[str, int | None]]:
+def cost_bounds(place: Place) -> tuple[dict[str, int], dict[str, int | None]]:
     """Return the smallest and the largest cover and bill of one call, where they are bounded."""
-    from capsound_proofs.ranges import cost_ranges
-
     assert place.costs is not None
     estimate, bill = cost_ranges(place.costs)
-    del machine
     lows = {"cover": estimate.lo, "bill": bill.lo, "told": bill.lo}
     highs = {"cover": estimate.hi, "bill": bill.hi, "told": bill.hi, "size": place.costs.size.hi}
     return lows, highs
-
-
-__all__ = ["LOCALS", "Abstraction", "Fact", "Options", "Spot", "Sums", "System", "Transition", "negation"]

@@ -156,9 +156,9 @@ class Unrolling:
 
     # ------------------------------------------------------------------------------------------ asking
 
-    def broken(self, prop: Property, at: int = -1) -> Term:
-        """Return the term that says the property is broken after the given step (the last by default)."""
-        return truth(violates(self.machine, self.states[at], prop, TERMS))
+    def broken(self, prop: Property) -> Term:
+        """Return the term that says the property is broken after the last step."""
+        return truth(violates(self.machine, self.states[-1], prop, TERMS))
 
     def ask(self, *goals: Term, seconds: float) -> z3.CheckSatResult:
         """Ask whether a run of exactly the present length satisfies the goals."""
@@ -241,7 +241,6 @@ class Found:
 
     schedule: Schedule
     machine: Machine
-    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,7 +250,6 @@ class Searched:
     steps: int
     complete: bool
     timed_out: bool
-    seconds: float
 
 
 def shortest(
@@ -285,20 +283,20 @@ def shortest(
         unrolling.extend()
         left = seconds - (time.monotonic() - began)
         if left <= 0:
-            return Searched(steps - 1, False, True, time.monotonic() - began)
+            return Searched(steps - 1, False, True)
         answer = unrolling.ask(unrolling.broken(prop), seconds=left)
         if answer == z3.sat:
             model = unrolling.solver.model()
             goal = [unrolling.broken(prop)]
             left = seconds - (time.monotonic() - began)
             model = _smallest(unrolling, goal, model, max(0.5, left))
-            return Found(unrolling.schedule(model), machine, time.monotonic() - began)
+            return Found(unrolling.schedule(model), machine)
         if answer == z3.unknown:
-            return Searched(steps - 1, False, True, time.monotonic() - began)
+            return Searched(steps - 1, False, True)
         if unrolling.ask(seconds=left) == z3.unsat and agents_at(max_steps) <= agents:
             # No run is as long as this, with all agents that there are: everything has been seen.
-            return Searched(steps, True, False, time.monotonic() - began)
-    return Searched(max_steps, False, False, time.monotonic() - began)
+            return Searched(steps, True, False)
+    return Searched(max_steps, False, False)
 
 
 def _smallest(unrolling: Unrolling, goal: list[Term], model: z3.ModelRef, seconds: float) -> z3.ModelRef:
@@ -318,22 +316,7 @@ def _smallest(unrolling: Unrolling, goal: list[Term], model: z3.ModelRef, second
     amounts.append(unrolling.overshoot())
     fixed = list(goal)
     for amount in amounts:
-        high = value_of(model, amount)
-        low = 0
-        while low < high:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return model
-            middle = (low + high) // 2
-            answer = unrolling.ask(*fixed, integer(amount) <= middle, integer(amount) >= low, seconds=left)
-            if answer == z3.sat:
-                model = unrolling.solver.model()
-                high = value_of(model, amount)
-            elif answer == z3.unsat:
-                low = middle + 1
-            else:
-                return model
-        fixed.append(integer(amount) == high)
+        model = _lower(unrolling, fixed, integer(amount), model, deadline)
     return _first_in_order(unrolling, fixed, model, deadline)
 
 

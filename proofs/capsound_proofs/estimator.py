@@ -7,16 +7,15 @@ largest ratio of bill to estimate, which bounds how far every cap can be oversho
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import z3
 
-from capsound.costs import CallCosts
+from capsound.costs import BillBounds, CallCosts, costs_of
 from capsound.scenario import Request, Scenario
 from capsound.steps import CallVars, Frame, Ledger
-from capsound_proofs.terms import TERMS, Term, conj, integer, value_of
+from capsound_proofs.terms import TERMS, Term, conj, integer, largest, value_of
 
 SECONDS = 5.0
 _LIMIT = 10**12
@@ -196,23 +195,7 @@ def _most(query: _Query, size: int, model: z3.ModelRef | bool | None) -> int | N
     low = value_of(model, query.bill)
     if isinstance(query.find(fixed, integer(query.bill) >= _LIMIT), z3.ModelRef):
         return None
-    return _bisect_up(lambda x: isinstance(query.find(fixed, integer(query.bill) >= x), z3.ModelRef), low)
-
-
-def _bisect_up(possible: Callable[[int], bool], low: int) -> int:
-    """Return the largest number for which ``possible`` holds, at least ``low``, by doubling and bisection."""
-    step = 1
-    while possible(low + step):
-        low += step
-        step *= 2
-    high = low + step
-    while low + 1 < high:
-        middle = (low + high) // 2
-        if possible(middle):
-            low = middle
-        else:
-            high = middle
-    return low
+    return largest(lambda x: isinstance(query.find(fixed, integer(query.bill) >= x), z3.ModelRef), low)
 
 
 def _smallest_overhead(all_costs: list[CallCosts]) -> int | None:
@@ -227,7 +210,7 @@ def _smallest_overhead(all_costs: list[CallCosts]) -> int | None:
         if short(_LIMIT):
             return None
         if short(overhead):
-            overhead = _bisect_up(short, overhead) + 1
+            overhead = largest(short, overhead) + 1
     return overhead
 
 
@@ -245,7 +228,7 @@ def _largest_ratio(all_costs: list[CallCosts]) -> Fraction | None:
             gap = integer(query.bill) * d - integer(query.estimate) * n
             if query.find(gap > 0) is None:
                 break
-            best = _bisect_up(lambda x, q=query, g=gap: isinstance(q.find(g >= x), z3.ModelRef), 1)  # type: ignore[misc]
+            best = largest(lambda x, q=query, g=gap: isinstance(q.find(g >= x), z3.ModelRef), 1)  # type: ignore[misc]
             model = query.find(gap >= best)
             if not isinstance(model, z3.ModelRef):
                 return None
@@ -257,8 +240,6 @@ def _largest_ratio(all_costs: list[CallCosts]) -> Fraction | None:
 
 def judge_estimator(scenario: Scenario, call: str) -> EstimatorAnswer:
     """Return what the solver says of the estimator for one kind of call, over every call of every agent."""
-    from capsound.costs import BillBounds, costs_of
-
     free = replace(scenario.assume, a1=False, shortfall=None)
     longest = max((a.calls for a in scenario.agents if a.call == call), default=1)
     kind = scenario.call(call).cost

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 
 import z3
 
+from capsound.predicates import balance, billed_below
 from capsound.properties import Property
 from capsound.steps import Ledger
-from capsound_proofs.aggregate import Abstraction, Spot, System
+from capsound_proofs.aggregate import Abstraction, Spot, System, cost_bounds
 from capsound_proofs.terms import Term, integer, truth
 
 
@@ -73,11 +74,6 @@ def _count(abstraction: Abstraction, spots: list[Spot]) -> Term:
     for spot in spots:
         total = total + abstraction.spots[spot].count
     return total
-
-
-def balance(ledger: Ledger) -> Term:
-    """Return the sum of the balances of an account."""
-    return ledger.available + ledger.held + ledger.charged + ledger.forfeited + ledger.delegated + ledger.returned
 
 
 def candidates(abstraction: Abstraction) -> Iterator[Candidate]:
@@ -220,8 +216,6 @@ def _lock(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str) -
 
 def _counted(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str) -> Iterator[Candidate]:
     """Yield bounds by how many calls there are, where the numbers of the scenario give one."""
-    from capsound_proofs.aggregate import _numbers
-
     machine = abstraction.machine
     total: Term = z3.IntVal(0)
     for group, index in abstraction.groups.items():
@@ -229,7 +223,7 @@ def _counted(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str
         if not mine:
             continue
         places = machine.processes[index].places
-        tops = [_numbers(machine, p)[1]["bill"] for p in places if p.kind == "call" and p.draws_size]
+        tops = [cost_bounds(p)[1]["bill"] for p in places if p.kind == "call" and p.draws_size]
         if any(top is None for top in tops):
             return
         top = max(int(t) for t in tops if t is not None)
@@ -300,17 +294,22 @@ def _holds_at_start(system: System, guesses: list[Candidate]) -> list[Candidate]
 # ---------------------------------------------------------------------------------------------- goals
 
 
+def total_billed(abstraction: Abstraction) -> Term:
+    """Return the true bills of the root, those of slices that are summed up included."""
+    billed: Term = abstraction.ledgers[0].billed
+    for ledger in abstraction.ledgers[1:]:
+        billed = billed + ledger.billed
+    return billed if abstraction.child is None else billed + abstraction.child.of["billed"]
+
+
 def goal(abstraction: Abstraction, prop: Property) -> Term | None:
     """Return what the property says of the sums, or None where the abstraction cannot say it."""
     root = abstraction.ledgers[0]
-    billed: Term = root.billed
-    for ledger in abstraction.ledgers[1:]:
-        billed = billed + ledger.billed
+    billed = total_billed(abstraction)
     if prop is Property.CAP:
         if abstraction.child is not None:
             # By induction over the depth of the tree: the account obeys the bound that its slices obey.
-            slices = abstraction.child.of["billed"]
-            return z3.And(billed + slices + root.available <= root.granted, root.available >= 0)
+            return z3.And(billed + root.available <= root.granted, root.available >= 0)
         return billed <= root.granted
     if prop is Property.SLICE:
         return _slice_goal(abstraction)
@@ -341,13 +340,8 @@ def _slice_goal(abstraction: Abstraction) -> Term | None:
     machine = abstraction.machine
     terms: list[Term] = []
     for index in range(1, len(machine.accounts)):
-        inside = {index}
-        billed: Term = abstraction.ledgers[index].billed
-        for other in range(index + 1, len(machine.accounts)):
-            if machine.accounts[other].parent in inside:
-                inside.add(other)
-                billed = billed + abstraction.ledgers[other].billed
         ledger = abstraction.ledgers[index]
+        billed = billed_below(machine, abstraction.ledgers, index)
         terms.append(billed <= ledger.granted - ledger.returned)
     return z3.And(*terms) if terms else z3.BoolVal(True)
 

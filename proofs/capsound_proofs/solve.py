@@ -18,10 +18,9 @@ from capsound.anomalies import ANOMALIES
 from capsound.costs import CallCosts, costs_of
 from capsound.disciplines import Retry, get_discipline
 from capsound.errors import Disagreement
-from capsound.events import Event
 from capsound.machine import LEDGER_FIELDS, TOLD_APART, Config, Machine, compile_scenario
 from capsound.monitor import Report, fold
-from capsound.predicates import balances, default_properties
+from capsound.predicates import balances, default_properties, largest_number
 from capsound.properties import Property
 from capsound.scenario import (
     ANY,
@@ -43,7 +42,7 @@ from capsound_proofs.invariants import Candidate, Invariant, find, goal
 from capsound_proofs.ranges import cost_ranges
 from capsound_proofs.second import confirm
 from capsound_proofs.terms import Term, integer
-from capsound_proofs.worst import UNBOUNDED, Worst, admissions, attained, upper_bound
+from capsound_proofs.worst import MANY_AGENTS, Worst, admits, attained, upper_bound
 
 Progress = Callable[[str], None]
 
@@ -286,8 +285,7 @@ def _conclude(work: _Work, invariant: Invariant, open_: Iterable[Property], boun
 
 
 def _width_goal(work: _Work, invariant: Invariant) -> Term:
-    width = work.scenario.assume.width or 64
-    most = (1 << (width - 1)) - 1
+    most = largest_number(work.machine)
     config = Config(invariant.abstraction.ledgers, [], [], [])
     return z3.And(*[value <= most for value in balances(config)])
 
@@ -379,8 +377,8 @@ def _prove_with_numbers(work: _Work) -> None:
     work.progress("proof with these numbers")
     work.numbers = _numbers_invariant(work.scenario, machine)
     many = any(agents.count is None for agents in work.scenario.agents)
-    whole = compile_scenario(work.scenario) if not many else machine
-    if len(whole.accounts) != len(machine.accounts):
+    if any(a.own_slice is not None and a.count is not None and a.count > TOLD_APART for a in work.scenario.agents):
+        # Their slices are not all accounts of this machine, so that it does not speak for all of them.
         return
     who = "any number of agents" if many else "these agents and calls"
     _conclude(work, work.numbers, work.open, f"proved for these amounts, {who}, every schedule")
@@ -488,14 +486,19 @@ def _search(work: _Work, prop: Property) -> None:
         return lemma_of(scenario, invariant, machine)
 
     most = max((agents.count or scenario.search.steps) for agents in scenario.agents)
-    per = 1 if prop in (Property.PROGRESS, Property.WIDTH) else 0
+
+    def agents_at(steps: int) -> int:
+        # For progress and width an agent matters from its first step on; for a bill once it has sent.
+        everybody = prop in (Property.PROGRESS, Property.WIDTH)
+        return min(most, steps if everybody else _needed_agents(scenario, steps))
+
     found = shortest(
         machine_for,
         prop,
         max_steps=scenario.search.steps,
         seconds=scenario.search.seconds,
         lemma_for=lemma_for,
-        agents_at=lambda steps: min(most, max(1, steps) if per else _needed_agents(scenario, steps)),
+        agents_at=agents_at,
         progress=lambda steps: work.progress(f"{prop.value}: runs of {steps} steps"),
     )
     if isinstance(found, Searched):
@@ -518,9 +521,8 @@ def _search(work: _Work, prop: Property) -> None:
 
 
 def _needed_agents(scenario: Scenario, steps: int) -> int:
-    d = get_discipline(scenario.discipline)
-    sending = next(i for i, block in enumerate(d.blocks) if any("sends" in s.tags for s in block)) + 1
-    return max(1, steps // sending)
+    """Return how many agents can matter for a bill in so many steps: those that get as far as sending."""
+    return max(1, steps // (get_discipline(scenario.discipline).sending + 1))
 
 
 def renumbered(schedule: Schedule, here: Machine, there: Machine) -> Schedule:
@@ -587,7 +589,7 @@ def _admits(work: _Work) -> bool:
             return True
     machine = work.machine
     cap = machine.cap.hi if machine.cap.hi is not None else max(machine.cap.lo, 10**6)
-    if admissions(machine, cap):
+    if admits(machine, cap):
         return True
     if work.numbers is None and len(machine.accounts) <= MAX_ACCOUNTS:
         work.numbers = _numbers_invariant(work.scenario, machine)
@@ -643,8 +645,6 @@ def _worst(work: _Work) -> Worst | None:
         better, longer = attained(whole, cap, result.trace.schedule)
         if better > least and longer is not None:
             least, run = better, longer
-    if most is not None and most >= UNBOUNDED:
-        most = None
     if most is None or least < most:
         more = _more(work, cap, least, most)
         if more is not None:
@@ -668,7 +668,7 @@ def _more(work: _Work, cap: int, least: int, most: int | None) -> tuple[int, Sch
 
 def _whole_machine(work: _Work) -> Machine | None:
     """Return the machine with every agent that the scenario names, if that many can be run."""
-    if sum(agents.count or 1 for agents in work.scenario.agents) > 4096:
+    if sum(agents.count or 1 for agents in work.scenario.agents) > MANY_AGENTS:
         return None
     return compile_scenario(work.machine.scenario)
 
@@ -682,8 +682,3 @@ def _no_bound(work: _Work) -> bool:
             if free and cost_ranges(costs)[1].hi is None and costs.bounds.shortfall is None:
                 return True
     return False
-
-
-def events_of(outcome: Outcome) -> dict[Property, tuple[Event, ...]]:
-    """Return the events of every counterexample."""
-    return {r.property: r.trace.events for r in outcome.results if r.trace is not None}

@@ -6,6 +6,7 @@ in 16-bit vectors, in three solvers (docs/measurements.md). Machine widths are a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import z3
@@ -97,3 +98,19 @@ def value_of(model: Any, term: Term) -> int:
         return term
     found = model.eval(term, model_completion=True)
     return int(found.as_long())
+
+
+def largest(possible: Callable[[int], bool], low: int) -> int:
+    """Return the largest number for which ``possible`` holds, at least ``low``, by doubling and bisection."""
+    step = 1
+    while possible(low + step):
+        low += step
+        step *= 2
+    high = low + step
+    while low + 1 < high:
+        middle = (low + high) // 2
+        if possible(middle):
+            low = middle
+        else:
+            high = middle
+    return low

@@ -14,14 +14,14 @@ import z3
 
 from capsound.machine import Branch, Config, Env, Machine, fire, initial
 from capsound.predicates import sum_billed
-from capsound.schedule import INTS, Choice, Schedule, settled
-from capsound_proofs.invariants import Invariant
-from capsound_proofs.terms import Term, integer
+from capsound.schedule import INTS, Choice, NeedDraw, Schedule, Script, possible, settled
+from capsound_proofs.invariants import Invariant, total_billed
+from capsound_proofs.terms import largest
 
 UNBOUNDED = 10**30
 """An overshoot that no scenario amount explains: if the invariant leaves room for it, there is no bound."""
 
-_MANY_AGENTS = 4096
+MANY_AGENTS = 4096
 """Runs of more agents than this are not executed to attain a bound."""
 
 
@@ -41,37 +41,27 @@ class Worst:
 
 def upper_bound(invariant: Invariant, cap: int | None, seconds: float = 5.0) -> int | None:
     """Return the largest overshoot that the invariant leaves room for at this cap, None if there is no bound."""
-    ledgers = invariant.abstraction.ledgers
-    billed: Term = integer(0)
-    for ledger in ledgers:
-        billed = billed + ledger.billed
-    if invariant.abstraction.child is not None:
-        billed = billed + invariant.abstraction.child.of["billed"]
+    abstraction = invariant.abstraction
+    granted = abstraction.ledgers[0].granted
     solver = z3.SimpleSolver()
     solver.set("timeout", int(seconds * 1000))
-    solver.add(*invariant.abstraction.system.axioms, *[c.formula for c in invariant.kept])
+    solver.add(*abstraction.system.axioms, *[c.formula for c in invariant.kept])
     if cap is not None:
-        solver.add(ledgers[0].granted == cap)
-    over = billed - ledgers[0].granted
+        solver.add(granted == cap)
+    over = total_billed(abstraction) - granted
+
+    def left_open(amount: int) -> bool:
+        # A time-out rules nothing out: taken for "no" it would print a bound that nobody has proved.
+        return amount < UNBOUNDED and bool(solver.check(over >= amount) != z3.unsat)
+
     if solver.check(over >= UNBOUNDED) != z3.unsat:
         return None
-    low, high = 0, 1
-    while solver.check(over >= high) == z3.sat:
-        low, high = high, high * 2
-    while low + 1 < high:
-        middle = (low + high) // 2
-        if solver.check(over >= middle) == z3.sat:
-            low = middle
-        else:
-            high = middle
-    return low
+    return largest(left_open, 0)
 
 
 def attained(machine: Machine, cap: int, found: Schedule | None) -> tuple[int, Schedule | None]:
     """Return the largest overshoot among some telling runs, and the run."""
     best: tuple[int, Schedule | None] = (0, None)
-    if len(machine.processes) > _MANY_AGENTS:
-        return best
     starts: list[Schedule] = [Schedule(cap, ())]
     if found is not None and found.cap == cap:
         starts.append(found)
@@ -90,8 +80,6 @@ def attained(machine: Machine, cap: int, found: Schedule | None) -> tuple[int, S
 
 def _play(machine: Machine, schedule: Schedule) -> tuple[Config | None, list[Choice]]:
     """Return the state after a schedule, and its choices as a list to go on with."""
-    from capsound.schedule import NeedDraw, Script, possible
-
     config = initial(machine, schedule.cap)
     for choice in schedule.choices:
         try:
@@ -132,15 +120,9 @@ def _continue(machine: Machine, config: Config, choices: list[Choice], order: Or
                     drawn.append(value)
                 return value
 
-            at = config.running[index].at
-            for kind in ("run", "refuse"):
-                if kind == "refuse" and not machine.processes[index].places[at].guarded:
-                    break
-                drawn.clear()
-                if settled(fire(machine, config, Branch(index, at, kind), Env(INTS, draw))):
-                    choices.append(Choice(index, "run", tuple(drawn)))
-                    moved = True
-                    break
+            if _advance(machine, config, index, Env(INTS, draw), drawn):
+                choices.append(Choice(index, "run", tuple(drawn)))
+                moved = True
         if not moved:
             if order is _in_a_row and len(_in_step(machine, config)) > 1:
                 order = _in_step
@@ -148,30 +130,29 @@ def _continue(machine: Machine, config: Config, choices: list[Choice], order: Or
             return
 
 
-def admissions(machine: Machine, cap: int) -> int:
-    """Return how many calls are admitted when every agent runs alone, one after another, with small amounts."""
-    count = 0
+def _advance(machine: Machine, config: Config, index: int, env: Env, drawn: list[int]) -> bool:
+    """Let one process take its block, or be refused, in place; return whether it could do either."""
+    at = config.running[index].at
+    for kind in ("run", "refuse") if machine.processes[index].places[at].guarded else ("run",):
+        drawn.clear()
+        if settled(fire(machine, config, Branch(index, at, kind), env)):
+            return True
+    return False
+
+
+def admits(machine: Machine, cap: int) -> bool:
+    """Return whether a call is admitted when the agents take turns and the environment chooses least."""
+    admitted: list[str] = []
 
     def note(kind: str, *_: object) -> None:
-        nonlocal count
-        count += kind == "reserve"
+        if kind == "reserve":
+            admitted.append(kind)
 
     config = initial(machine, cap)
-    rounds = 0
-    while rounds <= machine.blocks:
-        rounds += 1
+    env = Env(INTS, lambda _name, lo, _hi: lo, note)
+    moved = True
+    while moved and not admitted:
         moved = False
         for index in _in_step(machine, config):
-            at = config.running[index].at
-            for kind in ("run", "refuse"):
-                if kind == "refuse" and not machine.processes[index].places[at].guarded:
-                    break
-                env = Env(INTS, lambda _name, lo, _hi: lo, note)
-                if settled(fire(machine, config, Branch(index, at, kind), env)):
-                    moved = True
-                    break
-            if count:
-                return count
-        if not moved:
-            break
-    return count
+            moved |= _advance(machine, config, index, env, [])
+    return bool(admitted)
