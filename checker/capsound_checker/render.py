@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from capsound.events import Bill, Crash, Event, Observe, Send, Stall, event_to_dict
+from capsound.events import Accept, Bill, Crash, Event, Observe, Send, Stall, event_to_dict
 from capsound.guarantees import Guarantee
 from capsound.machine import LEDGER_FIELDS, Config, Machine, thaw
 from capsound.properties import MEANING, Property
@@ -167,6 +167,8 @@ def _event(event: Event) -> str:
             return f"{call} leaves under {hold}"
         case Crash():
             return "crash"
+        case Accept(operation=operation, value=value):
+            return f"{operation} accepted {value}"
         case Stall(agents=agents):
             return f"stall: {', '.join(agents)} cannot go on"
         case Bill(call=call, amount=amount):

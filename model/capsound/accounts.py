@@ -281,6 +281,12 @@ RULES: dict[str, Rule] = {
             "vanished",
             "{account} was ended while {holds} of its holds and {slices} of its slices were still open",
         ),
+        Rule(
+            "R16",
+            "A call is refused before it is sent, or not at all.",
+            "late-refusal",
+            "{amount} was refused on {account} after {hold} had been sent: the provider may have billed it",
+        ),
     )
 }
 
@@ -329,7 +335,9 @@ def _reserve(state: State, event: Reserve) -> Iterator[Breach]:
 
 def _refuse(state: State, event: Refuse) -> Iterator[Breach]:
     account = state.account(event.account)
-    if event.amount <= account.available and not account.closed:
+    if event.hold is not None and state.hold(event.hold).state is HoldState.SENT:
+        yield _breach("R16", account=event.account, amount=event.amount, hold=event.hold)
+    elif event.amount <= account.available and not account.closed:
         yield _breach("R12", account=event.account, amount=event.amount, free=account.available)
 
 
@@ -450,6 +458,8 @@ def move(state: State, event: Event) -> State:
             return _put_hold(_put(state, taken), Hold(hold, account=name, amount=amount, agent=agent))
         case Extend(hold=hold, amount=amount):
             held = state.hold(hold)
+            if held.state in RESOLVED:
+                return state  # a breach of R7; nobody would ever give back what it kept
             account = state.account(held.account)
             taken = replace(account, available=account.available - amount, held=account.held + amount)
             return _put_hold(_put(state, taken), replace(held, amount=held.amount + amount))

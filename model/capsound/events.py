@@ -63,13 +63,14 @@ class Reserve:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """A call of ``amount`` is not admitted."""
+    """A call of ``amount`` is not admitted; ``hold`` names it where it had a hold, or had even been sent."""
 
     kind: ClassVar[str] = "refuse"
     account: AccountId
     amount: Amount
     reason: str = ""
     agent: AgentId | None = None
+    hold: HoldId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,12 +160,26 @@ class Crash:
 
 @dataclass(frozen=True, slots=True)
 class Observe:
-    """What the implementation says of itself: ``spent`` counts everything charged or written off."""
+    """What the implementation says of itself: ``spent`` counts everything charged or written off.
+
+    One that says what is ``held`` says also that its ``remaining`` leaves that out: both are then exact claims.
+    """
 
     kind: ClassVar[str] = "observe"
     account: AccountId
     spent: int
     remaining: int
+    held: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The driver saw that ``operation`` took ``value``, which is not an amount; ``value`` is how it is written."""
+
+    kind: ClassVar[str] = "accept"
+    account: AccountId
+    operation: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +208,14 @@ Event = (
     | Timeout
     | Crash
     | Observe
+    | Accept
     | Stall
 )
 
 EVENT_TYPES: Mapping[str, type[Event]] = {cls.kind: cls for cls in get_args(Event)}
 
 _AMOUNTS = frozenset({"amount", "cap"})
-_BALANCES = frozenset({"spent", "remaining"})
+_BALANCES = frozenset({"spent", "remaining", "held"})
 
 
 def event_to_dict(event: Event) -> dict[str, object]:

@@ -13,6 +13,7 @@ from capsound.accounts import RESOLVED, Account, Breach, Hold, HoldState, State,
 from capsound.amounts import AccountId, AgentId, CallId, HoldId
 from capsound.anomalies import ANOMALIES
 from capsound.events import (
+    Accept,
     Bill,
     Cancel,
     Close,
@@ -143,6 +144,9 @@ class Monitor:
                 self._on_bill(event, was)
             case Observe():
                 self._on_observe(event)
+            case Accept(account=account, operation=operation, value=value):
+                sentence = f"{operation} on {account} accepted {value}, which is not an amount"
+                self._say("bad-amount", event, sentence, account=account, operation=operation, value=value)
             case Stall(agents=agents):
                 names = ", ".join(agents)
                 facts = (("agents", names),)
@@ -259,28 +263,42 @@ class Monitor:
         if drift != known:
             self._on_drift(event, account, drift - known)
         there = account.granted - account.delegated - account.returned
-        excess = event.spent + event.remaining - there
+        says, excess, exact = self._claimed(event, account, there)
         if excess > 0 and drift >= 0:
             self._say(
                 "minted",
                 event,
-                f"{account.id} says spent {event.spent} and remaining {event.remaining}: "
-                f"{excess} more than it was granted and still has ({there})",
+                f"{account.id} says {says}: {excess} more than it was granted and still has ({there})",
                 account=account.id,
                 excess=excess,
                 there=there,
             )
-        if excess < 0 and not self._unresolved(account.id) and drift == 0 and account.available >= 0:
+        if excess < 0 and drift == 0 and exact:
             self._say(
                 "vanished",
                 event,
-                f"{account.id} says spent {event.spent} and remaining {event.remaining}: "
-                f"{-excess} of the {there} that it has is gone",
+                f"{account.id} says {says}: {-excess} of the {there} that it has is gone",
                 account=account.id,
                 missing=-excess,
                 there=there,
             )
         self._seen[account.id] = event
+
+    def _claimed(self, event: Observe, account: Account, there: int) -> tuple[str, int, bool]:
+        """Return what is claimed in words, by how much it is above what is there, and whether less is a loss.
+
+        A claim without ``held`` may or may not count the estimates of calls in flight: it is exact only when
+        none is. One with ``held`` is exact always; a debt may be told as 0 remaining.
+        """
+        if event.held is None:
+            says = f"spent {event.spent} and remaining {event.remaining}"
+            exact = account.available >= 0 and not self._unresolved(account.id)
+            excess = event.spent + event.remaining - there
+            # A debt may be told as 0 remaining: where nothing can be spent, nothing has come from nothing.
+            return says, min(excess, 0) if event.remaining == 0 else excess, exact
+        remaining = account.available if event.remaining == 0 > account.available else event.remaining
+        says = f"spent {event.spent}, held {event.held} and remaining {event.remaining}"
+        return says, event.spent + event.held + remaining - there, True
 
     def _on_drift(self, event: Observe, account: Account, moved: int) -> None:
         last = self._last_settled(account.id)

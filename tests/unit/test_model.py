@@ -11,6 +11,7 @@ from capsound.disciplines import DISCIPLINES, discipline
 from capsound.errors import BadAmount, BadDiscipline, BadTrace
 from capsound.events import (
     EVENT_TYPES,
+    Accept,
     Bill,
     Close,
     Delegate,
@@ -182,6 +183,7 @@ BREAKS: list[tuple[str, str, list[Event]]] = [
     ("R13", "wrong-root", [*OPEN, Open("r2", 3), Merge("root", "r2")]),
     ("R14", "minted", [*OPEN, Merge("s", "s")]),
     ("R15", "vanished", [*OPEN, Reserve("s", "h", 1), Close("s")]),
+    ("R16", "late-refusal", [*OPEN, *HELD, Refuse("root", 5, hold="h")]),
 ]
 
 
@@ -302,6 +304,41 @@ def test_dropped_overrun_is_told_from_drift() -> None:
     assert fold([*events, Observe("r", 5, 4)]).anomalies() == ()
 
 
+def test_what_is_said_with_held_is_exact() -> None:
+    """Without it the estimates of calls in flight may be counted or not; a debt may be told as 0 remaining."""
+    held: list[Event] = [Open("r", 9), Reserve("r", "h", 2)]
+    for remaining in (9, 7, 5):
+        assert fold([*held, Observe("r", 0, remaining)]).anomalies() == ()
+    assert fold([*held, Observe("r", 0, 7, held=2)]).anomalies() == ()
+    assert fold([*held, Observe("r", 0, 8, held=2)]).anomalies() == ("minted",)
+    assert fold([*held, Observe("r", 0, 6, held=2)]).anomalies() == ("vanished",)
+    debt: list[Event] = [Open("r", 1), Reserve("r", "h", 1), Send("h", "c"), Bill("c", 3), Settle("h", 3)]
+    for remaining, told in ((-2, ()), (0, ()), (1, ("minted",)), (-3, ("vanished",))):
+        seen = fold([*debt, Observe("r", 3, remaining, held=0)]).anomalies()
+        assert tuple(name for name in seen if name != "overshoot") == told
+
+
+def test_a_refusal_is_late_by_the_hold_that_it_names() -> None:
+    sent: list[Event] = [Open("r", 9), Reserve("r", "h", 5), Send("h", "c")]
+    assert fold([*sent, Refuse("r", 5)]).anomalies() == ()
+    assert fold([*sent, Refuse("r", 5, hold="h")]).anomalies() == ("late-refusal",)
+    assert fold([*sent[:2], Refuse("r", 5, hold="h")]).anomalies() == ()
+    assert fold([*sent[:2], Refuse("r", 4, hold="h")]).anomalies() == ("false-refusal",)
+    assert fold([*sent, Bill("c", 5), Settle("h", 5), Refuse("r", 4, hold="h")]).anomalies() == ("false-refusal",)
+    with pytest.raises(BadTrace):
+        fold([*sent, Refuse("r", 5, hold="x")])
+
+
+def test_what_the_driver_saw_accepted_is_a_bad_amount_and_moves_nothing() -> None:
+    opened: list[Event] = [Open("r", 9)]
+    report = fold([*opened, Accept("r", "reserve", "nan")])
+    assert report.anomalies() == ("bad-amount",)
+    assert report.findings[0].sentence == "reserve on r accepted nan, which is not an amount"
+    assert report.verdicts[Property.ARGUMENTS] is Verdict.VIOLATED
+    assert report.refuted is None
+    assert report.state.accounts == fold(opened).state.accounts
+
+
 def test_a_run_in_which_nothing_happens_is_unknown() -> None:
     report = fold([Open("r", 10)])
     assert set(report.verdicts.values()) == {Verdict.UNKNOWN}
@@ -321,7 +358,10 @@ def test_events_survive_json() -> None:
     for _, _, events in BREAKS:
         for event in events:
             assert event_from_dict(event_to_dict(event)) == event
-    assert len(EVENT_TYPES) == 18
+    for event in (Accept("r", "settle", "'5'"), Observe("r", 1, -2, held=3), Refuse("r", 5, hold="h")):
+        assert event_from_dict(event_to_dict(event)) == event
+    assert "held" not in event_to_dict(Observe("r", 1, -2))
+    assert len(EVENT_TYPES) == 19
     with pytest.raises(BadAmount):
         event_from_dict({"event": "open", "root": "r", "cap": True})
 

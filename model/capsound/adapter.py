@@ -1,0 +1,288 @@
+"""What an implementation has to offer (design section 5): the one thing that somebody else writes.
+
+An adapter is a thin class over a budget library. It overrides the operations that the library has and leaves the
+rest; what is not overridden is *not offered*, and whatever needs it is skipped by name. An operation returns
+what the library returns and lets the library's exceptions out; the class attributes ``refused``, ``rejected``
+and ``stale`` say what those exceptions mean, and ``Refused``, ``Rejected`` and ``Stale`` are there to be raised where
+a library answers with a falsy value or with silence::
+
+    class MyBudget(Adapter):
+        refused = (mylib.OverBudget,)
+
+        def open(self, cap):            return mylib.Budget(cap)
+        def reserve(self, scope, amount): return scope.hold(amount)
+        def settle(self, hold, actual): hold.commit(actual)
+        def spent(self, scope):         return scope.spent
+
+Amounts are whole numbers of one unit. A *scope* is whatever stands for an account, a *hold* whatever stands for a
+reservation. Operations may be ``async def``.
+"""
+
+# ruff: noqa: ARG002  the arguments of an operation that is not offered are there to be read
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, ClassVar, NoReturn
+
+from capsound.errors import CapsoundError
+
+Errors = tuple[type[BaseException], ...]
+
+
+class Refused(Exception):
+    """Raised by an adapter: the budget said no, and nothing has changed."""
+
+
+class Rejected(Exception):
+    """Raised by an adapter: a bad argument, or an operation that is not legal now."""
+
+
+class Stale(Exception):
+    """Raised by an adapter: the handle had already been used up."""
+
+
+class NotOffered(CapsoundError):
+    """An operation was asked for that the implementation does not have."""
+
+    name = "not-offered"
+
+
+class Gate(StrEnum):
+    """What stands between an agent and the provider."""
+
+    RESERVE = "reserve"  # reserve, send, settle
+    CHARGE = "charge"  # check and debit at once, send; settled only where `settle` is offered
+    CHECK = "check"  # ask whether it fits, send, record
+    RECORD = "record"  # nothing before the call; it is recorded afterwards
+    CALL = "call"  # the library itself calls the provider
+
+
+class Kind(StrEnum):
+    """How an operation ended: the distinction that decides verdicts (design section 5)."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    REJECTED = "rejected"
+    STALE = "stale"
+    HUNG = "hung"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The outcome of one operation: what came back, or why nothing did."""
+
+    kind: Kind
+    value: Any = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """Returned by ``delegate`` where the child may be given less or more than was asked for."""
+
+    scope: Any
+    amount: int
+
+
+Provider = Callable[[], Awaitable[int]]
+"""What ``call`` awaits once to send its request; it returns the bill, raises, or is cancelled."""
+
+
+class Adapter:
+    """Base of all adapters. A subclass overrides the operations that the implementation has.
+
+    ``strict`` claims that every misuse is refused aloud: a handle that is used up, a bool or a float as an
+    amount. Without the claim a second ``settle`` that changes nothing is taken for what it is: harmless.
+    ``complete`` claims that whatever the model allows is allowed, beyond admission: to settle or forfeit a hold
+    that was not sent, to send twice under one, to merge any two accounts of a root. Without it, a call that is
+    ``rejected`` there is a limit of the library and no fault.
+    ``threads`` claims that operations may run in several threads at once, and ``files`` names the source files of
+    the implementation, inside which a thread may be preempted.
+    """
+
+    gate: ClassVar[Gate] = Gate.RESERVE
+    refused: ClassVar[Errors] = ()
+    rejected: ClassVar[Errors] = ()
+    stale: ClassVar[Errors] = ()
+    strict: ClassVar[bool] = False
+    complete: ClassVar[bool] = False
+    threads: ClassVar[bool] = False
+    files: ClassVar[tuple[str, ...]] = ()
+
+    def open(self, cap: int) -> Any:
+        """Return a new root scope of ``cap`` units."""
+        self._missing("open")
+
+    def reserve(self, scope: Any, amount: int) -> Any:
+        """Return a hold of ``amount``; raise one of ``refused`` when it does not fit."""
+        self._missing("reserve")
+
+    def sent(self, hold: Any) -> Any:
+        """Take note that the request under ``hold`` leaves now."""
+        self._missing("sent")
+
+    def settle(self, hold: Any, actual: int) -> Any:
+        """Resolve ``hold``: its calls cost ``actual``."""
+        self._missing("settle")
+
+    def extend(self, hold: Any, amount: int) -> Any:
+        """Reserve ``amount`` more under ``hold``."""
+        self._missing("extend")
+
+    def release(self, hold: Any) -> Any:
+        """Resolve ``hold`` unused: its request never left."""
+        self._missing("release")
+
+    def forfeit(self, hold: Any) -> Any:
+        """Resolve ``hold`` as lost: its cost will never be known."""
+        self._missing("forfeit")
+
+    def check(self, scope: Any, amount: int) -> Any:
+        """Return whether ``amount`` fits, and change nothing."""
+        self._missing("check")
+
+    def charge(self, scope: Any, amount: int) -> Any:
+        """Check and debit ``amount`` at once; the result, if any, is handed to ``settle``."""
+        self._missing("charge")
+
+    def record(self, scope: Any, amount: int) -> Any:
+        """Take note of ``amount`` spent, after the fact."""
+        self._missing("record")
+
+    def delegate(self, scope: Any, amount: int) -> Any:
+        """Return a slice of ``amount``, or ``Granted`` where the amount may be another."""
+        self._missing("delegate")
+
+    def close(self, scope: Any) -> Any:
+        """End ``scope``; what it has not spent goes back to where it came from."""
+        self._missing("close")
+
+    def merge(self, target: Any, source: Any) -> Any:
+        """Move what is free in ``source`` into ``target``, and end ``source``."""
+        self._missing("merge")
+
+    def spent(self, scope: Any) -> int:
+        """Return what ``scope`` itself has charged or written off, without its slices."""
+        self._missing("spent")
+
+    def held(self, scope: Any) -> int:
+        """Return what unresolved holds keep; offering it says that it is already taken off ``remaining``."""
+        self._missing("held")
+
+    def remaining(self, scope: Any) -> int:
+        """Return what ``scope`` says can still be used."""
+        self._missing("remaining")
+
+    async def call(self, scope: Any, estimate: int, provider: Provider) -> Any:
+        """Let the library itself admit a call, await ``provider()`` once, and book the bill it returns."""
+        self._missing("call")
+
+    def observe(self, scope: Any) -> tuple[int | None, int | None, int | None]:
+        """Return ``spent``, ``held`` and ``remaining``, each ``None`` where it is not offered.
+
+        Worth overriding only for speed, where the library tells all three at once.
+        """
+        mine = offers(self)
+        return (
+            self.spent(scope) if "spent" in mine else None,
+            self.held(scope) if "held" in mine else None,
+            self.remaining(scope) if "remaining" in mine else None,
+        )
+
+    def journal(self, scope: Any) -> list[str]:
+        """Return the JSON lines that the root of ``scope`` has written so far, in our vocabulary of events."""
+        self._missing("journal")
+
+    def _missing(self, operation: str) -> NoReturn:
+        raise NotOffered(
+            f"{type(self).__name__} does not offer {operation!r}",
+            hint=f"override it where the implementation has it; it offers: {', '.join(sorted(offers(self)))}",
+        )
+
+
+OPERATIONS = (
+    "open",
+    "reserve",
+    "sent",
+    "settle",
+    "extend",
+    "release",
+    "forfeit",
+    "check",
+    "charge",
+    "record",
+    "delegate",
+    "close",
+    "merge",
+    "spent",
+    "held",
+    "remaining",
+    "call",
+    "journal",
+)
+
+
+def offers(adapter: Adapter | type[Adapter]) -> frozenset[str]:
+    """Return the names of the operations that an adapter overrides."""
+    cls = adapter if isinstance(adapter, type) else type(adapter)
+    known = _OFFERS.get(cls)
+    if known is None:
+        known = frozenset(name for name in OPERATIONS if getattr(cls, name) is not getattr(Adapter, name))
+        _OFFERS[cls] = known
+    return known
+
+
+_OFFERS: dict[type[Adapter], frozenset[str]] = {}
+
+
+def ask(adapter: Adapter, operation: str, *args: Any) -> Answer:
+    """Do one operation to its end and classify how it ended; no exception of the library passes unclassified.
+
+    A coroutine is stepped until it ends; one that waits for something that nobody will do is ``HUNG``.
+    ``KeyboardInterrupt`` is the user's, and passes.
+    """
+    try:
+        value = getattr(adapter, operation)(*args)
+        if inspect.iscoroutine(value):
+            return _stepped(value, operation)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - SystemExit and GeneratorExit of a library are outcomes too
+        return classify(adapter, error)
+    return Answer(Kind.DONE, value)
+
+
+def _stepped(coroutine: Coroutine[Any, Any, Any], operation: str) -> Answer:
+    """Run a coroutine to its end; whatever else it raises, it raises."""
+    for _ in range(_PATIENCE):
+        try:
+            coroutine.send(None)
+        except StopIteration as end:
+            return Answer(Kind.DONE, end.value)
+    with contextlib.suppress(RuntimeError):  # it will not be closed either
+        coroutine.close()
+    return Answer(Kind.HUNG, why=f"{operation} was suspended {_PATIENCE} times")
+
+
+def classify(adapter: Adapter, error: BaseException) -> Answer:
+    """Return what an exception of the library means, by what the adapter declares of it."""
+    why = f"{type(error).__name__}: {error}"
+    if isinstance(error, TimeoutError) and getattr(error, "hung", False):
+        return Answer(Kind.HUNG, why=why)
+    for kind, own, declared in (
+        (Kind.REFUSED, Refused, adapter.refused),
+        (Kind.STALE, Stale, adapter.stale),
+        (Kind.REJECTED, Rejected, adapter.rejected),
+    ):
+        if isinstance(error, (own, *declared)):
+            return Answer(kind, why=why)
+    return Answer(Kind.FAILED, why=why)
+
+
+_PATIENCE = 1_000
