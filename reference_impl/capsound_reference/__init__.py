@@ -1,31 +1,38 @@
 """A small, real budget: standard library only, importing none of the other packages (design section 3)."""
 
-from capsound_reference.budget import (
+from capsound_reference.budget import Balances, Budget, Call, Hold, HoldState, Slice
+from capsound_reference.errors import (
     BadAmount,
-    Balances,
-    Budget,
+    BadName,
+    BlockUsed,
     BudgetBusy,
     BudgetClosed,
     BudgetError,
     BudgetRefused,
     CopyRefused,
-    Hold,
     HoldSent,
-    HoldState,
     HoldUsed,
+    JournalFailed,
+    MergeRefused,
 )
 
 __all__ = [
     "BadAmount",
+    "BadName",
     "Balances",
+    "BlockUsed",
     "Budget",
     "BudgetBusy",
     "BudgetClosed",
     "BudgetError",
     "BudgetRefused",
+    "Call",
     "CopyRefused",
     "Hold",
     "HoldSent",
     "HoldState",
     "HoldUsed",
+    "JournalFailed",
+    "MergeRefused",
+    "Slice",
 ]

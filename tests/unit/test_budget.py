@@ -1,6 +1,7 @@
 """The reference budget by itself: every way out of a call, every refusal, threads, tasks and interrupts.
 
-Its lock step with the model is in tests/stateful/test_reference.py.
+Streams, merges, blocks, names and the journal are in test_budget_more.py; the lock step with the model is in
+tests/stateful/test_reference.py.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ def test_one_hold_may_cover_retries() -> None:
     hold.settle(4)
 
 
-USES: dict[str, Callable[[Hold], None]] = {
+USES: dict[str, Callable[[Hold], object]] = {
     "sent": Hold.sent,
     "settled": lambda hold: hold.settle(2),
     "released": Hold.release,
@@ -395,7 +396,7 @@ def test_amounts_have_no_upper_limit() -> None:
 
 def test_every_error_is_a_budget_error_and_survives_a_trip_between_processes() -> None:
     kinds = BudgetError.__subclasses__()
-    assert len(kinds) == 7
+    assert len(kinds) == 11
     for kind in kinds:
         error = pickle.loads(pickle.dumps(kind("what", 3, "root/a", "do this")))
         assert type(error) is kind
@@ -595,11 +596,13 @@ def test_one_hold_is_resolved_by_one_of_many_threads() -> None:
 def test_a_root_and_its_slices_share_one_lock() -> None:
     root = Budget(10)
     grandchild = root.delegate(5, "child").delegate(5, "grandchild")
-    assert grandchild._account.lock is root._account.lock
-    assert Budget(10)._account.lock is not root._account.lock
+    assert grandchild._account.root.lock is root._account.root.lock
+    assert Budget(10)._account.root.lock is not root._account.root.lock
 
 
 # ------------------------------------------------------------------------- it stands alone: no imports
+
+PARTS = ["arithmetic", "budget", "errors", "journal"]
 
 
 def test_nothing_but_the_standard_library_is_imported() -> None:
@@ -615,5 +618,5 @@ def test_nothing_but_the_standard_library_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     ours, foreign = json.loads(done.stdout)
-    assert ours == ["capsound_reference", "capsound_reference.budget"]
+    assert ours == ["capsound_reference", *(f"capsound_reference.{part}" for part in PARTS)]
     assert foreign == ["capsound_reference"]
