@@ -25,6 +25,7 @@ ROOTS = [str(REPOSITORY / root) for root in ("model", "proofs", "reference_impl"
 INSTALLED = importlib.util.find_spec("capsound") is not None
 if not INSTALLED:
     sys.path[:0] = ROOTS
+sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
@@ -46,6 +47,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("deep"):
             item.add_marker(skip)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the stateful suites did: steps a second, and the part of the small scope that they visited."""
+    lines = [
+        f"{report.nodeid.rsplit('/', 1)[-1]}: {text}"
+        for report in terminalreporter.getreports("passed")
+        for name, text in report.user_properties
+        if name == "suite"
+    ]
+    if lines:
+        terminalreporter.section("stateful suites")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
+import importlib
+import inspect
+import io
 import json
+import os
+import sys
+import unittest
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from functools import cache
 from itertools import product
@@ -10,8 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from book import ROOT, blocks, fragment, table
+from hypothesis import settings
 
 from capsound.accounts import RULES
+from capsound.adapter import OPERATIONS, Adapter, Gate
 from capsound.anomalies import ANOMALIES, IMPLICATIONS, implied_by
 from capsound.disciplines import DISCIPLINES, Retry
 from capsound.events import EVENT_TYPES, event_from_dict
@@ -23,6 +34,9 @@ from capsound.monitor import _BY_CIRCUMSTANCE, Report, fold
 from capsound.predicates import STATE_PROPERTIES
 from capsound.properties import ASSUMPTIONS, MEANING, Property
 from capsound.steps import MOVE_ALL, STEPS
+from capsound_checker.machines import Violation
+from capsound_checker.programs import FIELDS, GATES, NEEDS, PROFILES
+from capsound_checker.suites import Suite, suite
 
 # ----------------------------------------------------------------------------------------- the catalogues
 
@@ -309,4 +323,177 @@ def write_keys(page: Path, argument: str) -> str:
     return table(("key", "value", "default", "meaning"), rows)
 
 
-__all__ = ["ROOT", "RUNGS", "run_of", "strength", "tried"]
+# -------------------------------------------------------------------------- adapters, suites and the zoo
+
+DESK = ROOT / "tests/docs/desk"
+"""The small adapters that the pages show; pages find them at hand."""
+
+ZOO = ROOT / "tests/quality/zoo"
+
+
+@fragment
+def write_operations(page: Path, argument: str) -> str:
+    rows = []
+    for name in OPERATIONS:
+        method = getattr(Adapter, name)
+        taken = ", ".join(list(inspect.signature(method).parameters)[1:])
+        rows.append((f"`{name}({taken})`", (method.__doc__ or "").partition("\n")[0].replace("``", "`")))
+    return table(("operation", "meaning"), rows)
+
+
+@fragment
+def write_gates(page: Path, argument: str) -> str:
+    def words(names: frozenset[str]) -> str:
+        return ", ".join(f"`{name}`" for name in sorted(names)) or "nothing"
+
+    rows = [(f"`{gate.value}`", words(admit), words(tell)) for gate, (admit, tell) in GATES.items()]
+    return table(("gate", "admits a call by", "is told its cost by"), [*rows, (f"`{Gate.CALL}`", "`call`", "`call`")])
+
+
+@fragment
+def write_suite(page: Path, argument: str) -> str:
+    rows = [(f"`{name}`", (method.__doc__ or "").rstrip(".")) for name, method in tests_of(Suite)]
+    return table(("test", "what it does"), rows)
+
+
+@fragment
+def write_program_steps(page: Path, argument: str) -> str:
+    rows = []
+    for do, names in FIELDS.items():
+        needs = " and ".join(f"`{name}`" for name in OPERATIONS if name in NEEDS.get(do, ()))
+        rows.append(
+            (
+                f"`{do}({', '.join(names)})`",
+                needs or {"bad": "any", "clone_hold": "`reserve`"}.get(do, "what the gate says"),
+            )
+        )
+    return table(("step", "operations that it needs"), rows)
+
+
+@fragment
+def write_profiles(page: Path, argument: str) -> str:
+    rows = []
+    for p in PROFILES.values():
+        kinds = ", ".join(f"`{do}` {weight}" for do, weight in p.weights.items())
+        overlap, a1 = "yes" if p.overlap else "no", "on" if p.a1 else "off"
+        rows.append((p.name, overlap, a1, str(p.roots), f"{p.misuse} of 64", kinds))
+    return table(("profile", "calls overlap", "A1", "roots", "used-up handles", "steps, and how often"), rows)
+
+
+def tests_of(cls: type) -> list[tuple[str, Any]]:
+    """Return the tests of a suite, in the order in which they are written."""
+    return [(name, method) for name, method in vars(cls).items() if name.startswith("test_")]
+
+
+@contextlib.contextmanager
+def at_hand(folder: Path) -> Iterator[None]:
+    """Let the modules of a folder be imported, and forget them afterwards."""
+    before = list(sys.path)
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+        for name, module in list(sys.modules.items()):
+            if Path(getattr(module, "__file__", None) or "/").is_relative_to(folder):
+                del sys.modules[name]
+
+
+@contextlib.contextmanager
+def no_chance() -> Iterator[None]:
+    """Let Hypothesis draw the same examples each time, and few."""
+    settings.register_profile("docs", derandomize=True, deadline=None, max_examples=30)
+    settings.load_profile("docs")
+    try:
+        yield
+    finally:
+        settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+def adapter_of(name: str) -> type[Adapter]:
+    """Return the adapter of a module: the one that is written in it."""
+    module = importlib.import_module(name)
+    here = [v for v in vars(module).values() if isinstance(v, type) and issubclass(v, Adapter)]
+    return next(cls for cls in here if cls.__module__ == name)
+
+
+@cache
+def outcome(module: str, test: str) -> str:
+    """Return how one test of a suite ends for an adapter of the desk."""
+    with at_hand(DESK), no_chance(), contextlib.redirect_stdout(io.StringIO()):
+        made = suite(adapter_of(module), programs=200)
+        try:
+            getattr(made(), test)()
+        except unittest.SkipTest:
+            return "skipped"
+        except Violation as found:
+            return f"failed: `{found.anomaly}`"
+    return "passed"
+
+
+@fragment
+def write_results(page: Path, argument: str) -> str:
+    modules = argument.split()
+    rows = [(f"`{name}`", *(outcome(module, name) for module in modules)) for name, _ in tests_of(Suite)]
+    return table(("test", *(f"`{module}`" for module in modules)), rows)
+
+
+@fragment
+def write_failure(page: Path, argument: str) -> str:
+    """What a test of a suite says when it fails: ``MODULE TEST``, and ``short`` for what comes before the events."""
+    module, test, *short = argument.split()
+    with at_hand(DESK), no_chance(), contextlib.redirect_stdout(io.StringIO()):
+        made = suite(adapter_of(module), programs=200)
+        try:
+            getattr(made(), test)()
+        except Violation as found:
+            said = str(found).partition("# what happens in it:")[0] if short else str(found)
+            return f"```text\n{said.rstrip()}\n```\n"
+    raise AssertionError(f"{module} passes {test}")
+
+
+def zoo_files() -> dict[str, tuple[dict[str, Any], str]]:
+    """Return the constants of every file of the zoo and the first sentences of its docstring."""
+    found: dict[str, tuple[dict[str, Any], str]] = {}
+    for path in sorted(ZOO.glob("*.py")):
+        tree = ast.parse(path.read_text())
+        assigned = [
+            node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
+        ]
+        constants = {node.targets[0].id: node.value for node in assigned}  # type: ignore[attr-defined]
+        if "ANOMALY" in constants:
+            named = {"ANOMALY", "ALSO", "KEEPS", "TWIN"} & set(constants)
+            says = " ".join((ast.get_docstring(tree) or "").partition("\n\n")[0].split())
+            found[path.stem] = ({name: ast.literal_eval(constants[name]) for name in named}, says)
+    return found
+
+
+@fragment
+def write_zoo(page: Path, argument: str) -> str:
+    files = zoo_files()
+
+    def link(name: str) -> str:
+        return f"[`{name}`](../tests/quality/zoo/{name}.py)"
+
+    rows = []
+    for name, (said, says) in files.items():
+        if said["ANOMALY"] is not None:
+            names = (said["ANOMALY"], *said.get("ALSO", ()))
+            shown = ", ".join(f"[`{n}`](anomalies/{n}.md)" for n in names)
+            twins = [link(twin) for twin, (its, _) in files.items() if its.get("TWIN") == name]
+            rows.append((link(name), says, shown, f"`{said['KEEPS']}`", ", ".join(twins) or "-"))
+    return table(("fault", "what it does", "anomaly", "keeps", "sound twin"), rows)
+
+
+@fragment
+def write_twins(page: Path, argument: str) -> str:
+    rows = [
+        (f"`{name}`", says.removeprefix("Sound: "), f"`{said['TWIN']}`")
+        for name, (said, says) in zoo_files().items()
+        if said["ANOMALY"] is None
+    ]
+    return table(("twin", "what it does", "looks like"), rows)
+
+
+__all__ = ["DESK", "ROOT", "RUNGS", "at_hand", "run_of", "strength", "tried"]

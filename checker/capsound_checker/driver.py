@@ -1,0 +1,314 @@
+"""The fast engine: random bytes become programs, an implementation runs them, integers check it.
+
+A Hypothesis machine makes some thousands of steps a second, nearly all of them inside Hypothesis. This driver
+makes about a hundred thousand, and leaves the shrinking to ``shrinking``. It only *suspects*: what
+it finds is done again in lock step with the model, and the monitor decides.
+"""
+
+from __future__ import annotations
+
+import inspect
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from capsound.adapter import Adapter, Errors, Gate, Granted, Refused, Rejected, Stale, offers
+from capsound.ledger_fast import HELD, SENT, USED, FastLedger
+from capsound_checker.lockstep import Lockstep
+from capsound_checker.programs import Profile, Program, Step, decode
+from capsound_checker.watch import Hung, limit
+
+FAST = frozenset({"reserve", "send", "settle", "release", "forfeit", "extend", "delegate", "close", "merge", "open"})
+"""The steps that the fast loop knows; a profile with others is run in lock step from the start."""
+
+
+@dataclass(slots=True)
+class _View:
+    """What can be used now, kept up to date by the loop."""
+
+    ledger: FastLedger
+    opened: list[int] = field(default_factory=list)
+    closed: list[int] = field(default_factory=list)
+    held: list[int] = field(default_factory=list)
+    sent: list[int] = field(default_factory=list)
+    used: list[int] = field(default_factory=list)
+    at_provider: list[int] = field(default_factory=list)
+    waiting: list[int] = field(default_factory=list)
+    accounts: int = 0
+    holds: int = 0
+    roots: int = 0
+
+    def room(self, hold: int) -> int:
+        return self.ledger.amount[hold] - self.ledger.billed[hold]
+
+    def amount(self, hold: int) -> int:
+        return self.ledger.amount[hold]
+
+
+@dataclass
+class Driver:
+    """One adapter and one profile: ``run`` does what bytes say, ``hunt`` does so for many seeds."""
+
+    adapter: type[Adapter]
+    profile: Profile
+    visit: Callable[[FastLedger], None] | None = None
+    """Called with the books after every step: to count what was visited."""
+    operations: int = 0
+    programs: int = 0
+    _doing: list[Step] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.table = self.profile.table(self.adapter)
+        self.fast = set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE
+        mine = offers(self.adapter)
+        self.fast = self.fast and {"spent", "held", "remaining"} <= mine and _plain(self.adapter)
+
+    def hunt(self, seeds: Iterator[int] | range, seconds: float | None = None) -> Iterator[list[Step]]:
+        """Yield every suspicious program that the seeds stand for, until the time is over."""
+        end = None if seconds is None else time.perf_counter() + seconds
+        for seed in seeds:
+            if end is not None and time.perf_counter() > end:
+                return
+            data = random.Random(seed).randbytes(4 * self.profile.length + 1)
+            program = self.run(data)
+            if program is not None:
+                yield program
+
+    def run(self, data: bytes) -> list[Step] | None:
+        """Do what ``data`` says; return the program if something is not as in the model."""
+        self.programs += 1
+        if not self.fast:
+            return self._slow(data)
+        try:
+            with limit():
+                return self._fast(data)
+        except Hung:  # in the implementation, or on a machine that was busy: lock step will tell
+            return self._doing
+
+    def further(self, program: Program, data: bytes) -> Lockstep:
+        """Do a program in lock step, and then what ``data`` says, whatever was found before."""
+        run = Lockstep(self.adapter())
+        for step in program:
+            run.do(step)
+        for at in range(0, len(data) - 3, 4):
+            if run.spoiled:
+                break
+            do = self.table[data[at]]
+            bits = data[at + 1 : at + 4]
+            step_or_none = decode(run, self.profile, do, bits[0], bits[1], bits[2], strict=run.adapter.strict)
+            if step_or_none is not None:
+                run.do(step_or_none)
+        return run
+
+    def _slow(self, data: bytes) -> list[Step] | None:
+        """Do every step in lock step with the model and the monitor."""
+        adapter = self.adapter()
+        run = Lockstep(adapter)
+        caps = self.profile.caps
+        run.do(Step("open", amount=caps[data[0] % len(caps)]))
+        for at in range(1, len(data) - 3, 4):
+            do = self.table[data[at]]
+            step = decode(run, self.profile, do, data[at + 1], data[at + 2], data[at + 3], strict=adapter.strict)
+            if step is not None:
+                run.do(step)
+                self.operations += 1
+            if run.findings and run.wrong():
+                break
+        run.finish()
+        return run.steps if run.wrong() else None
+
+    def _fast(self, data: bytes) -> list[Step] | None:
+        """Do every step on the implementation and on integers; stop at the first difference."""
+        adapter = self.adapter()
+        strict = adapter.strict
+        refused: Errors = (Refused, Rejected, Stale, *adapter.refused, *adapter.rejected, *adapter.stale)
+        observe = adapter.observe
+        ledger = FastLedger()
+        view = _View(ledger)
+        opened, closed, unsent, sent, used = view.opened, view.closed, view.held, view.sent, view.used
+        state, owner = ledger.state, ledger.owner
+        scopes: list[object] = []
+        handles: list[object] = []
+        table, profile, visit = self.table, self.profile, self.visit
+        program = self._doing = []
+        caps = profile.caps
+        pending: Step | None = Step("open", amount=caps[data[0] % len(caps)])
+        at = 1
+        last = len(data) - 3
+        tells_sent = "sent" in offers(self.adapter)
+        while True:
+            step = pending
+            if step is None:
+                if at >= last:
+                    break
+                step = decode(view, profile, table[data[at]], data[at + 1], data[at + 2], data[at + 3], strict=strict)
+                at += 4
+                if step is None:
+                    continue
+            pending = None
+            do, _, on, new, amount, bill = step
+            program.append(step)
+            account = on
+            done = allowed = True
+            handle: object = None
+            try:
+                if do == "reserve":
+                    allowed = ledger.may_reserve(on, amount)
+                    handle = adapter.reserve(scopes[on], amount)
+                elif do == "send":
+                    account = owner[on]
+                    allowed = state[on] != USED
+                    if tells_sent:
+                        adapter.sent(handles[on])
+                    elif not allowed:
+                        continue
+                elif do == "settle":
+                    account = owner[on]
+                    allowed = state[on] != USED
+                    adapter.settle(handles[on], ledger.billed[on])
+                elif do == "release":
+                    if state[on] == SENT and not tells_sent:
+                        continue
+                    account = owner[on]
+                    allowed = state[on] == HELD
+                    adapter.release(handles[on])
+                elif do == "forfeit":
+                    account = owner[on]
+                    allowed = state[on] != USED
+                    adapter.forfeit(handles[on])
+                elif do == "extend":
+                    account = owner[on]
+                    allowed = ledger.may_extend(on, amount)
+                    adapter.extend(handles[on], amount)
+                elif do == "delegate":
+                    allowed = ledger.may_delegate(on, amount)
+                    handle = adapter.delegate(scopes[on], amount)
+                elif do == "close":
+                    allowed = ledger.may_close(on)
+                    adapter.close(scopes[on])
+                elif do == "merge":
+                    allowed = ledger.may_merge(on, new)
+                    adapter.merge(scopes[on], scopes[new])
+                else:
+                    allowed = True
+                    account = new
+                    handle = adapter.open(amount)
+            except refused:
+                done = False
+            except Exception:  # noqa: BLE001 - lock step will say what it is
+                return program
+            self.operations += 1
+            if done is not allowed:
+                return program
+            if done:
+                if do == "reserve":
+                    unsent.append(ledger.reserve(on, amount))
+                    handles.append(handle)
+                    view.holds += 1
+                elif do == "send":
+                    if state[on] == HELD:
+                        unsent.remove(on)
+                        sent.append(on)
+                    ledger.send(on, bill)
+                elif do == "settle":
+                    (sent if state[on] == SENT else unsent).remove(on)
+                    ledger.settle(on)
+                    used.append(on)
+                elif do == "release":
+                    unsent.remove(on)
+                    ledger.release(on)
+                    used.append(on)
+                elif do == "forfeit":
+                    (sent if state[on] == SENT else unsent).remove(on)
+                    ledger.forfeit(on)
+                    used.append(on)
+                elif do == "extend":
+                    ledger.extend(on, amount)
+                elif do == "delegate":
+                    if type(handle) is Granted:
+                        return program  # lock step knows what to do with another amount
+                    opened.append(ledger.delegate(on, amount))
+                    scopes.append(handle)
+                    view.accounts += 1
+                elif do == "close":
+                    ledger.close(on)
+                    opened.remove(on)
+                    closed.append(on)
+                elif do == "merge":
+                    ledger.merge(on, new)
+                    opened.remove(new)
+                    closed.append(new)
+                else:
+                    opened.append(ledger.open(amount))
+                    scopes.append(handle)
+                    view.accounts += 1
+                    view.roots += 1
+            # A refusal must change nothing, and a success nothing but what it should: both show here.
+            touched = opened if do in _FAR else (account,)
+            for number in touched:
+                if ledger.closed[number]:
+                    continue
+                spent, held, remaining = observe(scopes[number])
+                free = ledger.available[number]
+                if (
+                    spent != ledger.charged[number] + ledger.forfeited[number]
+                    or held != ledger.held[number]
+                    or (remaining != free and not (free < 0 and remaining == 0))
+                ):
+                    return program
+            if visit is not None:
+                visit(ledger)
+        return self._silent(program, adapter, scopes, ledger)
+
+    def _silent(
+        self, program: list[Step], adapter: Adapter, scopes: list[object], ledger: FastLedger
+    ) -> list[Step] | None:
+        """Look at every open account once more: what one step did to another account shows at the latest here."""
+        for number, scope in enumerate(scopes):
+            if ledger.closed[number]:
+                continue
+            spent, held, remaining = adapter.observe(scope)
+            free = ledger.available[number]
+            if (spent, held) != (ledger.charged[number] + ledger.forfeited[number], ledger.held[number]):
+                return program
+            if remaining != free and not (free < 0 and remaining == 0):
+                return program
+        return None
+
+
+def _plain(adapter: type[Adapter]) -> bool:
+    """Whether operations return what they return, and no coroutine: found out by doing each of them once."""
+    mine, it = offers(adapter), adapter()
+    coroutines = 0
+
+    def do(operation: str, *args: Any) -> Any:
+        nonlocal coroutines
+        if operation not in mine:
+            return None
+        value = getattr(it, operation)(*args)
+        if inspect.iscoroutine(value):
+            coroutines += 1
+            value.close()
+        return value
+
+    try:
+        with limit():
+            root = do("open", 9)
+            for ending in ("settle", "release", "forfeit"):
+                hold = do("reserve", root, 1)
+                if ending != "release":
+                    do("sent", hold)
+                    do("extend", hold, 1)
+                do(ending, hold, *((1,) if ending == "settle" else ()))
+            one, two = do("delegate", root, 1), do("delegate", root, 1)
+            do("merge", one, two)
+            do("close", one)
+    except Exception:  # noqa: BLE001 - whatever it is, lock step can tell it
+        return False
+    return not coroutines
+
+
+_FAR = frozenset({"delegate", "close", "merge"})
+"""The steps that move money between accounts."""

@@ -1,0 +1,285 @@
+"""Two operations in two threads, and one preemption at every instruction: the race between a read and a write.
+
+A stress test meets such a race once in some ten thousand runs. Here the first operation is stopped inside the
+implementation's own code, at one bytecode instruction after the other; the second runs meanwhile, to its end or
+until it waits for a lock; then the first goes on. Whatever comes out must also come out of one of the two orders
+one after the other. A second thread that is merely slow is taken for one that waits: that loses a
+schedule and accuses nobody.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+from capsound.adapter import Adapter, Answer, Kind, ask
+from capsound.amounts import Amount, CallId
+from capsound.events import (
+    Close,
+    Delegate,
+    Event,
+    Extend,
+    Forfeit,
+    Merge,
+    Observe,
+    Refuse,
+    Release,
+    Reserve,
+    Send,
+    Settle,
+)
+from capsound_checker.lockstep import Lockstep, account_id, hold_id
+from capsound_checker.programs import Program, Step, call, possible
+
+Said = tuple[tuple[str, ...], tuple[object, ...]]
+"""How two operations ended, and what all open scopes say afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """One schedule of two operations that no order one after the other explains."""
+
+    before: tuple[Step, ...]
+    first: Step
+    second: Step
+    at: int
+    where: str
+    anomaly: str
+    sentence: str
+
+    def story(self) -> str:
+        """Return the race in words."""
+        lines = [f"[{n}] {call(step)}" for n, step in enumerate(self.before, start=1)]
+        lines.append(f"[{len(lines) + 1}] {call(self.first)}, stopped at {self.where}")
+        lines.append(f"[{len(lines) + 1}] {call(self.second)} in another thread, meanwhile")
+        return "\n".join([*lines, f"   ** {self.anomaly}: {self.sentence}"])
+
+
+BEFORE: tuple[Step, ...] = (
+    Step("open", new=0, amount=6),
+    Step("delegate", on=0, new=1, amount=2),
+    Step("reserve", on=0, new=0, amount=2),
+    Step("send", on=0, bill=1),
+    Step("reserve", on=0, new=1, amount=1),
+)
+"""A root of 6 with a slice of 2, a sent hold of 2 billed 1, a hold of 1, and room for exactly one more."""
+
+OPERATIONS: tuple[Step, ...] = (
+    Step("reserve", on=0, new=7, amount=1),
+    Step("settle", on=0),
+    Step("release", on=1),
+    Step("forfeit", on=0),
+    Step("extend", on=0, amount=1),
+    Step("delegate", on=0, new=7, amount=1),
+    Step("close", on=1),
+    Step("merge", on=0, new=1),
+    Step("reserve", on=1, new=7, amount=2),
+    Step("send", on=1, bill=0),
+)
+
+
+def pairs(adapter: type[Adapter]) -> Iterator[tuple[Program, Step, Step]]:
+    """Yield every pair of operations that the adapter offers, an operation with itself included."""
+    can = possible(adapter)
+    before = [step for step in BEFORE if step.do in can]
+    chosen = [
+        step for step in OPERATIONS if step.do in can and (step.on != 1 or _about_hold(step) or "delegate" in can)
+    ]
+    for one in chosen:
+        for two in chosen:
+            yield before, one, two._replace(new=8) if two.do in ("reserve", "delegate") else two
+
+
+def _about_hold(step: Step) -> bool:
+    return step.do in ("settle", "release", "forfeit", "extend", "send")
+
+
+def race(
+    adapter: type[Adapter], before: Program, one: Step, two: Step, *, most: int = 400, patience: float = 2.0
+) -> tuple[Race | None, int]:
+    """Preempt ``one`` at each of its instructions in turn and run ``two`` there; return the first race, if any.
+
+    Also returns how many schedules were run. ``patience`` is how many seconds a thread may hang.
+    """
+    serial = {_serial(adapter, before, one, two), _serial(adapter, before, two, one, swapped=True)}
+    at, schedules = 1, 0
+    while at <= most:
+        schedules += 1
+        raced = _Preempted(adapter, before, one, two, at, patience)
+        raced.run()
+        if raced.hung:
+            return Race(
+                tuple(before), one, two, at, raced.where, "hang", "the two operations wait for each other"
+            ), schedules
+        if raced.where == "":
+            return None, schedules
+        if raced.said() not in serial:
+            anomaly, sentence = raced.named()
+            return Race(tuple(before), one, two, at, raced.where, anomaly, sentence), schedules
+        # Where the second thread had to wait, a lock was held; it rarely is let go for just one instruction.
+        at += _STRIDE if raced.waited else 1
+    return None, schedules
+
+
+def _prepared(adapter: type[Adapter], before: Program) -> Lockstep:
+    run = Lockstep(adapter())
+    for step in before:
+        run.do(step)
+    return run
+
+
+def _serial(adapter: type[Adapter], before: Program, one: Step, two: Step, *, swapped: bool = False) -> Said:
+    run = _prepared(adapter, before)
+    answers = [_do(run, one), _do(run, two)]
+    return _said(run, answers[::-1] if swapped else answers)
+
+
+def _do(run: Lockstep, step: Step) -> Answer:
+    """Do the operation of a step on the implementation alone."""
+    adapter, scopes, handles = run.adapter, run.scopes, run.handles
+    match step.do:
+        case "reserve":
+            return ask(adapter, "reserve", scopes[step.on], step.amount)
+        case "delegate":
+            return ask(adapter, "delegate", scopes[step.on], step.amount)
+        case "close":
+            return ask(adapter, "close", scopes[step.on])
+        case "merge":
+            return ask(adapter, "merge", scopes[step.on], scopes[step.new])
+        case "settle":
+            return ask(adapter, "settle", handles[step.on], 1)
+        case "extend":
+            return ask(adapter, "extend", handles[step.on], step.amount)
+        case "send":
+            return ask(adapter, "sent", handles[step.on])
+        case _:
+            return ask(adapter, step.do, handles[step.on])
+
+
+def _said(run: Lockstep, answers: Sequence[Answer]) -> Said:
+    """Return how two operations ended: the kind only, since the words may tell of the moment."""
+    kinds = tuple("done" if a.kind is Kind.DONE else "no" if a.kind is not Kind.HUNG else "hung" for a in answers)
+    return kinds, tuple(run.adapter.observe(scope) for scope in run.scopes.values())
+
+
+class _Preempted:
+    """One schedule: thread one is stopped at its ``at``-th instruction, thread two runs, thread one goes on."""
+
+    def __init__(self, adapter: type[Adapter], before: Program, one: Step, two: Step, at: int, patience: float) -> None:
+        self.adapter_type, self.before, self.steps, self.at = adapter, before, (one, two), at
+        self.patience = patience
+        self.base = _prepared(adapter, before)
+        self.files = set(adapter.files) or {inspect.getfile(type(scope)) for scope in self.base.scopes.values()}
+        self.answers: list[Answer] = [Answer(Kind.HUNG), Answer(Kind.HUNG)]
+        self.where = ""
+        self.hung = self.waited = False
+        self.count = 0
+        self.second = threading.Thread(target=self._work, args=(1,), daemon=True)
+
+    def _work(self, which: int) -> None:
+        self.answers[which] = _do(self.base, self.steps[which])
+
+    def _traced(self) -> None:
+        sys.settrace(self._global)
+        try:
+            self._work(0)
+        finally:
+            sys.settrace(None)
+
+    def _global(self, frame: FrameType, _event: str, _: object) -> Callable[..., Any] | None:
+        if frame.f_code.co_filename not in self.files:
+            return None
+        frame.f_trace_opcodes = True
+        frame.f_trace_lines = False
+        return self._local
+
+    def _local(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        if event == "opcode":
+            self.count += 1
+            if self.count == self.at:
+                self.where = f"{frame.f_code.co_name}, line {frame.f_lineno}, instruction {frame.f_lasti // 2}"
+                self.second.start()
+                self._wait()
+        return self._local
+
+    def _wait(self) -> None:
+        """Wait until thread two has ended, or stands still: then it waits for something that thread one has."""
+        ident = self.second.ident
+        last, still = -1, 0
+        while self.second.is_alive() and still < _STILL:
+            self.second.join(_POLL)
+            frame = sys._current_frames().get(ident or 0)  # noqa: SLF001 - documented, in spite of its name
+            now = -1 if frame is None else frame.f_lasti * 1_000_003 + id(frame.f_code)
+            still = still + 1 if now == last else 0
+            last = now
+        self.waited = self.second.is_alive()
+
+    def run(self) -> None:
+        """Run the schedule; ``where`` stays empty when thread one had fewer instructions."""
+        first = threading.Thread(target=self._traced, daemon=True)
+        first.start()
+        end = time.monotonic() + self.patience
+        first.join(self.patience)
+        if self.where:
+            self.second.join(max(0.0, end - time.monotonic()))
+            self.hung = first.is_alive() or self.second.is_alive()
+        else:
+            self.hung = first.is_alive()
+
+    def said(self) -> Said:
+        """Return what came out."""
+        return _said(self.base, self.answers)
+
+    def named(self) -> tuple[str, str]:
+        """Return the anomaly that the monitor sees when it is told what happened, one after the other."""
+        for order in ((0, 1), (1, 0)):
+            run = _prepared(self.adapter_type, self.before)
+            for which in order:
+                if self.answers[which].kind is Kind.DONE:
+                    run.tell(_event(self.steps[which], run))
+                elif self.steps[which].do == "reserve":
+                    run.tell(_refusal(self.steps[which]))
+            for number, scope in self.base.scopes.items():
+                spent, held, remaining = self.base.adapter.observe(scope)
+                if spent is not None and remaining is not None and not run.state.accounts[account_id(number)].closed:
+                    run.tell(Observe(account_id(number), spent, remaining, held))
+            if wrong := run.wrong():
+                return wrong[0].anomaly, wrong[0].sentence
+        return "ledger-drift", f"no order of the two explains {self.said()}"
+
+
+def _event(step: Step, run: Lockstep) -> Event:
+    match step.do:
+        case "reserve":
+            return Reserve(account_id(step.on), hold_id(step.new), Amount(step.amount))
+        case "delegate":
+            return Delegate(account_id(step.on), account_id(step.new), Amount(step.amount))
+        case "close":
+            return Close(account_id(step.on))
+        case "merge":
+            return Merge(account_id(step.on), account_id(step.new))
+        case "settle":
+            return Settle(hold_id(step.on), Amount(run.state.hold(hold_id(step.on)).billed))
+        case "extend":
+            return Extend(hold_id(step.on), Amount(step.amount))
+        case "send":
+            return Send(hold_id(step.on), CallId("raced"))
+        case "release":
+            return Release(hold_id(step.on))
+        case _:
+            return Forfeit(hold_id(step.on))
+
+
+def _refusal(step: Step) -> Event:
+    return Refuse(account_id(step.on), Amount(step.amount))
+
+
+_POLL = 0.000_2
+_STILL = 3
+_STRIDE = 4

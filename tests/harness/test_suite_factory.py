@@ -1,0 +1,287 @@
+"""``suite(Adapter)`` in somebody's test file, run by their pytest: what is collected, skipped, and told of a failure."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from capsound.anomalies import ANOMALIES
+
+SOUND = '''
+from capsound.adapter import Adapter
+
+
+class Over(Exception):
+    pass
+
+
+class Wrong(Exception):
+    pass
+
+
+class Hold:
+    def __init__(self, account, amount):
+        self.account, self.amount = account, amount
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("a hold cannot be copied")
+
+
+class Account:
+    def __init__(self, cap):
+        self.free, self.spent = cap, 0
+
+    def __reduce_ex__(self, protocol):
+        raise TypeError("an account cannot be copied")
+
+
+def whole(value):
+    if type(value) is not int or value < 0:
+        raise Wrong(value)
+    return value
+
+
+class Mine(Adapter):
+    """Reserves and settles, and no more."""
+
+    refused = (Over,)
+    rejected = (Wrong,)
+
+    def open(self, cap):
+        return Account(whole(cap))
+
+    def reserve(self, scope, amount):
+        if whole(amount) > scope.free:
+            raise Over(amount)
+        scope.free -= amount
+        return Hold(scope, amount)
+
+    def settle(self, hold, actual):
+        if hold.account is None:
+            raise Wrong("settled before")
+        hold.account.spent += whole(actual)
+        hold.account.free += hold.amount - actual
+        hold.account = None
+
+    def spent(self, scope):
+        return scope.spent
+
+    def remaining(self, scope):
+        return scope.free
+
+
+class Racy(Mine):
+    """Sets nothing aside."""
+
+    def reserve(self, scope, amount):
+        if whole(amount) > scope.free:
+            raise Over(amount)
+        return Hold(scope, amount)
+
+    def settle(self, hold, actual):
+        hold.amount = 0
+        super().settle(hold, actual)
+
+
+class Nothing(Adapter):
+    """Opens accounts, and that is all."""
+
+    def open(self, cap):
+        return whole(cap)
+
+
+class Unsaid(Mine):
+    """Does not say what its exception means."""
+
+    refused = ()
+'''
+
+TESTS = """
+from hypothesis import settings
+from capsound_checker.suites import suite
+from my_adapter import Mine, Nothing, Racy, Unsaid
+
+settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
+settings.load_profile("quick")
+
+TestMine = suite(Mine, programs=100)
+TestRacy = suite(Racy, programs=100)
+TestNothing = suite(Nothing, programs=20)
+TestUnsaid = suite(Unsaid, programs=20)
+"""
+
+NAMES = {
+    "test_sequential",
+    "test_flat",
+    "test_delegation_trees",
+    "test_faults",
+    "test_overruns",
+    "test_streaming",
+    "test_bad_amounts",
+    "test_handles",
+    "test_journal",
+    "test_many_programs",
+    "test_small_scope",
+    "test_threads",
+}
+NO = "offers no way to admit a call"
+SKIPPED = {
+    "Mine": {
+        "test_delegation_trees": "Mine offers no delegate, which 'delegated' is about",
+        "test_faults": "Mine offers no forfeit or cancel or fail, which 'faults' is about",
+        "test_streaming": "Mine offers no extend, which 'streaming' is about",
+        "test_journal": "Mine offers no journal",
+        "test_small_scope": "Mine does not offer reserve, spent, held and remaining",
+        "test_threads": "Mine does not claim to be safe under threads",
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("theirs")
+    (folder / "my_adapter.py").write_text(SOUND)
+    (folder / "test_mine.py").write_text(TESTS)
+    (folder / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n")
+    return folder
+
+
+def pytest_in(
+    folder: Path, env: Mapping[str, str], *args: str, cwd: Path | None = None, safe: bool = False
+) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, *(["-P"] if safe else []), "-m", "pytest", "-p", "no:cacheprovider", "-rA", *args],
+        cwd=cwd or folder,
+        env={**{k: v for k, v in env.items() if not k.startswith("PYTEST")}, "COLUMNS": "200"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=200,
+        check=False,
+    )
+    return done.returncode, done.stdout.decode(), done.stderr.decode()
+
+
+@pytest.fixture(scope="module")
+def ran(folder: Path, process_env: dict[str, str]) -> tuple[int, str, str]:
+    return pytest_in(folder, process_env, "-vv", str(folder / "test_mine.py"))
+
+
+def outcomes(out: str, cls: str) -> dict[str, str]:
+    """Return how each test of a class ended; what was skipped is not among them."""
+    found = re.findall(rf"^(PASSED|FAILED|ERROR) \S*::{cls}::(\w+)", out, re.MULTILINE)
+    return {name: how for how, name in found}
+
+
+def test_all_suites_are_collected(folder: Path, process_env: dict[str, str]) -> None:
+    status, out, err = pytest_in(folder, process_env, "--collect-only", "-q", "test_mine.py")
+    assert (status, err) == (0, "")
+    for cls in ("TestMine", "TestRacy", "TestNothing", "TestUnsaid"):
+        assert set(re.findall(rf"::{cls}::(\w+)", out)) == NAMES
+
+
+def test_a_sound_adapter_passes_and_what_is_missing_is_skipped_by_name(ran: tuple[int, str, str]) -> None:
+    status, out, err = ran
+    assert status == 1
+    assert err == "", "nothing of ours is written to standard error"
+    said = outcomes(out, "TestMine")
+    assert said == dict.fromkeys(NAMES - set(SKIPPED["Mine"]), "PASSED")
+    for reason in SKIPPED["Mine"].values():
+        assert re.search(rf"^SKIPPED .*{re.escape(reason)}$", out, re.MULTILINE), reason
+
+
+def test_an_adapter_that_admits_nothing_is_skipped(ran: tuple[int, str, str]) -> None:
+    _, out, _ = ran
+    assert f"Nothing {NO}" in out
+    assert set(outcomes(out, "TestNothing").values()) <= {"PASSED"}
+
+
+def section(out: str, name: str) -> str:
+    """Return what pytest says of one failed test."""
+    found = re.search(rf"^_+ {re.escape(name)} _+$(.*?)(?=^_+ \S+ _+$|^=+ )", out, re.MULTILINE | re.DOTALL)
+    assert found, name
+    return found[1]
+
+
+FAILING = ("test_flat", "test_overruns", "test_many_programs", "test_handles")
+
+
+def message(out: str, name: str) -> str:
+    """Return the message of a violation as pytest shows it, without its margin."""
+    lines = [line[1:] for line in section(out, f"TestRacy.{name}").splitlines() if line.startswith("E")]
+    head = next(n for n, line in enumerate(lines) if "machines.Violation: " in line)
+    margin = len(lines[head]) - len(lines[head].lstrip())
+    return "\n".join([lines[head].split("Violation: ", 1)[1], *(line[margin:] for line in lines[head + 1 :])])
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failure_is_told_by_a_program_and_its_trace(name: str, ran: tuple[int, str, str]) -> None:
+    said = message(ran[1], name)
+    head, program, story = re.split(r"\n\n# a program that shows it:\n|\n# what happens in it:\n", said)
+    assert re.match(r"[a-z-]+: \S", head)
+    anomaly = head.split(":")[0]
+    assert program.startswith("from capsound_checker.lockstep import Lockstep\nfrom my_adapter import Racy\n")
+    assert f"   ** {head}" in story
+    assert anomaly in ANOMALIES
+    assert story.startswith("[1] open(new=0, amount=")
+
+
+def test_a_sequential_run_of_a_racy_counter_passes(ran: tuple[int, str, str]) -> None:
+    said = outcomes(ran[1], "TestRacy")
+    assert said["test_sequential"] == "PASSED"
+    assert {said[name] for name in FAILING} == {"FAILED"}
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_the_pasted_program_runs_and_shows_the_same(
+    name: str, ran: tuple[int, str, str], folder: Path, process_env: dict[str, str]
+) -> None:
+    said = message(ran[1], name)
+    program, story = said.split("# a program that shows it:\n")[1].split("# what happens in it:\n")
+    env = {**process_env, "PYTHONPATH": os.pathsep.join([str(folder), process_env.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], env=env, cwd=Path("/"), capture_output=True, timeout=60, check=False
+    )
+    assert done.stderr == b""
+    assert done.stdout.decode().rstrip("\n") == story.rstrip("\n")
+    assert f"** {said.split(':')[0]}: " in done.stdout.decode()
+
+
+def test_the_smallest_program_of_a_race_has_three_steps(ran: tuple[int, str, str]) -> None:
+    steps = re.findall(r"^run\.(\w+)\(", message(ran[1], "test_flat"), re.MULTILINE)
+    assert steps == ["open", "reserve", "reserve"]
+
+
+def test_an_exception_that_is_not_classified_is_told_with_its_cure(ran: tuple[int, str, str]) -> None:
+    text = section(ran[1], "TestUnsaid.test_flat")
+    assert "Unsaid.reserve raised Over:" in text
+    assert "adapter-failed" in text
+    assert "`refused`, `rejected` or `stale`" in text
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+    (tmp_path / "capsound.py").write_text("raise RuntimeError('the wrong capsound')\n")
+    return tmp_path
+
+
+def test_it_runs_from_another_folder_and_with_a_safe_path(
+    folder: Path, elsewhere: Path, process_env: dict[str, str]
+) -> None:
+    """A file named like the package lies in the current folder: ``python -P`` does not look there."""
+    status, out, err = pytest_in(
+        folder, process_env, "-q", str(folder / "test_mine.py"), "-k", "TestMine and flat", cwd=elsewhere, safe=True
+    )
+    assert (status, err) == (0, ""), out
+    assert outcomes(out, "TestMine") == {"test_flat": "PASSED"}
+    assert list(elsewhere.glob("capsound.py")) != []
+
+
+def test_each_suite_says_what_it_did(ran: tuple[int, str, str]) -> None:
+    assert re.search(r"Mine, concurrent: \d+ runs, \d+ steps, [\d,]+ steps a second$", ran[1], re.MULTILINE)
+    assert re.search(r"Mine, many programs: \d+ operations, [\d,]+ a second$", ran[1], re.MULTILINE)

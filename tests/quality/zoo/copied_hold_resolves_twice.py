@@ -1,0 +1,28 @@
+"""A hold itself remembers that it was resolved: a copy, made before, does not know, and is resolved once more.
+
+Known from receipts that are plain values and pass through a queue or a cache. The second time gives back what is not
+held any more, beyond the cap.
+"""
+
+from zoo_base import Account, Hold, Reserving
+
+ANOMALY = "double-settle"
+KEEPS = "none"
+
+
+class Receipt(Hold):
+    def __copy__(self):
+        return self.__deepcopy__({})
+
+    def __deepcopy__(self, memo):
+        twin = Receipt(self.account, self.amount)
+        twin.sent, twin.done = self.sent, self.done
+        return twin
+
+
+class Copyable(Account):
+    hold = Receipt
+
+
+class Target(Reserving):
+    account = Copyable

@@ -1,0 +1,34 @@
+"""The suites on the reference implementation: all of them, as a third party would run them."""
+
+from __future__ import annotations
+
+import pytest
+from reference_adapter import CallAdapter, JournalAdapter, ReferenceAdapter
+
+from capsound_checker.coverage import SMALL, Coverage, cover
+from capsound_checker.driver import Driver
+from capsound_checker.suites import suite
+
+running: list[pytest.Item] = []
+
+
+def say(name: str, text: str) -> None:
+    """Hand what a suite says of itself to the summary at the end of the run (tests/conftest.py)."""
+    running[-1].user_properties.append(("suite", f"{name}: {text}"))
+
+
+@pytest.fixture(autouse=True)
+def _running(request: pytest.FixtureRequest) -> None:
+    running[:] = [request.node]
+
+
+TestReference = suite(ReferenceAdapter, report=say)
+TestJournal = suite(JournalAdapter, programs=200, report=say)
+TestCalls = suite(CallAdapter, report=say)
+
+
+def test_every_abstract_state_of_the_small_scope_is_visited() -> None:
+    """Two agents, two calls each, a cap of 4: nothing that the explorer reaches is left out by the driver."""
+    coverage = Coverage()
+    assert cover(Driver(ReferenceAdapter, SMALL, coverage.visit), coverage, programs=60_000) is None
+    assert coverage.missing == []

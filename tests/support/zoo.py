@@ -1,0 +1,47 @@
+"""The faulty zoo as data: one module for each file of tests/quality/zoo, and what each says of itself."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+
+from capsound_checker.exhaust import Bounds, shortest
+from capsound_checker.judging import Judgement, judge
+from capsound_checker.watch import patience
+
+FOLDER = Path(__file__).parents[1] / "quality" / "zoo"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "zoo_base")
+
+
+@cache
+def animal(name: str) -> ModuleType:
+    """Return the module of one file."""
+    if str(FOLDER) not in sys.path:
+        sys.path.insert(0, str(FOLDER))
+    return importlib.import_module(name)
+
+
+@cache
+def judged(name: str, seed: int = 0) -> Judgement:
+    """Return what the hunt says of one file."""
+    return judge(animal(name).Target, programs=400, seed=seed)
+
+
+@cache
+def least(name: str) -> int | None:
+    """Return how many steps the shortest counterexample has, by breadth-first search; None if there is none."""
+    with patience(0.25):
+        found = shortest(animal(name).Target, lambda run: bool(run.wrong()), Bounds(steps=6, roots=2))
+    assert found.complete
+    return None if found.program is None else len(found.program)
+
+
+def faults() -> list[str]:
+    return [name for name in NAMES if animal(name).ANOMALY is not None]
+
+
+def twins() -> list[str]:
+    return [name for name in NAMES if animal(name).ANOMALY is None]
