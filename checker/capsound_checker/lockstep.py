@@ -878,16 +878,19 @@ class Lockstep:
 
     def story(self) -> str:
         """Return the run in words: each step, its events, and what the monitor found."""
-        lines: list[str] = []
         replay = Lockstep(type(self.adapter)())
+        parts: list[tuple[str, int, tuple[Finding, ...]]] = []
         for number, step in enumerate(self.steps, start=1):
-            heard = len(replay.events)
             found = replay.do(step)
-            lines.append(f"[{number}] {call(step)}")
-            lines += _told(replay.events[heard:], found)
-        heard = len(replay.events)
+            parts.append((f"[{number}] {call(step)}", len(replay.events), found))
         if ended := replay.finish():
-            lines += ["[end]", *_told(replay.events[heard:], ended)]
+            parts.append(("[end]", len(replay.events), ended))
+        wrong = {id(finding) for finding in replay.wrong()}
+        lines: list[str] = []
+        heard = 0
+        for head, until, found in parts:
+            lines += [head, *_told(replay.events[heard:until], found, wrong)]
+            heard = until
         report = replay.report()
         if report.refuted is not None:
             lines.append(f"hence not {report.refuted.label}: at most {report.strongest.label}")
@@ -896,12 +899,15 @@ class Lockstep:
         return "\n".join(lines)
 
 
-def _told(events: list[Event], found: tuple[Finding, ...]) -> list[str]:
+def _told(events: list[Event], found: tuple[Finding, ...], wrong: set[int]) -> list[str]:
     """Return events as JSON, and findings; of what an implementation says only what is wrong."""
-    wrong = {id(f.event) for f in found}
-    shown = [e for e in events if not isinstance(e, Observe) or id(e) in wrong]
+    about = {id(f.event) for f in found}
+    shown = [e for e in events if not isinstance(e, Observe) or id(e) in about]
     lines = [f"      {json.dumps(event_to_dict(e))}" for e in shown]
-    return [*lines, *(f"   ** {f.anomaly}: {f.sentence}" for f in found)]
+    for finding in found:
+        mark, why = ("**", "") if id(finding) in wrong else ("--", "; a bill above its hold explains it")
+        lines.append(f"   {mark} {finding.anomaly}: {finding.sentence}{why}")
+    return lines
 
 
 def _ours(error: BaseException) -> bool:
