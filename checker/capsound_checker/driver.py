@@ -106,11 +106,17 @@ class Driver:
         """Do every step in lock step with the model and the monitor."""
         adapter = self.adapter()
         run = Lockstep(adapter)
-        caps = self.profile.caps
+        try:
+            return self._steps(run, data)
+        finally:
+            run.drop()
+
+    def _steps(self, run: Lockstep, data: bytes) -> list[Step] | None:
+        caps, strict = self.profile.caps, run.adapter.strict
         run.do(Step("open", amount=caps[data[0] % len(caps)]))
         for at in range(1, len(data) - 3, 4):
             do = self.table[data[at]]
-            step = decode(run, self.profile, do, data[at + 1], data[at + 2], data[at + 3], strict=adapter.strict)
+            step = decode(run, self.profile, do, data[at + 1], data[at + 2], data[at + 3], strict=strict)
             if step is not None:
                 run.do(step)
                 self.operations += 1

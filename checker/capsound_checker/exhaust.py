@@ -80,6 +80,8 @@ def shortest(
                 run.finish()
             except AdapterFailed:
                 continue
+            finally:
+                run.drop()
             if len(run.steps) != len(program):
                 continue
             if shows(run):

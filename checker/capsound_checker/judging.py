@@ -78,10 +78,13 @@ class _Hunt:
         return len(self.starts) > known
 
     def _provoke(self, run: Lockstep) -> None:
-        bill_in_full(run)
-        self._note(Lockstep(self.adapter()).run(_billed_in_full(run.steps)))
-        spend_until_refused(run)
-        self._note(run)
+        try:
+            bill_in_full(run)
+            self._note(Lockstep(self.adapter()).run(_billed_in_full(run.steps)))
+            spend_until_refused(run)
+            self._note(run)
+        finally:
+            run.drop()
 
     def _note(self, run: Lockstep) -> None:
         program, wrong = run.steps, run.wrong()

@@ -232,9 +232,12 @@ class Lockstep:
 
     def run(self, program: Iterable[Step]) -> Lockstep:
         """Do all steps, then look whether anything is left that nobody can finish."""
-        for step in program:
-            self.do(step)
-        self.finish()
+        try:
+            for step in program:
+                self.do(step)
+            self.finish()
+        finally:
+            self.drop()
         return self
 
     def report(self) -> Report:
@@ -752,12 +755,17 @@ class Lockstep:
                 self._hang([self.calls[n].agent for n in self.waiting])
         if not self.spoiled:
             self._abandoned()
-        for made in self.calls.values():
-            if made.place != "ended":
-                made.place = "ended"
-                with contextlib.suppress(RuntimeError):  # it may want to clean up slowly: then it is left alone
-                    made.coroutine.close()
+        self.drop()
         return tuple(self.findings[before:])
+
+    def drop(self) -> None:
+        """Drop the calls that are still suspended, without listening any more: each may want to clean up slowly."""
+        for made in self.calls.values():
+            for _ in range(_PATIENCE if made.place != "ended" else 0):
+                with contextlib.suppress(Exception, asyncio.CancelledError, GeneratorExit), limit():
+                    made.coroutine.close()
+                    break
+            made.place = "ended"
 
     def _abandoned(self) -> None:
         """Tell of holds whose call has ended and that are not resolved: nobody will ever give them back."""
@@ -954,3 +962,4 @@ def _number(name: AccountId) -> int:
 
 
 _ROUNDS = 60
+_PATIENCE = 3

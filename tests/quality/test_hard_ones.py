@@ -107,6 +107,7 @@ def test_driver_finds_it_in_most_of_ten_runs(
     assert sum(found) >= at_least, found
 
 
+@pytest.mark.deep
 @pytest.mark.parametrize(
     ("adapter", "profile", "examples", "at_least"),
     [(Extension, "streaming", 200, 2)],

@@ -27,7 +27,7 @@ def animal(name: str) -> ModuleType:
 @cache
 def judged(name: str, seed: int = 0) -> Judgement:
     """Return what the hunt says of one file."""
-    return judge(animal(name).Target, programs=400, seed=seed)
+    return judge(animal(name).Target, programs=250, enough=10, seed=seed)
 
 
 @cache
