@@ -23,7 +23,7 @@ SAMPLE = [mutant for mutant in COUNTED[::EVERY] if mutant.id not in mutants.surv
 LEAST = 0.95
 """Which part of the mutants that differ has to be killed, by the suites and what ``ADDED`` names."""
 
-ALONE = 0.0
+ALONE = 0.87
 """Which part the suites kill as they are: short of the aim of 0.95, as ``docs/mutants.md`` says."""
 
 
