@@ -11,8 +11,6 @@ import random
 from dataclasses import dataclass, field
 from functools import cache
 
-from capsound.accounts import RESOLVED, HoldState, State
-from capsound.amounts import AccountId
 from capsound.explorer import Scope, explore
 from capsound.ledger_fast import SENT, USED, FastLedger
 from capsound.machine import compile_scenario, thaw
@@ -69,7 +67,7 @@ def small_scope() -> frozenset[Abstract]:
 
 @dataclass(slots=True)
 class Coverage:
-    """What was visited so far; ``visit`` and ``hear`` take the books of a step."""
+    """What was visited so far; ``visit`` takes the books of a step."""
 
     seen: set[Abstract] = field(default_factory=set)
 
@@ -82,14 +80,6 @@ class Coverage:
         )
         balances = (ledger.available[0], ledger.held[0], ledger.charged[0], ledger.forfeited[0])
         self.seen.add((balances, tuple(holds)))
-
-    def hear(self, state: State) -> None:
-        """Take the books of a run in lock step."""
-        account = state.accounts[AccountId("a0")]
-        holds = sorted(
-            (h.state is HoldState.SENT, h.amount, h.billed) for h in state.holds.values() if h.state not in RESOLVED
-        )
-        self.seen.add(((account.available, account.held, account.charged, account.forfeited), tuple(holds)))
 
     @property
     def visited(self) -> int:

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import inspect
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from capsound.adapter import Adapter, Errors, Gate, Granted, Refused, Rejected, Stale, offers
+from capsound.events import TOLD
 from capsound.ledger_fast import HELD, SENT, USED, FastLedger
 from capsound_checker.lockstep import Lockstep
 from capsound_checker.programs import Profile, Program, Step, decode
@@ -65,12 +65,9 @@ class Driver:
         mine = offers(self.adapter)
         self.fast = self.fast and {"spent", "held", "remaining"} <= mine and _plain(self.adapter)
 
-    def hunt(self, seeds: Iterator[int] | range, seconds: float | None = None) -> Iterator[list[Step]]:
-        """Yield every suspicious program that the seeds stand for, until the time is over."""
-        end = None if seconds is None else time.perf_counter() + seconds
+    def hunt(self, seeds: Iterable[int]) -> Iterator[list[Step]]:
+        """Yield every suspicious program that the seeds stand for."""
         for seed in seeds:
-            if end is not None and time.perf_counter() > end:
-                return
             data = random.Random(seed).randbytes(4 * self.profile.length + 1)
             program = self.run(data)
             if program is not None:
@@ -92,34 +89,36 @@ class Driver:
         run = Lockstep(self.adapter())
         for step in program:
             run.do(step)
+        for step in self.decoded(run, data):
+            run.do(step)
+        return run
+
+    def _opening(self, data: bytes) -> Step:
+        return Step("open", amount=self.profile.caps[data[0] % len(self.profile.caps)])
+
+    def decoded(self, run: Lockstep, data: bytes) -> Iterator[Step]:
+        """Yield the steps that ``data`` stands for, each decoded when the one before has been done."""
         for at in range(0, len(data) - 3, 4):
             if run.spoiled:
-                break
-            do = self.table[data[at]]
-            bits = data[at + 1 : at + 4]
-            step_or_none = decode(run, self.profile, do, bits[0], bits[1], bits[2], strict=run.adapter.strict)
-            if step_or_none is not None:
-                run.do(step_or_none)
-        return run
+                return
+            do, a, b, c = self.table[data[at]], data[at + 1], data[at + 2], data[at + 3]
+            step = decode(run, self.profile, do, a, b, c, strict=run.adapter.strict)
+            if step is not None:
+                yield step
 
     def _slow(self, data: bytes) -> list[Step] | None:
         """Do every step in lock step with the model and the monitor."""
-        adapter = self.adapter()
-        run = Lockstep(adapter)
+        run = Lockstep(self.adapter())
         try:
             return self._steps(run, data)
         finally:
             run.drop()
 
     def _steps(self, run: Lockstep, data: bytes) -> list[Step] | None:
-        caps, strict = self.profile.caps, run.adapter.strict
-        run.do(Step("open", amount=caps[data[0] % len(caps)]))
-        for at in range(1, len(data) - 3, 4):
-            do = self.table[data[at]]
-            step = decode(run, self.profile, do, data[at + 1], data[at + 2], data[at + 3], strict=strict)
-            if step is not None:
-                run.do(step)
-                self.operations += 1
+        run.do(self._opening(data))
+        for step in self.decoded(run, data[1:]):
+            run.do(step)
+            self.operations += 1
             if run.findings and run.wrong():
                 break
         run.finish()
@@ -139,8 +138,7 @@ class Driver:
         handles: list[object] = []
         table, profile, visit = self.table, self.profile, self.visit
         program = self._doing = []
-        caps = profile.caps
-        pending: Step | None = Step("open", amount=caps[data[0] % len(caps)])
+        pending: Step | None = self._opening(data)
         at = 1
         last = len(data) - 3
         tells_sent = "sent" in offers(self.adapter)
@@ -256,7 +254,10 @@ class Driver:
             for number in touched:
                 if ledger.closed[number]:
                     continue
-                spent, held, remaining = observe(scopes[number])
+                try:
+                    spent, held, remaining = observe(scopes[number])
+                except Exception:  # noqa: BLE001 - lock step will say what it is
+                    return program
                 free = ledger.available[number]
                 if (
                     spent != ledger.charged[number] + ledger.forfeited[number]
@@ -266,22 +267,24 @@ class Driver:
                     return program
             if visit is not None:
                 visit(ledger)
-        return self._silent(program, adapter, scopes, ledger)
+        # Every account once more: what one step did to another account shows at the latest here.
+        return None if all(_agrees(adapter, scope, ledger, n) for n, scope in enumerate(scopes)) else program
 
-    def _silent(
-        self, program: list[Step], adapter: Adapter, scopes: list[object], ledger: FastLedger
-    ) -> list[Step] | None:
-        """Look at every open account once more: what one step did to another account shows at the latest here."""
-        for number, scope in enumerate(scopes):
-            if ledger.closed[number]:
-                continue
-            spent, held, remaining = adapter.observe(scope)
-            free = ledger.available[number]
-            if (spent, held) != (ledger.charged[number] + ledger.forfeited[number], ledger.held[number]):
-                return program
-            if remaining != free and not (free < 0 and remaining == 0):
-                return program
-        return None
+
+def _agrees(adapter: Adapter, scope: object, ledger: FastLedger, number: int) -> bool:
+    """Whether an account says what is in the books; one that is closed need say nothing but its ``balances``."""
+    closed, free = ledger.closed[number], ledger.available[number]
+    try:
+        spent, held, remaining = (0, 0, 0) if closed else adapter.observe(scope)
+        told = adapter.balances(scope) if "balances" in offers(adapter) else {}
+    except Exception:  # noqa: BLE001 - lock step will say what it is
+        return False
+    if not closed:
+        if (spent, held) != (ledger.charged[number] + ledger.forfeited[number], ledger.held[number]):
+            return False
+        if remaining != free and not (free < 0 and remaining == 0):
+            return False
+    return all(name in TOLD and says == getattr(ledger, name)[number] for name, says in told.items())
 
 
 def _plain(adapter: type[Adapter]) -> bool:

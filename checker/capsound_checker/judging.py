@@ -49,8 +49,11 @@ class Judgement:
 
 
 @dataclass
-class _Hunt:
+class Hunt:
+    """What suspicious programs of one adapter have shown so far, by the shortest program of each."""
+
     adapter: type[Adapter]
+    notice: Callable[[str, list[Step]], None] = lambda _, __: None
     starts: list[list[Step]] = field(default_factory=list)
     by_name: dict[str, list[Step]] = field(default_factory=dict)
     refuted: Guarantee | None = None
@@ -94,6 +97,7 @@ class _Hunt:
             known = self.by_name.get(finding.anomaly)
             if known is None or len(program) < len(known):
                 self.by_name[finding.anomaly] = program
+                self.notice(finding.anomaly, program)
         refuted = run.report().refuted
         if refuted is not None and (self.refuted is None or refuted < self.refuted):
             self.refuted, self.refuting = refuted, program
@@ -145,12 +149,17 @@ def judge(
     enough: int = 12,
     seed: int = 0,
     profiles: Iterable[Profile] = tuple(PROFILES.values()),
+    pace: Callable[[Profile, range], Iterable[int]] = lambda _, seeds: seeds,
+    notice: Callable[[str, list[Step]], None] = lambda _, __: None,
+    failures: list[AdapterFailed] | None = None,
 ) -> Judgement:
     """Hunt with every profile, ``programs`` programs each, until ``enough`` of them show something; then shrink.
 
-    Raises ``AdapterFailed`` when the adapter lets out an exception that it does not classify.
+    ``pace`` hands out the seeds of a profile, and may stop early; ``notice`` is called with the name of each anomaly
+    and each shorter program that is met for it. Raises ``AdapterFailed`` when the adapter lets out an exception that
+    it does not classify; where ``failures`` is given, the error is put there, and the next profile has its turn.
     """
-    hunt = _Hunt(adapter)
+    hunt = Hunt(adapter, notice)
     operations = made = 0
     used: list[str] = []
     can = possible(adapter)
@@ -163,10 +172,15 @@ def judge(
             used.append(profile.name)
             seen = hunt.taken = 0
             start = (seed * 1_000 + number) * 1_000_000
-            for program in driver.hunt(range(start, start + programs)):
-                seen += hunt.take(program, driver, chance)
-                if seen >= enough or hunt.taken >= 4 * enough or "hang" in hunt.by_name:
-                    break
+            try:
+                for program in driver.hunt(pace(profile, range(start, start + programs))):
+                    seen += hunt.take(program, driver, chance)
+                    if seen >= enough or hunt.taken >= 4 * enough or "hang" in hunt.by_name:
+                        break
+            except AdapterFailed as failed:
+                if failures is None:
+                    raise
+                failures.append(failed)
             operations += driver.operations
             made += driver.programs
         found = {name: shrink(program, _shows(adapter, name)) for name, program in hunt.by_name.items()}
@@ -175,7 +189,8 @@ def judge(
         refuted, refuting = hunt.refuted, hunt.refuting
         while refuted is not None:  # a smaller program may refute even less
             refuting = shrink(refuting, _refutes(adapter, refuted))
-            again = Lockstep(adapter()).run(refuting).report().refuted
+            less = _try(adapter, refuting)
+            again = None if less is None else less.report().refuted
             if again is None or again >= refuted:
                 break
             refuted = again
@@ -184,8 +199,9 @@ def judge(
     tries = [told for p in [*least, *found.values()] if (told := _shown(adapter, None, p))]
     first = min(tries, key=_weight, default=None)
     refutation = None
-    if refuted is not None and Lockstep(adapter()).run(refuting).report().refuted != refuted:
-        refuted = None
+    if refuted is not None:
+        last = _try(adapter, refuting)
+        refuted = refuted if last is not None and last.report().refuted == refuted else None
     if refuted is not None:
         refutation = Shown(refuted.label, tuple(refuting), f"refutes {refuted.label}")
     return Judgement(first, shown, refuted, refutation, operations, made, tuple(used))
@@ -227,6 +243,8 @@ def _refutes(adapter: type[Adapter], guarantee: Guarantee) -> Callable[[Program]
 
 
 def _shown(adapter: type[Adapter], name: str | None, program: list[Step]) -> Shown | None:
-    run = Lockstep(adapter()).run(program)
+    run = _try(adapter, program)
+    if run is None:
+        return None
     finding = next((f for f in run.wrong() if name in (None, f.anomaly)), None)
     return None if finding is None else Shown(finding.anomaly, tuple(program), finding.sentence)

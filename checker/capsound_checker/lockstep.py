@@ -19,15 +19,18 @@ import contextlib
 import copy
 import json
 import types
-from collections.abc import Coroutine, Generator, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, TypeVar
 
-from capsound.accounts import RESOLVED, HoldState, State, breaches
+from capsound.accounts import RESOLVED, Account, HoldState, State, breaches
 from capsound.adapter import Adapter, Answer, Gate, Granted, Kind, ask, classify, offers
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound.events import (
+    TOLD,
     Accept,
     Bill,
     Cancel,
@@ -52,7 +55,7 @@ from capsound.events import (
 from capsound.monitor import Finding, Monitor, Report
 from capsound.properties import Property
 from capsound.verdict import Verdict
-from capsound_checker.programs import FIELDS, Step, call
+from capsound_checker.programs import FIELDS, Step, call, written
 from capsound_checker.watch import Hung, limit
 
 BAD_AMOUNTS: tuple[Any, ...] = (-1, float("nan"), float("inf"), float("-inf"), "5", -(10**30))
@@ -69,12 +72,16 @@ _SPIN = "wait for a lock of asyncio by `while lock.locked(): await asyncio.sleep
 
 _CLASSIFY = "list its class under `refused`, `rejected` or `stale` of the adapter"
 
+T = TypeVar("T")
+
 _PROVIDER = object()
 """What a suspended call yields when it is the provider that it waits for."""
 
 
 Says = tuple[int | None, int | None, int | None]
 """What an account says of itself: spent, held and remaining, as far as it is offered."""
+
+_NOTHING: Says = (None, None, None)
 
 
 class AdapterFailed(CapsoundError):
@@ -134,7 +141,7 @@ class Lockstep:
         self.handles: dict[int, Any] = {}
         self.clones: dict[int, Any] = {}
         self.calls: dict[int, _Call] = {}
-        self._said: dict[int, tuple[Observe, int]] = {}
+        self._said: dict[int, tuple[Observe, Account]] = {}
         self._sent = 0
         self._excused: set[int] = set()
         self._actor = 0
@@ -280,6 +287,16 @@ class Lockstep:
             raise self._unclassified(operation, answer)
         return answer
 
+    def _unopened(self, cap: int, answer: Answer) -> AdapterFailed:
+        """Return the error for a root that cannot be opened: there would be nothing to judge, and nothing wrong."""
+        failed = AdapterFailed(
+            f"{type(self.adapter).__name__}.open({cap}) was {answer.kind}: {answer.why}",
+            cause="without a root there is nothing to judge, and every cap that is a whole number above 0 is a cap",
+            hint="let the adapter scale the unit, if the library wants larger caps",
+        )
+        failed.add_note(f"{failed.cause}; {failed.hint}")
+        return failed
+
     def _unclassified(self, operation: str, answer: Answer) -> AdapterFailed:
         what = f"{type(self.adapter).__name__}.{operation} raised {answer.why}"
         cause, hint = "the adapter does not say what this exception means", _CLASSIFY
@@ -294,18 +311,28 @@ class Lockstep:
 
         One that is closed need not speak, nor (``quiet``) one that may just have been.
         """
+        what = "observe (spent, held, remaining)"
+        says = self._read(what, self.adapter.observe, number, quiet=quiet) or _NOTHING
+        if any(value is not None and not _counts(value) for value in says):
+            raise AdapterFailed(
+                f"{type(self.adapter).__name__}.{what} returned {says!r}",
+                cause="that is no number of units",
+                hint="return whole numbers of the smallest unit; convert in the adapter, exactly",
+            )
+        return says
+
+    def _read(self, what: str, read: Callable[[Any], T], number: int, *, quiet: bool = False) -> T | None:
         if self.spoiled:
-            return (None, None, None)
+            return None
         try:
             with limit():
-                return self.adapter.observe(self.scopes[number])
+                return read(self.scopes[number])
         except Hung:
             self._hang([self._actor])
         except Exception as error:
             if not quiet and not self.state.accounts[account_id(number)].closed:
-                answer = classify(self.adapter, error)
-                raise self._unclassified("observe (spent, held, remaining)", answer) from error
-        return (None, None, None)
+                raise self._unclassified(what, classify(self.adapter, error)) from error
+        return None
 
     def _hang(self, agents: list[int]) -> None:
         self.tell(Stall(tuple(agent_id(a) for a in agents)))
@@ -323,6 +350,8 @@ class Lockstep:
         self._actor = step.agent
         answer = self._ask("open", step.amount)
         if answer.kind is not Kind.DONE:
+            if step.amount > 0 or self.adapter.complete:
+                raise self._unopened(step.amount, answer)
             return False
         self.tell(Open(account_id(step.new), Amount(step.amount)))
         self.scopes[step.new] = answer.value
@@ -361,11 +390,10 @@ class Lockstep:
             return False
         self._actor = step.agent
         account = self.state.account(account_id(step.on))
-        busy = any(h.account == account.id and h.state not in RESOLVED for h in self.state.holds.values())
-        busy = busy or any(a.parent == account.id and not a.closed for a in self.state.accounts.values())
+        event = Close(account.id)
+        legal = not breaches(self.state, event)
         before = self._seen_by(step.on, account.parent)
         answer = self._ask("close", self.scopes[step.on])
-        legal = not account.closed and not busy
         if answer.kind is Kind.HUNG:
             return True
         # A slice that should close and does not is told all the same where that is claimed never to happen: its owner
@@ -375,7 +403,7 @@ class Lockstep:
         else:
             told = legal and account.parent is not None and self.adapter.complete
         if told:
-            self.tell(Close(account.id))
+            self.tell(event)
         return True
 
     def _loud(self, before: object, after: object) -> bool:
@@ -397,7 +425,7 @@ class Lockstep:
         if answer.kind is Kind.HUNG:
             return True
         event = Merge(target.id, source.id)
-        legal = self._allowed(event)
+        legal = not breaches(self.state, event)
         after = [self._seen_by(step.on, None), self._seen_by(step.new, None)]
         if answer.kind is Kind.DONE:
             if legal or self._loud(before, after):
@@ -406,9 +434,6 @@ class Lockstep:
             free = max(0, source.available)
             self.tell(Refuse(source.id, Amount(free), f"merge: {answer.why}", agent_id(step.agent)))
         return True
-
-    def _allowed(self, event: Event) -> bool:
-        return not breaches(self.state, event)
 
     # --------------------------------------------------------------------------------------- calls by hand
 
@@ -812,10 +837,10 @@ class Lockstep:
         twin = _copied(scope, deep=bool(step.amount))
         if account.closed or twin is None or twin is scope:
             return True
-        before, room = self.adapter.observe(scope), self.adapter.observe(twin)[2]
+        before, room = self._look(step.on), self.adapter.observe(twin)[2]
         if not room or room < 1 or self._ask("reserve", twin, 1).kind is not Kind.DONE:
             return True
-        if self.adapter.observe(scope) != before:
+        if self._look(step.on) != before:
             self.spoiled = True  # a second name of the same books: harmless, but the harness lost count
             return True
         self.tell(Delegate(account.id, account_id(step.new), Amount(room)))
@@ -840,8 +865,16 @@ class Lockstep:
                 return False
             subject, account = self.scopes[step.on], step.on
         args = (value,) if operation == "open" else (subject, value)
-        answer = ask(self.adapter, operation, *args)
+        before = self._look(account)
+        try:
+            answer = self._ask(operation, *args)
+        except AdapterFailed:
+            answer = Answer(Kind.FAILED)  # any exception says no
         if answer.kind is Kind.DONE and not (operation == "check" and not answer.value):
+            self.tell(Accept(account_id(account), operation, repr(value)))
+            self.spoiled = True
+        elif self._look(account, quiet=True) != before:
+            # Refused, and yet the books have moved, nobody knows by how much: `inf` counted, then turned away.
             self.tell(Accept(account_id(account), operation, repr(value)))
             self.spoiled = True
         return True
@@ -855,20 +888,36 @@ class Lockstep:
         if self.adapter.gate is Gate.CHARGE:  # what it debits before the call is held until the call has ended
             outstanding = self.state.accounts[account_id(number)].held
             spent, held = spent - outstanding, outstanding
-        return Observe(account_id(number), spent, remaining, held)
+        return Observe(account_id(number), spent, remaining, held, **self._balances(number))
+
+    def _balances(self, number: int) -> Mapping[str, int]:
+        """Return the further balances that an account tells, if it tells any."""
+        if "balances" not in self.offers:
+            return {}
+        told = self._read("balances", self.adapter.balances, number) or {}
+        if odd := [name for name, value in told.items() if name not in TOLD or type(value) is not int]:
+            raise AdapterFailed(
+                f"{type(self.adapter).__name__}.balances returned {odd[0]!r}: {told[odd[0]]!r}",
+                cause="that is no balance of ours, or no whole number",
+                hint=f"return a mapping of some of {', '.join(TOLD)} to int",
+            )
+        return told
 
     def _observe(self) -> None:
-        """Listen to every open scope; what says the same of the same books as before is not told again."""
+        """Listen to every open scope; what says the same of the same books as before is not told again.
+
+        One that tells all its balances still does so when it has ended.
+        """
         if self.spoiled or any(self._pending(made) for made in self.calls.values()):
             return
-        for number in self.opened:
+        for number in self.scopes if "balances" in self.offers else self.opened:
             heard = self._heard(number)
             if heard is None:
                 continue
             account = self.state.accounts[account_id(number)]
-            books = hash((account.spent, account.held, account.available, account.granted, account.delegated))
-            if self._said.get(number) != (heard, books):
-                self._said[number] = (heard, books)
+            said = heard, replace(account, billed=0)  # a bill moves nothing that is seen
+            if self._said.get(number) != said:
+                self._said[number] = said
                 self.tell(heard)
 
     def journal(self, number: int = 0) -> list[str]:
@@ -880,8 +929,6 @@ class Lockstep:
 
     def program(self) -> str:
         """Return the steps done so far as Python that can be pasted."""
-        from capsound_checker.programs import written
-
         return written(self.steps, type(self.adapter).__name__, type(self.adapter).__module__)
 
     def story(self) -> str:
@@ -928,6 +975,11 @@ def _ours(error: BaseException) -> bool:
         seen.add(id(step))
         step = step.__cause__ or step.__context__
     return False
+
+
+def _counts(value: object) -> bool:
+    """Whether something can be compared with a balance; NaN compares with nothing."""
+    return isinstance(value, int | float | Decimal | Fraction) and not isinstance(value, bool) and value == value
 
 
 def _copied(handle: Any, *, deep: bool) -> Any:

@@ -7,7 +7,7 @@ is told as a program that can be pasted and as the events that the monitor expla
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from hypothesis import strategies as st
@@ -38,11 +38,6 @@ class Tally:
 
     runs: int = 0
     steps: int = 0
-    kinds: dict[str, int] = field(default_factory=dict)
-
-    def count(self, name: str) -> None:
-        """Count one more of ``name``."""
-        self.kinds[name] = self.kinds.get(name, 0) + 1
 
 
 NEEDED: Mapping[str, Callable[[View], object]] = {
@@ -75,7 +70,6 @@ class LockstepMachine(RuleBasedStateMachine):
     adapter_type: ClassVar[type[Adapter]]
     profile: ClassVar[Profile]
     tally: ClassVar[Tally]
-    hear: ClassVar[Callable[[Any], None] | None] = None
     journaled: ClassVar[bool] = False
 
     def __init__(self) -> None:
@@ -102,10 +96,7 @@ class LockstepMachine(RuleBasedStateMachine):
         found = self.lockstep.do(step)
         self.tally.steps += 1
         for event in self.lockstep.events[before:]:
-            self.tally.count(event.kind)
             self.variety.add((event.kind, step.do))
-        if self.hear is not None and not self.lockstep.spoiled:
-            type(self).hear(self.lockstep.state)  # type: ignore[misc]
         if found:
             self.fail_if_wrong()
 
@@ -140,7 +131,6 @@ def machine(
     profile: Profile,
     *,
     tally: Tally | None = None,
-    hear: Callable[[Any], None] | None = None,
     journaled: bool = False,
 ) -> type[LockstepMachine]:
     """Return the state machine of a profile for an adapter: it makes the kinds of steps that are possible."""
@@ -150,7 +140,6 @@ def machine(
         "adapter_type": adapter,
         "profile": profile,
         "tally": tally if tally is not None else Tally(),
-        "hear": None if hear is None else staticmethod(hear),
         "journaled": journaled,
         "opening": _opening(profile),
         "turn": _turn(profile, tuple(do for do in profile.weights if do in can)),

@@ -8,7 +8,7 @@ step; the fast driver feeds it random bytes, Hypothesis feeds it bytes that it c
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from capsound.adapter import Adapter, Gate, offers
@@ -115,7 +115,6 @@ class Profile:
     overlap: bool = True
     a1: bool = True
     misuse: int = 4
-    fixed_cap: bool = field(default=False)
 
     def table(self, adapter: Adapter | type[Adapter]) -> tuple[str, ...]:
         """Return 256 kinds of steps, each as often as its weight says; those not possible are left out."""
@@ -296,10 +295,11 @@ OVERRUNS = Profile("overruns", {**CALLS, **TREES, **FAULTS, "extend": 2}, a1=Fal
 STREAMS = Profile("streaming", {"reserve": 6, "send": 6, "extend": 12, "settle": 5, "forfeit": 1, "release": 1})
 MISUSE = Profile("misuse", {**CALLS, **TREES, **FAULTS, "extend": 2, "clone_hold": 3, "clone_scope": 2}, misuse=24)
 AMOUNTS = Profile("bad amounts", {"reserve": 6, "send": 4, "settle": 2, "delegate": 2, "bad": 12}, misuse=0)
+DEEP = Profile("deep slices", {"reserve": 2, "delegate": 10, "merge": 5, "close": 2}, (9,), (3, 2, 1, 6), accounts=9)
 STOPS = Profile("stops", {**CALLS}, overlap=False, a1=False, misuse=0)
 
 PROFILES: Mapping[str, Profile] = {
-    p.name: p for p in (STOPS, SEQUENTIAL, CONCURRENT, DELEGATED, FAULTY, OVERRUNS, STREAMS, MISUSE, AMOUNTS)
+    p.name: p for p in (STOPS, SEQUENTIAL, CONCURRENT, DELEGATED, FAULTY, OVERRUNS, STREAMS, DEEP, MISUSE, AMOUNTS)
 }
 
 

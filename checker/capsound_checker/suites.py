@@ -12,6 +12,7 @@ many examples are run is Hypothesis' own setting: load a profile, or decorate no
 
 from __future__ import annotations
 
+import random
 import time
 import unittest
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from capsound.adapter import Adapter, offers
 from capsound_checker.coverage import SMALL, Coverage, cover
 from capsound_checker.driver import Driver
 from capsound_checker.journaling import problems
+from capsound_checker.judging import Hunt
 from capsound_checker.lockstep import AdapterFailed, Lockstep
 from capsound_checker.machines import Tally, Violation, explained, machine
 from capsound_checker.programs import (
@@ -41,7 +43,7 @@ from capsound_checker.programs import (
     possible,
 )
 from capsound_checker.shrinking import shrink
-from capsound_checker.threads import pairs, race
+from capsound_checker.threads import Race, interrupt, pairs, race
 
 Say = Callable[[str, str], None]
 
@@ -131,8 +133,11 @@ class Suite:
                 continue
             driver = Driver(self.adapter, profile)
             programs = self.programs if driver.fast else self.programs // 20
+            hunt, chance = Hunt(self.adapter), random.Random(number)
             for program in driver.hunt(range(number * 10_000_000, number * 10_000_000 + programs)):
-                self._fail_if_wrong(program)
+                if hunt.taken < _CONTINUED:
+                    hunt.take(program, driver, chance)
+                self._fail_if_wrong(min(hunt.starts, key=len, default=program))
             operations += driver.operations
         rate = operations / (time.perf_counter() - begin)
         self._say("many programs", f"{operations} operations, {rate:,.0f} a second")
@@ -156,13 +161,23 @@ class Suite:
         if not self.adapter.threads:
             _skip(f"{self.adapter.__name__} does not claim to be safe under threads")
         self._require(CONCURRENT)
+        self._at_once("threads", race)
+
+    def test_handlers(self) -> None:
+        """The second operation in the middle of the first, in the same thread, as a signal handler would do it."""
+        if not self.adapter.handlers:
+            _skip(f"{self.adapter.__name__} does not claim to be safe in signal handlers")
+        self._require(CONCURRENT)
+        self._at_once("handlers", interrupt)
+
+    def _at_once(self, name: str, schedule: Callable[..., tuple[Race | None, int]]) -> None:
         schedules, begin = 0, time.perf_counter()
         for before, one, two in pairs(self.adapter):
-            found, count = race(self.adapter, before, one, two)
+            found, count = schedule(self.adapter, before, one, two)
             schedules += count
             if found is not None:
                 raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story()}")
-        self._say("threads", f"{schedules} schedules, {schedules / (time.perf_counter() - begin):,.0f} a second")
+        self._say(name, f"{schedules} schedules, {schedules / (time.perf_counter() - begin):,.0f} a second")
 
     def _fail_if_wrong(self, program: Program) -> None:
         run = Lockstep(self.adapter()).run(program)
@@ -201,6 +216,10 @@ def suite(adapter: type[Adapter], *, programs: int = 2_000, report: Say | None =
     if report is not None:
         space["report"] = staticmethod(report)
     return type(f"Suite{adapter.__name__}", (Suite,), space)
+
+
+_CONTINUED = 20
+"""How many suspicious programs of a profile are continued, where lock step finds nothing wrong in them yet."""
 
 
 def _settings(length: int) -> settings:

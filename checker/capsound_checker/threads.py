@@ -1,15 +1,20 @@
-"""Two operations in two threads, and one preemption at every instruction: the race between a read and a write.
+"""Two operations at once, and one preemption at every instruction: the race between a read and a write.
 
 A stress test meets such a race once in some ten thousand runs. Here the first operation is stopped inside the
 implementation's own code, at one bytecode instruction after the other; the second runs meanwhile, to its end or
 until it waits for a lock; then the first goes on. Whatever comes out must also come out of one of the two orders
 one after the other. A second thread that is merely slow is taken for one that waits: that loses a
 schedule and accuses nobody.
+
+``interrupt`` does the same in one thread: the second operation is a signal handler's, in the middle of the first. A
+lock does not help there; one that is not reentrant hangs.
 """
 
 from __future__ import annotations
 
+import dis
 import inspect
+import json
 import sys
 import threading
 import time
@@ -18,7 +23,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
-from capsound.adapter import Adapter, Answer, Kind, ask
+from capsound.adapter import Adapter, Answer, Kind, ask, offers
 from capsound.amounts import Amount, CallId
 from capsound.events import (
     Close,
@@ -36,6 +41,7 @@ from capsound.events import (
 )
 from capsound_checker.lockstep import Lockstep, account_id, hold_id
 from capsound_checker.programs import Program, Step, call, possible
+from capsound_checker.watch import Hung, limit
 
 Said = tuple[tuple[str, ...], tuple[object, ...]]
 """How two operations ended, and what all open scopes say afterwards."""
@@ -52,12 +58,13 @@ class Race:
     where: str
     anomaly: str
     sentence: str
+    how: str = "in another thread"
 
     def story(self) -> str:
         """Return the race in words."""
         lines = [f"[{n}] {call(step)}" for n, step in enumerate(self.before, start=1)]
         lines.append(f"[{len(lines) + 1}] {call(self.first)}, stopped at {self.where}")
-        lines.append(f"[{len(lines) + 1}] {call(self.second)} in another thread, meanwhile")
+        lines.append(f"[{len(lines) + 1}] {call(self.second)} {self.how}, meanwhile")
         return "\n".join([*lines, f"   ** {self.anomaly}: {self.sentence}"])
 
 
@@ -79,6 +86,7 @@ OPERATIONS: tuple[Step, ...] = (
     Step("delegate", on=0, new=7, amount=1),
     Step("close", on=1),
     Step("merge", on=0, new=1),
+    Step("reserve", on=0, new=7, amount=2),
     Step("reserve", on=1, new=7, amount=2),
     Step("send", on=1, bill=0),
 )
@@ -127,6 +135,46 @@ def race(
     return None, schedules
 
 
+def interrupt(
+    adapter: type[Adapter], before: Program, one: Step, two: Step, *, most: int = 400
+) -> tuple[Race | None, int]:
+    """Do ``two`` in the middle of ``one``, in the same thread, wherever a signal handler can come in.
+
+    Return the first schedule that no order of the two explains, if any, and how many were run. Where a journal is
+    offered, it too must read as one of the two orders.
+    """
+    orders = ((one, two), (two, one))
+    serial = {_serial(adapter, before, one, two), _serial(adapter, before, two, one, swapped=True)}
+    lines = [_written(_after(adapter, before, order)) for order in orders] if "journal" in offers(adapter) else []
+    for at in range(1, most + 1):
+        run = _Interrupted(adapter, before, one, two, at, 0.0)
+        run.run()
+        if not run.where:
+            return None, at
+        where = tuple(before), one, two, at, run.where
+        how = "in a signal handler"
+        if run.hung:
+            return Race(*where, "hang", "the handler waits for what it has interrupted", how), at
+        if run.said() not in serial:
+            return Race(*where, *run.named(), how), at
+        if lines and (told := _written(run.base)) not in lines:
+            return Race(*where, "wrong journal", f"no order of the two writes {told}", how), at
+    return None, most
+
+
+def _after(adapter: type[Adapter], before: Program, steps: Sequence[Step]) -> Lockstep:
+    run = _prepared(adapter, before)
+    for step in steps:
+        _do(run, step)
+    return run
+
+
+def _written(run: Lockstep) -> list[object]:
+    """Return what the journal says happened, without the names."""
+    events = [json.loads(line) for line in run.journal(0)]
+    return [(event["event"], event.get("amount")) for event in events]
+
+
 def _prepared(adapter: type[Adapter], before: Program) -> Lockstep:
     run = Lockstep(adapter())
     for step in before:
@@ -165,7 +213,9 @@ def _do(run: Lockstep, step: Step) -> Answer:
 def _said(run: Lockstep, answers: Sequence[Answer]) -> Said:
     """Return how two operations ended: the kind only, since the words may tell of the moment."""
     kinds = tuple("done" if a.kind is Kind.DONE else "no" if a.kind is not Kind.HUNG else "hung" for a in answers)
-    return kinds, tuple(run.adapter.observe(scope) for scope in run.scopes.values())
+    mine = offers(run.adapter)
+    more = [sorted(run.adapter.balances(scope).items()) for scope in run.scopes.values() if "balances" in mine]
+    return kinds, (*(run.adapter.observe(scope) for scope in run.scopes.values()), *map(tuple, more))
 
 
 class _Preempted:
@@ -186,8 +236,13 @@ class _Preempted:
         self.answers[which] = _do(self.base, self.steps[which])
 
     def _traced(self) -> None:
+        warm = _prepared(self.adapter_type, self.before) if sys.version_info >= (3, 12) else None
         sys.settrace(self._global)
         try:
+            if warm is not None:  # code that runs for the first time sends no events for its instructions there
+                at, self.at = self.at, 0
+                _do(warm, self.steps[0])
+                self.at, self.count = at, 0
             self._work(0)
         finally:
             sys.settrace(None)
@@ -197,6 +252,7 @@ class _Preempted:
             return None
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
+        sys.settrace(self._global)  # CPython 3.12 and later instrument code that is new to them only now
         return self._local
 
     def _local(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
@@ -252,6 +308,35 @@ class _Preempted:
             if wrong := run.wrong():
                 return wrong[0].anomaly, wrong[0].sentence
         return "ledger-drift", f"no order of the two explains {self.said()}"
+
+
+class _Interrupted(_Preempted):
+    """One schedule: the second operation is done by a signal handler, in the same thread, in the middle of the first.
+
+    CPython lets a handler in where a function begins, where a loop goes back and after a call, and nowhere else.
+    """
+
+    previous = ""
+
+    def _local(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        if event == "opcode":
+            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
+            if self.previous.startswith(("CALL", "RESUME", "JUMP_BACKWARD")):
+                self.count += 1
+                if self.count == self.at:
+                    self.where = f"{frame.f_code.co_name}, line {frame.f_lineno}"
+                    self._work(1)
+            self.previous = name
+        return self._local
+
+    def run(self) -> None:
+        """Run the schedule; ``where`` stays empty when the first operation has fewer such places."""
+        try:
+            with limit():
+                self._traced()
+        except Hung:
+            self.hung = True
+        self.hung = self.hung or any(answer.kind is Kind.HUNG for answer in self.answers)
 
 
 def _event(step: Step, run: Lockstep) -> Event:

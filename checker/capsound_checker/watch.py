@@ -30,6 +30,10 @@ def patience(seconds: float) -> Iterator[None]:
         _seconds.pop()
 
 
+pulse = [0]
+"""How many blocks under a limit were begun: it stands still only where something hangs."""
+
+
 class Hung(TimeoutError):
     """The code under test did not come back in time."""
 
@@ -44,6 +48,7 @@ def _ring(_signum: int, _frame: FrameType | None) -> NoReturn:
 def limit() -> Iterator[None]:
     """Raise ``Hung`` inside the block when it takes too long."""
     seconds = _seconds[-1]
+    pulse[0] += 1
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, ClassVar, NoReturn
@@ -102,8 +102,9 @@ class Adapter:
     ``complete`` claims that whatever the model allows is allowed, beyond admission: to settle or forfeit a hold
     that was not sent, to send twice under one, to merge any two accounts of a root. Without it, a call that is
     ``rejected`` there is a limit of the library and no fault.
-    ``threads`` claims that operations may run in several threads at once, and ``files`` names the source files of
-    the implementation, inside which a thread may be preempted.
+    ``threads`` claims that operations may run in several threads at once, ``handlers`` that one may run in the middle
+    of another in the same thread, as in a signal handler; ``files`` names the source files of the implementation,
+    inside which a thread may be preempted.
     """
 
     gate: ClassVar[Gate] = Gate.RESERVE
@@ -113,6 +114,7 @@ class Adapter:
     strict: ClassVar[bool] = False
     complete: ClassVar[bool] = False
     threads: ClassVar[bool] = False
+    handlers: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = ()
 
     def open(self, cap: int) -> Any:
@@ -179,6 +181,13 @@ class Adapter:
         """Return what ``scope`` says can still be used."""
         self._missing("remaining")
 
+    def balances(self, scope: Any) -> Mapping[str, int]:
+        """Return more balances of ``scope`` itself: any of granted, available, charged, forfeited, delegated, returned.
+
+        Each is an exact claim, also after the scope has ended; what the library does not tell is left out.
+        """
+        self._missing("balances")
+
     async def call(self, scope: Any, estimate: int, provider: Provider) -> Any:
         """Let the library itself admit a call, await ``provider()`` once, and book the bill it returns."""
         self._missing("call")
@@ -223,6 +232,7 @@ OPERATIONS = (
     "spent",
     "held",
     "remaining",
+    "balances",
     "call",
     "journal",
 )

@@ -163,6 +163,7 @@ class Observe:
     """What the implementation says of itself: ``spent`` counts everything charged or written off.
 
     One that says what is ``held`` says also that its ``remaining`` leaves that out: both are then exact claims.
+    The other balances may be told as well; each that is told is an exact claim.
     """
 
     kind: ClassVar[str] = "observe"
@@ -170,6 +171,12 @@ class Observe:
     spent: int
     remaining: int
     held: int | None = None
+    granted: int | None = None
+    available: int | None = None
+    charged: int | None = None
+    forfeited: int | None = None
+    delegated: int | None = None
+    returned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +222,10 @@ Event = (
 EVENT_TYPES: Mapping[str, type[Event]] = {cls.kind: cls for cls in get_args(Event)}
 
 _AMOUNTS = frozenset({"amount", "cap"})
-_BALANCES = frozenset({"spent", "remaining", "held"})
+TOLD = ("granted", "available", "charged", "forfeited", "delegated", "returned")
+"""The balances that an ``observe`` may tell by name, beside what every ledger has."""
+
+_BALANCES = frozenset({"spent", "remaining", "held", *TOLD})
 
 
 def event_to_dict(event: Event) -> dict[str, object]:

@@ -13,6 +13,7 @@ from capsound.accounts import RESOLVED, Account, Breach, Hold, HoldState, State,
 from capsound.amounts import AccountId, AgentId, CallId, HoldId
 from capsound.anomalies import ANOMALIES
 from capsound.events import (
+    TOLD,
     Accept,
     Bill,
     Cancel,
@@ -118,6 +119,7 @@ class Monitor:
     _flags: dict[str, int] = field(default_factory=dict)
     _in_flight: set[HoldId] = field(default_factory=set)
     _seen: dict[AccountId, Observe] = field(default_factory=dict)
+    _wrong: dict[AccountId, dict[str, int]] = field(default_factory=dict)
     _told: dict[AccountId, int] = field(default_factory=dict)
     _crashed: set[AgentId] = field(default_factory=set)
     _last_call: dict[HoldId, CallId | None] = field(default_factory=dict)
@@ -262,6 +264,7 @@ class Monitor:
         self._told[account.id] = drift
         if drift != known:
             self._on_drift(event, account, drift - known)
+        self._on_told(event, account, quiet=drift != known)
         there = account.granted - account.delegated - account.returned
         says, excess, exact = self._claimed(event, account, there)
         if excess > 0 and drift >= 0:
@@ -299,6 +302,24 @@ class Monitor:
         remaining = account.available if event.remaining == 0 > account.available else event.remaining
         says = f"spent {event.spent}, held {event.held} and remaining {event.remaining}"
         return says, event.spent + event.held + remaining - there, True
+
+    def _on_told(self, event: Observe, account: Account, *, quiet: bool) -> None:
+        """Compare every further balance that is told with the books; what was wrong before by as much is not news."""
+        wrong = self._wrong.setdefault(account.id, {})
+        for name in TOLD:
+            says, books = getattr(event, name), getattr(account, name)
+            if says is None:
+                continue
+            known, wrong[name] = wrong.get(name, 0), says - books
+            if says != books and says - books != known and not quiet:
+                self._say(
+                    "ledger-drift",
+                    event,
+                    f"{account.id} says {name} {says} where it is {books}",
+                    account=account.id,
+                    says=says,
+                    books=books,
+                )
 
     def _on_drift(self, event: Observe, account: Account, moved: int) -> None:
         last = self._last_settled(account.id)

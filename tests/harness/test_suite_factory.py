@@ -124,6 +124,7 @@ NAMES = {
     "test_overruns",
     "test_streaming",
     "test_bad_amounts",
+    "test_handlers",
     "test_handles",
     "test_journal",
     "test_many_programs",
@@ -139,6 +140,7 @@ SKIPPED = {
         "test_journal": "Mine offers no journal",
         "test_small_scope": "Mine does not offer reserve, spent, held and remaining",
         "test_threads": "Mine does not claim to be safe under threads",
+        "test_handlers": "Mine does not claim to be safe in signal handlers",
     },
 }
 

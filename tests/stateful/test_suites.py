@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from block_adapter import BlockAdapter
 from reference_adapter import CallAdapter, JournalAdapter, ReferenceAdapter
 
 from capsound_checker.coverage import SMALL, Coverage, cover
@@ -24,6 +25,7 @@ def _running(request: pytest.FixtureRequest) -> None:
 
 TestReference = suite(ReferenceAdapter, report=say)
 TestJournal = suite(JournalAdapter, programs=200, report=say)
+TestBlocks = suite(BlockAdapter, programs=200, report=say)
 TestCalls = suite(CallAdapter, report=say)
 
 

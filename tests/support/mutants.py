@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import dis
 import gc
 import json
 import multiprocessing
@@ -37,17 +36,18 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, NoReturn
 
+from block_adapter import BlockAdapter
 from reference_adapter import CallAdapter, JournalAdapter, ReferenceAdapter
 
 import capsound.adapter
 import capsound_reference
-from capsound.adapter import Adapter, Rejected, Stale
+from capsound.adapter import Adapter
 from capsound_checker.driver import Driver
 from capsound_checker.journaling import problems
-from capsound_checker.judging import _Hunt
-from capsound_checker.lockstep import Lockstep, account_id
+from capsound_checker.judging import Hunt
+from capsound_checker.lockstep import Lockstep
 from capsound_checker.programs import AMOUNTS, FAULTY, MISUSE, OVERRUNS, PROFILES, Profile, Step
-from capsound_checker.threads import _do, _Preempted, _prepared, _serial, pairs, race
+from capsound_checker.threads import interrupt, pairs, race
 from capsound_checker.watch import Hung, patience
 
 SOURCE = Path(capsound_reference.__file__).parent
@@ -633,112 +633,6 @@ def _compiled(module: str, name: str, mutant: Mutant | None) -> types.CodeType:
 # ----------------------------------------------------------------------------------------- the adapters
 
 
-class Odd(int):
-    """An amount that is a whole number and tells lies about itself: the books are to keep its plain value."""
-
-    def __add__(self, other: int) -> int:
-        return 0
-
-    def __lt__(self, other: int) -> bool:
-        return False
-
-    def __le__(self, other: int) -> bool:
-        return True
-
-    __radd__ = __sub__ = __rsub__ = __add__
-    __gt__, __ge__ = __lt__, __le__
-
-
-def _odd(amount: Any) -> Any:
-    return Odd(amount) if type(amount) is int and amount >= 0 else amount
-
-
-class BlockAdapter(JournalAdapter):
-    """Every call and every slice in a block of its own, with odd amounts and ids, by an owner who tries what is forbidden.
-
-    Before an operation it does what must be refused, and takes no notice of how that went: a block is entered
-    twice, or left before it was entered; a name that is none is given. Whatever came of it shows in the books.
-    """
-
-    errors: type[Exception] = capsound_reference.BudgetError
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.blocks: dict[Any, Any] = {}
-        self.ended: set[Any] = set()
-        self.known: dict[str, list[Any]] = {}
-        self.roots: dict[Any, str] = {}
-        self.amounts: dict[Any, int] = {}
-
-    def _forbidden(self, operation: Callable[..., object], *args: object) -> None:
-        with contextlib.suppress(self.errors):
-            operation(*args)
-
-    def _enter(self, block: Any) -> Any:
-        self._forbidden(block.__exit__, None, None, None)
-        inside = block.__enter__()
-        self.blocks[inside] = block
-        self._forbidden(block.__enter__)
-        return inside
-
-    def reserve(self, scope: Any, amount: int) -> Any:
-        hold = self._enter(scope.call(_odd(amount)))
-        self.amounts[hold], self.roots[hold] = amount, scope.path.split("/")[0]
-        return hold
-
-    def sent(self, hold: Any) -> None:
-        known = self.known.setdefault(self.roots[hold], [])
-        for name in ("", "c1", 5, *known[-1:]):
-            self._forbidden(hold.sent, name)
-        known.append(hold.sent(f"own{len(known)}" if len(known) % 2 else None))
-
-    def extend(self, hold: Any, amount: int) -> None:
-        wanted = self.amounts[hold] + amount if type(amount) is int else amount
-        hold.extend(wanted - hold.amount if type(amount) is int and amount >= 0 else amount)
-        self.amounts[hold] = wanted
-
-    def settle(self, hold: Any, actual: int) -> None:
-        hold.settle(_odd(actual))
-        self.blocks[hold].__exit__(None, None, None)
-
-    def release(self, hold: Any) -> None:
-        if hold.state != "held":
-            raise Stale(f"it is {hold.state}")
-        self.blocks[hold].__exit__(None, None, None)
-
-    def forfeit(self, hold: Any) -> None:
-        if hold.state != "sent":
-            hold.forfeit()
-            return
-        self.blocks[hold].__exit__(None, None, None)
-
-    def delegate(self, scope: Any, amount: int) -> Any:
-        for name in ("", "a/b", "a#2", 5):
-            self._forbidden(scope.delegate, amount, name)
-        return self._enter(scope.slice(_odd(amount), "slice"))
-
-    def close(self, scope: Any) -> None:
-        block = self.blocks.get(scope)
-        if block is None or scope in self.ended:
-            scope.close()
-            return
-        if len(self.blocks) % 2:  # an error is on its way: it is told what went wrong, and goes on
-            error = ValueError()
-            block.__exit__(ValueError, error, None)
-            if getattr(error, "__notes__", None):
-                raise Rejected(*error.__notes__)
-        else:
-            block.__exit__(None, None, None)
-        self.ended.add(scope)
-
-    def merge(self, target: Any, source: Any) -> None:
-        target.merge(source)
-        block = self.blocks.get(source)
-        if block is not None:
-            block.__exit__(None, None, None)
-        self.ended.add(source)
-
-
 @dataclass(frozen=True)
 class Adapters:
     """The adapters over one package."""
@@ -791,22 +685,20 @@ class Noticed(Exception):
     """Something is wrong: the words say what."""
 
 
-def _programs(profiles: Iterable[Profile], adapter: type[Adapter], seeds: range, *, judged: bool = False) -> None:
-    """What the fast driver suspects is done again in lock step; ``judged``, it is continued too, as ``judge`` does."""
+def _programs(profiles: Iterable[Profile], adapter: type[Adapter], seeds: range) -> None:
+    """What the fast driver suspects is done again in lock step; the first few are continued, as ``suite`` does."""
     for number, profile in enumerate(profiles):
         driver = Driver(adapter, profile)
         if not driver.table:
             continue
         start = number * 10_000_000
-        hunt = _Hunt(adapter)
+        hunt = Hunt(adapter)
         for program in driver.hunt(range(start + seeds.start, start + seeds.stop)):
             _say(Lockstep(adapter()).run(program))
-            if judged:
+            if hunt.taken < CONTINUED:
                 hunt.take(program, driver, random.Random(0))
-                for name in hunt.by_name:
-                    raise Noticed(name)
-                if hunt.taken > 20:
-                    break
+            for name in hunt.by_name:
+                raise Noticed(name)
 
 
 def _locksteps(profiles: Iterable[Profile], adapter: type[Adapter], seeds: range, *, journaled: bool = False) -> None:
@@ -823,91 +715,16 @@ def _locksteps(profiles: Iterable[Profile], adapter: type[Adapter], seeds: range
                 raise Noticed(f"journal: {told[0]}")
 
 
-def _balances(adapter: type[Adapter], profiles: Iterable[Profile], seeds: range) -> None:
-    """The balances that ``observe`` has no place for, against the books of the model, for every open account."""
-    for profile in profiles:
-        driver = Driver(adapter, profile)
-        for seed in seeds:
-            run = driver.further([Step("open", amount=9)], random.Random(seed).randbytes(4 * profile.length))
-            for number in run.scopes if not run.spoiled else ():
-                said, books = run.scopes[number].snapshot(), run.state.accounts[account_id(number)]
-                for name in BALANCES:
-                    if getattr(said, name) != getattr(books, name):
-                        raise Noticed(f"{name} is {getattr(said, name)}, not {getattr(books, name)}")
-
-
 def _say(run: Lockstep) -> None:
     if wrong := run.wrong():
         raise Noticed(wrong[0].anomaly)
 
 
-def _opened(adapters: Iterable[type[Adapter]]) -> None:
-    """A root can be opened: where none can, lock step has nothing to do and nothing to say."""
-    for adapter in adapters:
-        run = Lockstep(adapter())
-        run.do(Step("open", amount=4))
-        if not run.scopes:
-            raise Noticed("nothing can be opened")
-
-
-class _Reentered(_Preempted):
-    """The second operation is done by a signal handler: in the same thread, in the middle of the first.
-
-    CPython lets a handler in where a function begins, where a loop goes back and after a call, and nowhere else.
-    """
-
-    previous = ""
-
-    def _local(self, frame: types.FrameType, event: str, _: object) -> Callable[..., Any] | None:
-        if event == "opcode":
-            name = dis.opname[frame.f_code.co_code[frame.f_lasti]]
-            if self.previous.startswith(("CALL", "RESUME", "JUMP_BACKWARD")):
-                self.count += 1
-                if self.count == self.at:
-                    self.where = f"{frame.f_code.co_name}, line {frame.f_lineno}"
-                    self._work(1)
-            self.previous = name
-        return self._local
-
-    def run(self) -> None:
-        self._traced()
-
-
-def _handlers(adapter: type[Adapter], operations: Sequence[str]) -> None:
-    journaled = "journal" in capsound.adapter.offers(adapter)
+def _at_once(schedule: Callable[..., Any], adapter: type[Adapter], operations: Sequence[str]) -> None:
+    """Two operations at once, as ``schedule`` brings them together; one of them is of ``operations``."""
     for before, one, two in pairs(adapter):
-        if one.do not in operations and two.do not in operations:
-            continue
-        serial = {_serial(adapter, before, one, two), _serial(adapter, before, two, one, swapped=True)}
-        lines = [_lines(adapter, before, *order) for order in ((one, two), (two, one))] if journaled else []
-        for at in range(1, 400):
-            run = _Reentered(adapter, before, one, two, at, 2.0)
-            run.run()
-            if not run.where:
-                break
-            if run.said() not in serial:
-                raise Noticed(f"{run.named()[0]}, {run.where}")
-            if journaled and _written(run.base) not in lines:
-                raise Noticed(f"journal, {run.where}")
-
-
-def _lines(adapter: type[Adapter], before: Sequence[Step], *steps: Step) -> list[object]:
-    run = _prepared(adapter, before)
-    for step in steps:
-        _do(run, step)
-    return _written(run)
-
-
-def _written(run: Lockstep) -> list[object]:
-    """Return what the journal says happened, without the names."""
-    events = [json.loads(line) for line in run.journal(0)]
-    return [(event["event"], event.get("amount")) for event in events]
-
-
-def _threads(adapter: type[Adapter], operations: Sequence[str]) -> None:
-    for before, one, two in pairs(adapter):
-        if one.do in operations:
-            found, _ = race(adapter, before, one, two)
+        if one.do in operations or (schedule is interrupt and two.do in operations):
+            found, _ = schedule(adapter, before, one, two)
             if found is not None:
                 raise Noticed(f"{found.anomaly}, {found.where}")
 
@@ -926,16 +743,11 @@ RACED = {
 }
 """Which operations come through a function: a mutant that touches the lock or the turn in it is raced in these."""
 
-ALONE = ("driver", "misuse", "amounts", "calls", "lockstep", "journal", "blocks", "threads")
-"""The engines of the suites as they are."""
+ENGINES = ("driver", "misuse", "amounts", "calls", "lockstep", "journal", "blocks", "threads", "handlers")
+"""The engines of the suites, in the order in which they are tried."""
 
-ADDED = ("judge", "trees", "balances", "opened", "handlers")
-"""What the suites do not do, or not yet: tried on what they let live."""
-
-TREES = Profile(
-    "trees", {"reserve": 2, "delegate": 10, "merge": 5, "close": 2}, caps=(9,), amounts=(3, 2, 1, 6), accounts=9
-)
-"""Slices several deep, merged across branches: rare in the profiles, where calls take most of the steps."""
+CONTINUED = 20
+"""How many suspicious programs of a profile are continued."""
 
 _QUICK = tuple(p for p in PROFILES.values() if p not in (MISUSE, AMOUNTS))
 _BOOKS = tuple(PROFILES[name] for name in ("overruns", "streaming", "misuse", "delegated"))
@@ -958,15 +770,6 @@ def suites(adapters: Adapters, first: int, last: int) -> Iterator[Engine]:
     yield "blocks", partial(_locksteps, (MISUSE, FAULTY, OVERRUNS), adapters.block, some, journaled=True)
 
 
-def added(adapters: Adapters) -> Iterator[Engine]:
-    """Yield what is tried beside the suites."""
-    yield "opened", partial(_opened, (adapters.reference, adapters.journal, adapters.call, adapters.block))
-    yield "judge", partial(_programs, _QUICK, adapters.reference, range(300), judged=True)
-    yield "trees", partial(_programs, (TREES,), adapters.reference, range(300))
-    yield "trees", partial(_locksteps, (TREES,), adapters.journal, range(60), journaled=True)
-    yield "balances", partial(_balances, adapters.reference, (*_BOOKS, TREES), range(40))
-
-
 def _raced(mutant: Mutant | None) -> list[str]:
     """Return the operations that are raced: all of the original, of a mutant where it touches the lock or the turn."""
     if mutant is None:
@@ -977,21 +780,18 @@ def _raced(mutant: Mutant | None) -> list[str]:
 
 
 def engines(adapters: Adapters, mutant: Mutant | None, *, quick: bool, threads: bool) -> Iterator[Engine]:
-    """Yield everything that is tried: the suites first, or (``quick``) what costs little."""
+    """Yield everything that is tried: first a few programs of each kind, and (``quick``) the slow engines last."""
     operations = _raced(mutant) if threads else []
-    races: list[Engine] = [("threads", partial(_threads, adapters.reference, operations))]
     handlers: list[Engine] = [
-        ("handlers", partial(_handlers, adapter, operations)) for adapter in (adapters.reference, adapters.journal)
+        ("handlers", partial(_at_once, interrupt, adapter, operations))
+        for adapter in ((adapters.reference, adapters.journal) if operations else ())
     ]
+    races: list[Engine] = [("threads", partial(_at_once, race, adapters.reference, operations))] if operations else []
     yield from suites(adapters, 0, 30)
-    if quick:
-        yield from added(adapters)
-        yield from handlers if operations else ()
+    yield from handlers if quick else ()
     yield from suites(adapters, 30, 400)
-    yield from races if operations else ()
-    if not quick:
-        yield from added(adapters)
-        yield from handlers if operations else ()
+    yield from races
+    yield from () if quick else handlers
 
 
 @dataclass(frozen=True)
@@ -1130,11 +930,10 @@ def counted(verdicts: Iterable[Verdict]) -> dict[str, Any]:
     }
 
 
-def score(numbers: dict[str, Any], equivalent: int, *, alone: bool = False) -> float:
-    """Return the part of the mutants that differ from the original and are killed; ``alone``, by the suites as they are."""
+def score(numbers: dict[str, Any], equivalent: int) -> float:
+    """Return the part of the mutants that differ from the original and are killed."""
     total: int = numbers["generated"] - numbers["excluded"] - numbers["stillborn"] - equivalent
-    killed = sum(numbers["engines"].get(name, 0) for name in ALONE) if alone else numbers["killed"]
-    return float(killed / total)
+    return float(numbers["killed"] / total)
 
 
 def write(verdicts: Iterable[Verdict]) -> None:
@@ -1166,24 +965,16 @@ def summary() -> str:
     engines = numbers["engines"]
     equivalent = sum(len(g["mutants"]) for g in groups if g["status"] == "equivalent")
     alive = sum(len(g["mutants"]) for g in groups if g["status"] == "survived")
-    suites_kill, added_kill = (sum(engines.get(name, 0) for name in names) for names in (ALONE, ADDED))
     rows = [
         *[(name, f"{numbers[name]:,}") for name in ("generated", "excluded", "stillborn")],
         ("equivalent", f"{equivalent:,}"),
-        ("killed by the suites as they are", f"{suites_kill:,}"),
-        ("killed only by what is added here", f"{added_kill:,}"),
+        ("killed", f"{numbers['killed']:,}"),
         ("survived", f"{alive:,}"),
-        (
-            "killed by the suites as they are, of all that differ",
-            f"{100 * score(numbers, equivalent, alone=True):.1f} %",
-        ),
-        ("the same with what is added", f"{100 * score(numbers, equivalent):.1f} %"),
+        ("killed, of all that differ", f"{100 * score(numbers, equivalent):.1f} %"),
     ]
     lines = ["| mutants | number |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]
-    lines += ["", "| first to notice | mutants | of the suites |", "| --- | --- | --- |"]
-    lines += [
-        f"| {name} | {engines.get(name, 0):,} | {'yes' if name in ALONE else 'no'} |" for name in (*ALONE, *ADDED)
-    ]
+    lines += ["", "| first to notice | mutants |", "| --- | --- |"]
+    lines += [f"| {name} | {engines.get(name, 0):,} |" for name in ENGINES]
     for status, head in (("survived", "why it lives"), ("equivalent", "why nothing differs")):
         lines += ["", f"| {status} | {head} |", "| --- | --- |"]
         lines += [f"| {len(g['mutants'])} | {g['reason']} |" for g in groups if g["status"] == status]

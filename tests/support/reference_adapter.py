@@ -7,6 +7,7 @@ from typing import Any
 import capsound_reference.arithmetic
 import capsound_reference.budget
 from capsound.adapter import Adapter, Gate, Provider
+from capsound.events import TOLD
 from capsound_reference import (
     BudgetBusy,
     BudgetClosed,
@@ -26,6 +27,7 @@ class ReferenceAdapter(Adapter):
     strict = True
     complete = True
     threads = True
+    handlers = True
     files = (capsound_reference.budget.__file__, capsound_reference.arithmetic.__file__)
 
     def open(self, cap: int) -> Any:
@@ -70,6 +72,10 @@ class ReferenceAdapter(Adapter):
 
     def remaining(self, scope: Any) -> int:
         return self.observe(scope)[2]
+
+    def balances(self, scope: Any) -> dict[str, int]:
+        said = scope.snapshot()
+        return {name: getattr(said, name) for name in TOLD}
 
 
 class JournalAdapter(ReferenceAdapter):

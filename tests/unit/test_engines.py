@@ -22,7 +22,7 @@ from capsound_checker.exhaust import Bounds, Opaque, fingerprint, shortest
 from capsound_checker.judging import judge
 from capsound_checker.lockstep import Lockstep
 from capsound_checker.programs import CONCURRENT, DELEGATED, FAULTY, OVERRUNS, SEQUENTIAL, Step
-from capsound_checker.threads import pairs, race
+from capsound_checker.threads import interrupt, pairs, race
 from capsound_checker.watch import Hung, limit, patience
 
 base: Any = animal("zoo_base")
@@ -925,10 +925,91 @@ def test_a_deadlock_is_a_hang_within_its_patience() -> None:
 
 def test_pairs_are_all_pairs_of_what_is_offered() -> None:
     made = list(pairs(Racing))
-    assert [(one.do, two.do) for _, one, two in made] == [
-        (one, two) for one in ("reserve", "send") for two in ("reserve", "send")
-    ]
+    tried = ("reserve", "reserve", "send")  # one that fits and one that does not
+    assert [(one.do, two.do) for _, one, two in made] == [(one, two) for one in tried for two in tried]
     assert all(one.new != two.new for _, one, two in made if one.do == two.do == "reserve")
+
+
+def test_a_lock_does_not_help_against_a_handler() -> None:
+    found, _ = interrupt(Locked, BEFORE, ONE, TWO)
+    assert found is not None
+    assert "in a signal handler, meanwhile" in found.story()
+    assert found.anomaly == "hang", "the handler waits for the lock of what it has interrupted"
+
+
+class Reentrant(Counter):
+    """A lock that lets its own thread in again keeps other threads out, and no handler."""
+
+    def __init__(self, cap: int) -> None:
+        super().__init__(cap)
+        self.lock = threading.RLock()  # type: ignore[assignment]
+
+    def look(self) -> None:
+        """Give a handler its chance between the check and the debit."""
+
+    def admit_locked(self, amount: int) -> None:
+        with self.lock:
+            if self.kept + self.spent + amount > self.cap:
+                raise Over
+            self.look()
+            self.kept += amount
+
+
+class Entered(Locked):
+    def open(self, cap: int) -> Any:
+        return Reentrant(cap)
+
+
+class Atomic(Reentrant):
+    """No call between the check and the debit, so that no handler comes between."""
+
+    def look(self) -> None:
+        """Leave no chance."""
+
+    def admit_locked(self, amount: int) -> None:
+        if self.kept + self.spent + amount > self.cap:
+            raise Over
+        self.kept += amount
+
+
+class Unentered(Locked):
+    def open(self, cap: int) -> Any:
+        return Atomic(cap)
+
+
+def test_a_reentrant_lock_lets_a_handler_in() -> None:
+    assert race(Entered, BEFORE, ONE, TWO)[0] is None
+    found, schedules = interrupt(Entered, BEFORE, ONE, TWO)
+    assert found is not None
+    assert (found.anomaly, found.at) == ("stale-admit", schedules)
+    assert "line " in found.where
+
+
+def test_a_handler_is_let_in_only_where_cpython_lets_it_in() -> None:
+    found, schedules = interrupt(Unentered, BEFORE, ONE, TWO)
+    assert found is None
+    assert schedules > 2
+
+
+def test_a_journal_must_read_as_one_of_the_two_orders() -> None:
+    class Late(Unentered):
+        """It writes what it has done before it has done it, and a handler comes between."""
+
+        def __init__(self) -> None:
+            self.lines: list[str] = []
+
+        def reserve(self, scope: Any, amount: int) -> Any:
+            self.lines.append('{"event": "reserve"}')
+            ticket = super().reserve(scope, amount)
+            self.lines.append('{"event": "reserved"}')
+            return ticket
+
+        def journal(self, _: Any) -> list[str]:
+            return self.lines
+
+    found, _ = interrupt(Late, (Step("open", amount=2),), ONE, TWO)
+    assert found is not None
+    assert found.anomaly == "wrong journal"
 
 
 # -------------------------------------------------------------------------------------------- time limits

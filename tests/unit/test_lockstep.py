@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from zoo import animal
@@ -1167,3 +1167,77 @@ def test_a_story_tells_the_run_again() -> None:
 
 def test_a_story_of_nothing_wrong_says_so() -> None:
     assert Said(Everything).run.story().splitlines()[-1] == "nothing is wrong"
+
+
+# ------------------------------------------------------------------------------------ more of what it says
+
+
+class Tells(base.Merging):  # type: ignore[misc]
+    """All balances of an account; ``told`` is what is told instead of some of them."""
+
+    told: ClassVar[dict[str, Any]] = {}
+
+    def delegate(self, scope: Any, amount: int) -> Any:
+        child = super().delegate(scope, amount)
+        scope.delegated = getattr(scope, "delegated", 0) + amount
+        return child
+
+    def balances(self, scope: Any) -> dict[str, int]:
+        return {"delegated": getattr(scope, "delegated", 0), **self.told}
+
+
+def test_balances_that_are_told_are_compared() -> None:
+    assert Said(Tells, accounts=2).wrong == []
+
+    class Lies(Tells):
+        told: ClassVar[dict[str, Any]] = {"delegated": 2}
+
+    said = Said(Lies, accounts=2)
+    assert said.wrong[0] == "ledger-drift"
+    assert said.run.findings[0].sentence == "a0 says delegated 2 where it is 0"
+
+
+def test_what_is_told_wrong_by_as_much_as_before_is_no_news() -> None:
+    class Lies(Tells):
+        told: ClassVar[dict[str, Any]] = {"charged": 7}
+
+    said = Said(Lies)
+    assert said.wrong == ["ledger-drift"]
+    said.hears("reserve", on=0, new=0, amount=1)
+    assert said.wrong == ["ledger-drift"]
+
+
+def test_balances_of_a_closed_account_are_compared_too() -> None:
+    class Forgets(Tells):
+        def balances(self, scope: Any) -> dict[str, int]:
+            return {"returned": 0}
+
+    said = Said(Forgets, accounts=2)
+    assert said.wrong == []
+    said.hears("close", on=1)
+    assert said.wrong == ["ledger-drift"]
+    assert said.run.findings[-1].sentence == "a1 says returned 0 where it is 1"
+
+
+@pytest.mark.parametrize("told", [{"rest": 1}, {"charged": 1.0}, {"charged": True}])
+def test_a_balance_that_is_none_is_the_fault_of_the_adapter(told: dict[str, Any]) -> None:
+    class Odd(Tells):
+        pass
+
+    Odd.told = told
+    with pytest.raises(AdapterFailed, match="balances returned"):
+        Lockstep(Odd()).open(new=0, amount=4)
+
+
+@pytest.mark.parametrize(("cap", "complete", "fails"), [(0, False, False), (0, True, True), (1, False, True)])
+def test_a_root_that_cannot_be_opened_is_an_error(cap: int, complete: bool, fails: bool) -> None:
+    class Opens(Everything):
+        def open(self, cap: int) -> Any:
+            raise Over(f"no cap of {cap}")
+
+    Opens.complete = complete
+    if fails:
+        with pytest.raises(AdapterFailed, match=rf"open\({cap}\) was refused: Over: no cap of {cap}"):
+            Lockstep(Opens()).open(new=0, amount=cap)
+    else:
+        assert Lockstep(Opens()).open(new=0, amount=cap) == ()

@@ -312,6 +312,19 @@ def test_what_is_said_with_held_is_exact() -> None:
     assert fold([*held, Observe("r", 0, 7, held=2)]).anomalies() == ()
     assert fold([*held, Observe("r", 0, 8, held=2)]).anomalies() == ("minted",)
     assert fold([*held, Observe("r", 0, 6, held=2)]).anomalies() == ("vanished",)
+
+
+def test_further_balances_are_exact_claims() -> None:
+    sliced = [Open("r", 9), Delegate("r", "s", 2)]
+    assert (
+        fold(
+            [*sliced, Observe("r", 0, 7, granted=9, available=7, charged=0, forfeited=0, delegated=2, returned=0)]
+        ).anomalies()
+        == ()
+    )
+    for name in ("granted", "available", "charged", "forfeited", "delegated", "returned"):
+        report = fold([*sliced, Observe("r", 0, 7, **{name: 5})])
+        assert report.anomalies() == ("ledger-drift",)
     debt: list[Event] = [Open("r", 1), Reserve("r", "h", 1), Send("h", "c"), Bill("c", 3), Settle("h", 3)]
     for remaining, told in ((-2, ()), (0, ()), (1, ("minted",)), (-3, ("vanished",))):
         seen = fold([*debt, Observe("r", 3, remaining, held=0)]).anomalies()
