@@ -1,0 +1,371 @@
+"""The adapter over a harness: to whoever drives it, an adapter like any other.
+
+Each instance is one run, which begins with ``reset``. What was done in it is remembered: when the child dies or hangs,
+or when another run was begun in between, everything is done once more in the same order, and answered as before.
+Handles are the ids that the harness gives; a copy of one is the same id, so that copies have nothing to show.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import re
+import types
+import weakref
+from collections.abc import Generator, Mapping
+from typing import Any, ClassVar
+
+from capsound.adapter import OPERATIONS, Adapter, Gate, Granted, NotOffered, Provider, Refused, Rejected, Stale
+from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, CapsoundError
+from capsound_checker.remote.process import (
+    Address,
+    Child,
+    HarnessDied,
+    HarnessHung,
+    parse_address,
+    unhurried,
+)
+from capsound_checker.remote.protocol import ODD, VERSION, BadMessage, Message, decode, encode
+from capsound_checker.watch import Hung
+
+
+class HarnessErrored(CapsoundError):
+    """The harness met something that it cannot classify; its traceback is the cause."""
+
+    name = "harness-errored"
+    exit_status = EXIT_BAD_INPUT
+
+
+class HarnessDiverged(CapsoundError):
+    """The same requests were answered otherwise when they were made again: such a run proves nothing."""
+
+    name = "harness-diverged"
+    exit_status = EXIT_UNKNOWN
+
+
+class Connection:
+    """A harness, started when it is needed first, and again when it has died."""
+
+    def __init__(self, address: Address) -> None:
+        self.address = address
+        self.restarts = 0
+        """How often it had to be started again."""
+        self.stderr = ""
+        """The end of what the last child that died has written to standard error."""
+        self.started: Message = {}
+        self._child: Child | None = None
+        self._owner: weakref.ref[Remote] | None = None
+        self._seq = 0
+        self._busy = False
+        _OPEN.add(self)
+
+    def start(self) -> Message:
+        """Return what the harness says of itself; it is started if it does not run."""
+        if self._child is None or self._child.ended:
+            self._owner = None
+            self.restarts += bool(self.started)
+            with unhurried():
+                self._child = Child(self.address.command)
+                self.started = self._exchange({"cmd": "start", "version": VERSION}, self.address.start)
+        return self.started
+
+    def serves(self, run: Remote) -> bool:
+        """Whether a run can go on at once: it is in progress, and no answer is due."""
+        child = self._child
+        return not self._busy and child is not None and not child.ended and self._is_owner(run)
+
+    def ask(self, run: Remote, request: Message, *, logged: bool = True) -> Message:
+        """Return the answer to a request of a run.
+
+        A child that dies or hangs is started again once, brought to the same state, and asked once more. Raises
+        ``HarnessDied`` or ``HarnessHung`` when that does not help, ``BadMessage`` and ``HarnessDiverged``.
+        """
+        if self._busy:
+            raise HarnessErrored("two requests at once", cause="a harness is asked by one thread at a time")
+        self._busy = True
+        try:
+            try:
+                answer = self._asked(run, request)
+            except (HarnessDied, HarnessHung):
+                answer = self._asked(run, request)
+        finally:
+            self._busy = False
+        if logged:
+            run.log.append((request, _gist(answer)))
+        return answer
+
+    def _asked(self, run: Remote, request: Message) -> Message:
+        if self._child is None or self._child.ended or not self._is_owner(run):
+            with unhurried():
+                self._restore(run)
+        return self._exchange(request, self.address.timeout)
+
+    def _is_owner(self, run: Remote) -> bool:
+        return self._owner is not None and self._owner() is run
+
+    def _restore(self, run: Remote) -> None:
+        """Bring the harness to where a run is: forget the other one, and do everything of this one again."""
+        self.start()
+        self._owner = None
+        self._exchange({"cmd": "reset"}, self.address.start)
+        for request, gist in run.log:
+            again = _gist(self._exchange(request, self.address.timeout))
+            if again != gist:
+                raise HarnessDiverged(
+                    f"{json.dumps(request)} was answered with {json.dumps(gist)}, and after a reset with"
+                    f" {json.dumps(again)}",
+                    cause="the requests before it were the same",
+                    hint="forget everything at `reset`; let ids, chance and time depend on nothing else",
+                )
+        self._owner = weakref.ref(run)
+
+    def _exchange(self, request: Message, seconds: float) -> Message:
+        assert self._child is not None
+        self._seq += 1
+        request = {"seq": self._seq, **request}
+        try:
+            answer = decode(self._child.exchange(encode(request), seconds), request)
+        except BadMessage:
+            self._child.kill()
+            raise
+        finally:
+            if self._child.ended:
+                self.stderr = self._child.stderr()
+        kind = answer["answer"]
+        if kind == "errored":
+            trace = answer.get("traceback", "").rstrip()
+            raise HarnessErrored(
+                f"{request['cmd']}: {answer['message']}",
+                cause=trace or "the harness says no more",
+                hint="mend the adapter, or say there what this error means",
+            )
+        if kind == "skipped" and request["cmd"] == "start":
+            raise NotOffered(f"the harness cannot be used: {answer['reason']}")
+        return answer
+
+    def close(self) -> None:
+        """Ask the harness to stop, and end it with all that it has started."""
+        if self._child is not None:
+            self._seq += 1
+            self._child.stop(encode({"seq": self._seq, "cmd": "stop"}))
+            self._child = None
+
+
+def _gist(answer: Message) -> Message:
+    """Return what of an answer has to be the same when it is given again."""
+    return {key: answer[key] for key in ("answer", "value", "for") if key in answer}
+
+
+_OPEN: weakref.WeakSet[Connection] = weakref.WeakSet()
+
+
+def close_all() -> None:
+    """End every harness that runs."""
+    for connection in list(_OPEN):
+        connection.close()
+
+
+atexit.register(close_all)
+
+
+# ---------------------------------------------------------------------------------------------- the adapter
+
+
+@types.coroutine
+def _turn() -> Generator[None, Any, None]:
+    yield
+
+
+class Remote(Adapter):
+    """Base of the adapters over a harness; ``remote`` makes a subclass with the operations that are offered."""
+
+    connection: ClassVar[Connection]
+    odd: ClassVar[frozenset[str]]
+
+    def __init__(self) -> None:
+        self.log: list[tuple[Message, Message]] = []
+        self._said: Mapping[str, Message] = {}
+        self._calls = 0
+        self._elsewhere = memoryview(b"")  # the state is not here: who reads ours is told that it is opaque
+
+    def _do(self, cmd: str, **fields: Any) -> Any:
+        return self._outcome(self._asked(cmd, **fields))
+
+    def _asked(self, cmd: str, **fields: Any) -> Message:
+        self._said = {}
+        answer = self.connection.ask(self, {"cmd": cmd, **fields})
+        self._said = answer.get("observed", {})
+        return answer
+
+    def _outcome(self, answer: Message) -> Any:
+        kind = answer["answer"]
+        if kind == "done":
+            return answer["value"]
+        if kind == "skipped":
+            raise NotOffered(f"the harness skips this: {answer['reason']}")
+        if kind == "hung":
+            raise Hung(answer["why"])
+        raise _RAISED[kind](answer["why"])
+
+    def _amount(self, amount: Any) -> Any:
+        """Return an amount as it is sent; what the language of the harness has no word for is rejected here."""
+        if type(amount) is int:
+            return amount
+        name = next((n for n, v in ODD.items() if type(v) is type(amount) and repr(v) == repr(amount)), None)
+        if name is None or name not in self.odd:
+            raise Rejected(f"{amount!r} cannot be said to this harness")
+        return {"odd": name}
+
+    def _tells(self, scope: Any) -> Message:
+        """Return what a scope says of itself: what came with the last answer, or what it says when it is asked."""
+        said = self._said.get(scope)
+        if said is None:
+            answer = self.connection.ask(self, {"cmd": "observe", "scope": scope}, logged=False)
+            said = self._outcome(answer)
+            self._said = {**self._said, scope: said}
+        return said
+
+    def observe(self, scope: Any) -> tuple[int | None, int | None, int | None]:
+        """Return ``spent``, ``held`` and ``remaining``, each ``None`` where it is not offered."""
+        said = self._tells(scope)
+        return said.get("spent"), said.get("held"), said.get("remaining")
+
+
+_RAISED: Mapping[str, type[Exception]] = {"refused": Refused, "rejected": Rejected, "stale": Stale}
+
+
+def _open(self: Remote, cap: int) -> Any:
+    return self._do("open", cap=self._amount(cap))
+
+
+def _reserve(self: Remote, scope: Any, amount: int) -> Any:
+    return self._do("reserve", scope=scope, amount=self._amount(amount))
+
+
+def _sent(self: Remote, hold: Any) -> Any:
+    return self._do("sent", hold=hold)
+
+
+def _settle(self: Remote, hold: Any, actual: int) -> Any:
+    return self._do("settle", hold=hold, actual=self._amount(actual))
+
+
+def _extend(self: Remote, hold: Any, amount: int) -> Any:
+    return self._do("extend", hold=hold, amount=self._amount(amount))
+
+
+def _release(self: Remote, hold: Any) -> Any:
+    return self._do("release", hold=hold)
+
+
+def _forfeit(self: Remote, hold: Any) -> Any:
+    return self._do("forfeit", hold=hold)
+
+
+def _check(self: Remote, scope: Any, amount: int) -> Any:
+    return self._do("check", scope=scope, amount=self._amount(amount))
+
+
+def _charge(self: Remote, scope: Any, amount: int) -> Any:
+    return self._do("charge", scope=scope, amount=self._amount(amount))
+
+
+def _record(self: Remote, scope: Any, amount: int) -> Any:
+    return self._do("record", scope=scope, amount=self._amount(amount))
+
+
+def _delegate(self: Remote, scope: Any, amount: int) -> Any:
+    value = self._do("delegate", scope=scope, amount=self._amount(amount))
+    return Granted(value["scope"], value["granted"]) if isinstance(value, dict) else value
+
+
+def _close(self: Remote, scope: Any) -> Any:
+    return self._do("close", scope=scope)
+
+
+def _merge(self: Remote, target: Any, source: Any) -> Any:
+    return self._do("merge", target=target, source=source)
+
+
+def _spent(self: Remote, scope: Any) -> Any:
+    return self._tells(scope)["spent"]
+
+
+def _held(self: Remote, scope: Any) -> Any:
+    return self._tells(scope)["held"]
+
+
+def _remaining(self: Remote, scope: Any) -> Any:
+    return self._tells(scope)["remaining"]
+
+
+def _balances(self: Remote, scope: Any) -> Any:
+    return self._tells(scope)["balances"]
+
+
+def _journal(self: Remote, scope: Any) -> Any:
+    return self._outcome(self.connection.ask(self, {"cmd": "journal", "scope": scope}, logged=False))
+
+
+async def _call(self: Remote, scope: Any, estimate: int, provider: Provider) -> Any:
+    self._calls += 1
+    name = f"c{self._calls}"
+    given: BaseException | None = None
+    answer = self._asked("call", scope=scope, estimate=estimate, call=name)
+    while answer["answer"] == "waiting":
+        cmd, fields = "step", {}
+        try:
+            if answer["for"] == "provider":
+                cmd, fields = "reply", {"bill": await provider()}
+            else:
+                await _turn()
+        except GeneratorExit as error:
+            if not self.connection.serves(self):  # nobody drives this run any more: it was dropped
+                raise
+            cmd, given = "crash", error
+        except Exception as error:  # noqa: BLE001 - the provider's error, whatever it is
+            cmd, given = "fail", error
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            cmd, given = "cancel", error
+        answer = self._asked(cmd, call=name, **fields)
+    if answer["answer"] == "raised":
+        raise (
+            given if given is not None else HarnessErrored(f"call ended by an error that nobody gave: {answer['why']}")
+        )
+    return self._outcome(answer)
+
+
+_METHODS: Mapping[str, Any] = {name: globals()[f"_{name}"] for name in OPERATIONS}
+
+
+def remote(address: Address) -> type[Remote]:
+    """Start the harness, and return the adapter over it: it offers what the harness offers.
+
+    Raises ``CannotStart``, ``HarnessDied``, ``HarnessHung``, ``HarnessErrored``, ``BadMessage`` and ``NotOffered``.
+    """
+    connection = Connection(address)
+    try:
+        started = connection.start()
+    except BaseException:
+        connection.close()
+        raise
+    claims = started.get("claims", {})
+    space: dict[str, Any] = {
+        "__doc__": f"{started['harness']['implementation']} in {started['harness']['language']}, over a pipe.",
+        "__module__": __name__,
+        "connection": connection,
+        "odd": frozenset(started.get("odd", ())),
+        "gate": Gate(started["gate"]),
+        "strict": claims.get("strict", False),
+        "complete": claims.get("complete", False),
+        **{name: _METHODS[name] for name in started["offers"]},
+    }
+    name = re.sub(r"\W", "_", started["harness"]["name"])
+    return type(name if name.isidentifier() else f"_{name}", (Remote,), space)
+
+
+def remote_adapter(text: str) -> type[Remote]:
+    """Return the adapter over the harness at an address such as ``cmd[timeout=5]:node harness.js``."""
+    return remote(parse_address(text))

@@ -1,0 +1,306 @@
+"""A child process under control: its lines, its time limits, its end.
+
+The child leads a session of its own, with a guard beside it that kills the whole group as soon as the pipe to us
+breaks, however we ended. Standard error is kept, its last part. Needs a POSIX system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shlex
+import shutil
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_USAGE, CapsoundError
+
+MAX_LINE = 1 << 20
+"""The longest answer, in bytes."""
+
+
+class BadAddress(CapsoundError):
+    """An address that names no command, or a setting that there is not."""
+
+    name = "bad-address"
+    exit_status = EXIT_USAGE
+
+
+class HarnessDied(CapsoundError):
+    """The child ended although an answer was due, or its answer broke off; the evidence is in ``cause``."""
+
+    name = "harness-died"
+    exit_status = EXIT_UNKNOWN
+
+
+class HarnessHung(CapsoundError, TimeoutError):
+    """No answer came in time."""
+
+    name = "harness-hung"
+    exit_status = EXIT_UNKNOWN
+    hung = True
+
+
+class CannotStart(CapsoundError):
+    """There is no such command."""
+
+    name = "cannot-start"
+    exit_status = EXIT_BAD_INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """How a harness is started. ``timeout`` is how many seconds an answer may take, ``start`` the first one."""
+
+    command: tuple[str, ...]
+    timeout: float = 5.0
+    start: float = 20.0
+
+    def __str__(self) -> str:
+        return f"cmd[timeout={self.timeout:g},start={self.start:g}]:{shlex.join(self.command)}"
+
+
+def is_address(text: str) -> bool:
+    """Whether a target is an address of a command, and no adapter class."""
+    return text.startswith(("cmd:", "cmd["))
+
+
+def parse_address(text: str) -> Address:
+    """Return the address that ``text`` stands for: ``cmd:COMMAND``, or ``cmd[timeout=5,start=20]:COMMAND``.
+
+    The command is split as a POSIX shell would split it, and run without one. Raises ``BadAddress``.
+    """
+    head, colon, command = text.partition("]:" if text.startswith("cmd[") else ":")
+    usage = "write cmd:COMMAND, or cmd[timeout=5,start=20]:COMMAND, where both are seconds"
+    if not is_address(text) or not colon:
+        raise BadAddress(f"{text!r} is no address of a harness", hint=usage)
+    try:
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise BadAddress(f"{command!r} is no command: {error}", hint="close every quotation mark") from None
+    if not words:
+        raise BadAddress(f"{text!r} names no command", hint=usage)
+    settings: dict[str, float] = {}
+    for part in filter(None, head.removeprefix("cmd").removeprefix("[").split(",")):
+        name, _, value = part.partition("=")
+        if name.strip() not in ("timeout", "start"):
+            raise BadAddress(f"there is no setting {name.strip()!r}", hint=usage)
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < _LONGEST:
+            raise BadAddress(f"{name.strip()} is {value!r}, and not a number of seconds above 0", hint=usage)
+        settings[name.strip()] = seconds
+    return Address(words, **settings)
+
+
+_LONGEST = 86_400.0
+
+# Runs in `sh`: the guard reads a pipe that only we can write to, and ends with us at the latest.
+_GUARDED = '(read -r _ </dev/fd/{pipe}; kill -KILL "-$$") </dev/null >/dev/null 2>&1 & exec "$@"'
+
+
+class Child:
+    """One run of a command. Raises ``CannotStart`` when there is none such."""
+
+    def __init__(self, command: tuple[str, ...]) -> None:
+        if shutil.which(command[0]) is None:
+            raise CannotStart(
+                f"there is no command {command[0]!r}",
+                cause=f"the harness is started by: {shlex.join(command)}",
+                hint="give a path, or a command that is found on PATH; a shell's own words cannot be used",
+            )
+        watched, self._alive = os.pipe()
+        try:
+            self._process = subprocess.Popen(
+                ["/bin/sh", "-c", _GUARDED.format(pipe=watched), "capsound", *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                pass_fds=(watched,),
+                start_new_session=True,
+                bufsize=0,
+            )
+        finally:
+            os.close(watched)
+        process = self._process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._in, self._out, self._err = process.stdin.fileno(), process.stdout.fileno(), process.stderr.fileno()
+        os.set_blocking(self._err, False)
+        os.set_blocking(self._in, False)
+        self._poll = select.poll()
+        self._poll.register(self._out, select.POLLIN)
+        self._poll.register(self._err, select.POLLIN)
+        self._told = bytearray()
+        self._rest = b""
+        self._ended = False
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is that of the session and of the group too."""
+        return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was ended by us; it cannot be used any more."""
+        return self._ended
+
+    def exchange(self, line: bytes, seconds: float) -> bytes:
+        """Write a line and return the next that is read; whatever goes wrong, the child is ended.
+
+        Raises ``HarnessDied`` and ``HarnessHung``.
+        """
+        try:
+            return self._exchange(line, time.monotonic() + seconds, seconds)
+        except BaseException:  # an alarm or Ctrl-C too: what it would answer now belongs to no request
+            self.kill()
+            raise
+
+    def _exchange(self, line: bytes, until: float, seconds: float) -> bytes:
+        if self._rest:
+            raise self._died("the harness answered more than it was asked", line, self._rest)
+        self._write(line, until, seconds)
+        held = b""
+        while True:
+            at = held.find(b"\n")
+            if at >= 0:
+                self._rest = held[at + 1 :]
+                return held[: at + 1]
+            if len(held) > MAX_LINE:
+                raise self._died(f"the harness printed more than {MAX_LINE} bytes without an end of line", line, held)
+            ready = self._poll.poll(max(0.0, until - time.monotonic()) * 1_000)
+            if not ready:
+                raise self._hung(line, seconds)
+            for file, _ in ready:
+                if file == self._err:
+                    self._hear()
+                    continue
+                more = os.read(self._out, 1 << 16)
+                if not more:
+                    raise self._died("the harness ended before it answered", line, held)
+                held += more
+            if time.monotonic() > until:
+                raise self._hung(line, seconds)
+
+    def _write(self, line: bytes, until: float, seconds: float) -> None:
+        while line:
+            try:
+                line = line[os.write(self._in, line) :]
+            except BlockingIOError:
+                self._hear()
+                if time.monotonic() > until:
+                    raise self._hung(line, seconds) from None
+                select.select([], [self._in], [], 0.05)
+            except BrokenPipeError:
+                return  # it has ended, which shows where it is read
+
+    def _hear(self) -> None:
+        """Take what is on standard error, and keep its end."""
+        with contextlib.suppress(BlockingIOError):
+            while more := os.read(self._err, 1 << 16):
+                self._told += more
+                del self._told[:-_KEPT]
+                if len(more) < 1 << 16:
+                    return
+            self._poll.unregister(self._err)
+            self._err = -1
+
+    def _died(self, what: str, line: bytes, held: bytes) -> HarnessDied:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(_GRACE)
+        if held:
+            what += f", in the middle of {_shown(held)!r}"
+        cause = f"{self.status()}; it was asked {_shown(line)}{self._stderr()}"
+        return HarnessDied(what, cause=cause, hint="run the command by hand and give it that line")
+
+    def _hung(self, line: bytes, seconds: float) -> HarnessHung:
+        return HarnessHung(
+            f"the harness did not answer within {seconds:g} s",
+            cause=f"it was asked {_shown(line)}{self._stderr()}",
+            hint="flush after every line; give a slow one more time by cmd[timeout=30]:COMMAND",
+        )
+
+    def _stderr(self) -> str:
+        told = self.stderr()
+        return f"; standard error ends with:\n{told}" if told else "; it said nothing on standard error"
+
+    def stderr(self) -> str:
+        """Return the end of what it has written to standard error."""
+        if self._err >= 0:
+            self._hear()
+        lines = self._told.decode(errors="backslashreplace").splitlines()
+        return "\n".join(lines[-_LINES:])
+
+    def status(self) -> str:
+        """Return in words how it has ended, or that it runs."""
+        code = self._process.poll()
+        if code is None:
+            return "it has closed its standard output"
+        if code < 0:
+            return f"killed by {signal.Signals(-code).name}"
+        return f"exit status {code}"
+
+    def kill(self) -> None:
+        """End it and everything that it has started in its group."""
+        if self._ended:
+            return
+        self._ended = True
+        if self._err >= 0:
+            self._hear()
+        self._err = -1
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+        os.close(self._alive)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if stream is not None:
+                stream.close()
+
+    def stop(self, line: bytes) -> None:
+        """Ask it to end, wait a moment, and end it."""
+        if self._ended:
+            return
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            os.write(self._in, line)
+            self._process.wait(_GRACE)
+        self.kill()
+
+
+def _shown(line: bytes) -> str:
+    text = line.decode(errors="backslashreplace").rstrip("\n")
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+
+
+@contextlib.contextmanager
+def unhurried() -> Iterator[None]:
+    """Let no alarm of ours ring inside the block: starting an interpreter is not the implementation's time."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    left, every = signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield
+    finally:
+        if left:
+            signal.setitimer(signal.ITIMER_REAL, left, every)
+
+
+def python_address(interpreter: str, target: str, *, timeout: float = 5.0, start: float = 20.0) -> Address:
+    """Return the address of our Python harness: an adapter class in the environment of another interpreter."""
+    harness = Path(__file__).with_name("harness.py")
+    return Address((interpreter, "-u", str(harness), target), timeout, start)
+
+
+_KEPT = 16_384
+_LINES = 20
+_SHOWN = 300
+_GRACE = 0.5
