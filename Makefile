@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 
-.PHONY: help demo test deep lint scenarios clean
+.PHONY: help demo test deep lint scenarios adapters clean
 
 help:
 	@echo "make demo       find the fan-out race in a 20-line scenario, then prove the fix"
 	@echo "make test       every test, in the CI profile (under ten minutes on two cores)"
 	@echo "make deep       the slow, deep runs of the same suites"
 	@echo "make lint       ruff, mypy --strict, pyright"
+	@echo "make adapters   check published budget libraries, each in an environment of its own (needs a network)"
 	@echo "make scenarios  solve every shipped scenario and compare with what it expects"
 
 $(STAMP): pyproject.toml
@@ -44,6 +45,9 @@ lint: $(VENV)/.installed-dev
 
 scenarios: $(STAMP)
 	$(BIN)/capsound solve scenarios/ --expect
+
+adapters: $(STAMP)
+	$(BIN)/python examples/adapters/check_all.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

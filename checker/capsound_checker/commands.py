@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,19 +135,177 @@ def _status(solved: list[Solved], asked: int, expect: bool) -> int:
     return merge(Verdict(s.verdict) for s in solved).exit_status
 
 
+class Span(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.3
+    """A time such as ``30s``, ``2m`` or ``45``, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        text = str(value).strip().lower()
+        units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+        unit = next((u for u in units if text.endswith(u)), "")
+        try:
+            seconds = float(text.removesuffix(unit)) * units.get(unit, 1.0)
+        except ValueError:
+            self.fail(f"{value!r} is no time: write 30s, 2m or 1h", param, ctx)
+        if not 0 < seconds <= 86_400:
+            self.fail(f"{value!r} is not between 1 ms and a day", param, ctx)
+        return seconds
+
+
 @cli.command(epilog=EPILOG)
-@click.argument("path", type=click.Path(path_type=Path))
+@click.argument("target")
+@click.option("--budget", type=Span(), default="60s", show_default=True, help="How long to search, in all.")
+@click.option("--programs", type=click.IntRange(1), default=1_000, show_default=True, help="Programs of each kind.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other programs for another seed.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes at once.")
+@click.option(
+    "--driver", "drivers", multiple=True, help="programs, misuse, threads, handlers, history, asyncio; all by default."
+)
+@click.option("--python", default="", help="Load the adapter with this interpreter, in its environment.")
+@click.option("--require", default="overrun-bounded", show_default=True, help="Exit 0 if this guarantee is kept.")
+@click.option("--memory", type=click.IntRange(0), default=2_048, show_default=True, help="MiB it may use; 0: no limit.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
+@click.option("--github", is_flag=True, help="Print an annotation for a workflow of GitHub as well.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the smallest run of every anomaly.")
+@click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
+def check(
+    target: str,
+    budget: float,
+    programs: int,
+    seed: int,
+    workers: int,
+    drivers: tuple[str, ...],
+    python: str,
+    require: str,
+    memory: int,
+    as_json: bool,
+    junit: Path | None,
+    github: bool,
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """Check an implementation against the model.
+
+    TARGET is an adapter class, my_adapter.py:MyBudget or package.module:MyBudget, or a command in any language that
+    speaks the protocol, 'cmd:node harness.js'. It runs in a process of its own. `capsound new adapter` writes a
+    first adapter, and `capsound smoke` tries whether it works.
+    """
+    from capsound.errors import nearest
+    from capsound_checker import checking, verdicts
+    from capsound_checker.running import rendered
+    from capsound_checker.telling import check_writable, write_text
+
+    if junit is not None:
+        check_writable(junit)
+    for name in drivers:
+        if name not in checking.DRIVERS:
+            raise click.BadParameter(f"there is no driver {name!r}; {nearest(name, checking.DRIVERS)}")
+    plan = checking.Plan(
+        target,
+        programs,
+        budget,
+        seed,
+        workers,
+        memory,
+        require=checking.guarantee_named(require),
+        python=python,
+        drivers=drivers,
+    )
+    progress = verdicts.Progress()
+    checked = checking.check(plan, progress)
+    progress.clear()
+    if junit is not None:
+        write_text(junit, verdicts.junit(checked))
+    with reader_may_leave():
+        if as_json:
+            click.echo(json.dumps(verdicts.data(checked), indent=2, sort_keys=True))
+        else:
+            draw = partial(verdicts.render, checked=checked, verbose=verbose)
+            click.echo(rendered(draw, _colour(no_color)), nl=False)
+        if github and (told := verdicts.annotation(checked)):
+            click.echo(told, err=as_json)
+    return 130 if "interrupted" in checked.doubts else checked.exit_status
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("target")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+def smoke(target: str, as_json: bool) -> int:
+    """Try whether an adapter works.
+
+    That is asked before anything is said of what it adapts.
+
+    One call that always fits must be admitted and booked, one that never fits must be refused.
+    """
+    from capsound_checker.smoke import smoke as run
+
+    told = run(target)
+    with reader_may_leave():
+        click.echo(json.dumps(told.data(), indent=2, sort_keys=True) if as_json else told.text(), nl=as_json)
+    return told.exit_status
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+def history(path: Path, as_json: bool) -> int:
+    """Check a recorded concurrent run.
+
+    PATH holds operations with the times of their calls and returns, one JSON object a line; - is standard input.
+    Some order of them must be one that the model allows.
+    """
+    from capsound_checker import history as histories
+    from capsound_checker.telling import lines_of
+
+    found = histories.check(histories.History.read(lines_of(path), str(path)))
+    with reader_may_leave():
+        if as_json:
+            fields = (
+                "anomaly",
+                "sentence",
+                "operations",
+                "clients",
+                "roots",
+                "admitted",
+                "refused",
+                "overlap",
+                "steps",
+            )
+            told = {"verdict": found.verdict.value, **{name: getattr(found, name) for name in fields}}
+            click.echo(json.dumps({**told, "window": list(found.window)}, indent=2, sort_keys=True))
+        else:
+            if found.anomaly:
+                click.echo(f"{found.anomaly}: {found.sentence}")
+                click.echo("\n".join(found.window))
+            click.echo(f"{found.verdict.value}: {found.operations} operations of {found.clients} clients")
+    return found.exit_status
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("path")
 @click.argument("token")
 @click.option("--json", "as_json", is_flag=True, help="Print the events and what the monitor says as JSON.")
-@click.option("--itf", type=click.Path(path_type=Path), help="Write the run as an ITF trace.")
-def replay(path: Path, token: str, as_json: bool, itf: Path | None) -> int:
+@click.option("--itf", type=click.Path(path_type=Path), help="Write the run as an ITF trace (scenarios only).")
+@click.option("--python", default="", help="Load the adapter with this interpreter, as `check` did.")
+def replay(path: str, token: str, as_json: bool, itf: Path | None, python: str) -> int:
     """Run a schedule again, from its token.
 
-    TOKEN is what `solve` printed, PATH the scenario that it was printed for.
+    TOKEN is what `solve` or `check` printed, PATH the scenario or the target that it was printed for.
     """
-    from capsound_checker.replaying import replay_token
+    from capsound_checker.checking import ASYNC_PREFIX, PREFIX
 
-    return replay_token(path, token, as_json=as_json, itf=itf, colour=_colour(False))
+    if not token.startswith((PREFIX, ASYNC_PREFIX)):
+        from capsound_checker.replaying import replay_token
+
+        return replay_token(Path(path), token, as_json=as_json, itf=itf, colour=_colour(False))
+    if itf is not None:
+        raise click.UsageError("--itf is for tokens of `solve`")
+    from capsound_checker.checking import replay_target
+
+    return replay_target(path, token, python=python, as_json=as_json)
 
 
 @cli.command(epilog=EPILOG)
@@ -172,22 +331,24 @@ def schema(what: str) -> None:
 
 
 @cli.command(epilog=EPILOG)
-@click.argument("what", type=click.Choice(["scenario"]))
+@click.argument("what", type=click.Choice(["scenario", "adapter"]))
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def new(what: str, path: Path | None, force: bool) -> None:
-    """Write a commented scenario.
+    """Write a commented scenario or adapter.
 
     It goes to PATH, or to standard output.
     """
     from capsound.loading import scenario_template
+    from capsound_checker.smoke import adapter_template
     from capsound_checker.telling import CannotWrite, write_text
 
-    del what
+    text = scenario_template() if what == "scenario" else adapter_template()
     if path is None:
-        click.echo(scenario_template(), nl=False)
+        click.echo(text, nl=False)
         return
     if path.exists() and not force:
         raise CannotWrite(f"{path} exists already", hint="choose another name, or give --force to overwrite it")
-    write_text(path, scenario_template())
-    click.echo(f"wrote {path}; next: capsound solve {path}")
+    write_text(path, text)
+    following = f"solve {path}" if what == "scenario" else f"smoke {path}:MyBudget"
+    click.echo(f"wrote {path}; next: capsound {following}")

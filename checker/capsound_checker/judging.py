@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from capsound.adapter import Adapter
 from capsound.guarantees import Guarantee
+from capsound.monitor import Finding
 from capsound_checker.driver import Driver
 from capsound_checker.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs import PROFILES, Profile, Program, Step, possible
@@ -183,10 +184,12 @@ def judge(
                 failures.append(failed)
             operations += driver.operations
             made += driver.programs
-        found = {name: shrink(program, _shows(adapter, name)) for name, program in hunt.by_name.items()}
-        starts = sorted(hunt.starts, key=len)[: 1 if "hang" in found else 8]
-        least = [shrink(program, _shows(adapter, None)) for program in starts]
+        found = {name: shrink(program, shows(adapter, name)) for name, program in hunt.by_name.items()}
+        starts = [found["hang"]] if "hang" in found else sorted(hunt.starts, key=len)[:8]
+        least = [shrink(program, shows(adapter, None)) for program in starts]
         refuted, refuting = hunt.refuted, hunt.refuting
+        if refuted is not None and "hang" in found and _refutes(adapter, refuted)(found["hang"]):
+            refuting = found["hang"]  # every step towards it would cost a time limit again
         while refuted is not None:  # a smaller program may refute even less
             refuting = shrink(refuting, _refutes(adapter, refuted))
             less = _try(adapter, refuting)
@@ -195,8 +198,13 @@ def judge(
                 break
             refuted = again
     # Told again with all the patience there is: a machine that was busy for a moment must accuse nobody.
-    shown = {name: told for name, program in found.items() if (told := _shown(adapter, name, program))}
-    tries = [told for p in [*least, *found.values()] if (told := _shown(adapter, None, p))]
+    again_told: dict[tuple[Step, ...], list[Finding]] = {}
+    for program in [*least, *found.values()]:
+        if tuple(program) not in again_told:  # each costs a time limit where it hangs
+            once = _try(adapter, program)
+            again_told[tuple(program)] = [] if once is None else once.wrong()
+    shown = {name: told for name, p in found.items() if (told := _shown(p, again_told[tuple(p)], name))}
+    tries = [told for p in [*least, *found.values()] if (told := _shown(p, again_told[tuple(p)]))]
     first = min(tries, key=_weight, default=None)
     refutation = None
     if refuted is not None:
@@ -223,12 +231,14 @@ def _try(adapter: type[Adapter], program: Program) -> Lockstep | None:
         return None
 
 
-def _shows(adapter: type[Adapter], name: str | None) -> Callable[[Program], bool]:
-    def shows(program: Program) -> bool:
+def shows(adapter: type[Adapter], name: str | None) -> Callable[[Program], bool]:
+    """Return whether a program shows an anomaly, or anything at all where no name is given."""
+
+    def shown(program: Program) -> bool:
         run = _try(adapter, program)
         return run is not None and any(name in (None, finding.anomaly) for finding in run.wrong())
 
-    return shows
+    return shown
 
 
 def _refutes(adapter: type[Adapter], guarantee: Guarantee) -> Callable[[Program], bool]:
@@ -242,9 +252,6 @@ def _refutes(adapter: type[Adapter], guarantee: Guarantee) -> Callable[[Program]
     return refutes
 
 
-def _shown(adapter: type[Adapter], name: str | None, program: list[Step]) -> Shown | None:
-    run = _try(adapter, program)
-    if run is None:
-        return None
-    finding = next((f for f in run.wrong() if name in (None, f.anomaly)), None)
+def _shown(program: list[Step], wrong: list[Finding], name: str | None = None) -> Shown | None:
+    finding = next((f for f in wrong if name in (None, f.anomaly)), None)
     return None if finding is None else Shown(finding.anomaly, tuple(program), finding.sentence)

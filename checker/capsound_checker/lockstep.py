@@ -67,7 +67,7 @@ BAD_FOR_STRICT: tuple[Any, ...] = (*BAD_AMOUNTS, True, 1.5, 2.0, None, [], b"5",
 PROBED = ("reserve", "settle", "delegate", "extend", "open", "charge", "record", "check")
 """Which operations are probed with bad amounts: the number is the ``new`` of a ``bad`` step."""
 
-_NO_LOOP = "only `provider()` and `asyncio.sleep(0)` can be awaited here: no event loop is running"
+NO_LOOP = "only `provider()` and `asyncio.sleep(0)` can be awaited here: no event loop is running"
 _SPIN = "wait for a lock of asyncio by `while lock.locked(): await asyncio.sleep(0)`"
 
 _CLASSIFY = "list its class under `refused`, `rejected` or `stale` of the adapter"
@@ -301,7 +301,7 @@ class Lockstep:
         what = f"{type(self.adapter).__name__}.{operation} raised {answer.why}"
         cause, hint = "the adapter does not say what this exception means", _CLASSIFY
         if "event loop" in answer.why or "create_future" in answer.why:
-            cause, hint = _NO_LOOP, _SPIN
+            cause, hint = NO_LOOP, _SPIN
         failed = AdapterFailed(what, cause=cause, hint=hint)
         failed.add_note(f"{cause}; {hint}")  # a test runner shows this one
         return failed
@@ -659,7 +659,7 @@ class Lockstep:
             else:
                 raise AdapterFailed(
                     f"{type(self.adapter).__name__}.call waits for {yielded!r}",
-                    cause=_NO_LOOP,
+                    cause=NO_LOOP,
                     hint=_SPIN,
                 )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
-from capsound.errors import EXIT_USAGE, CapsoundError
+from capsound.errors import EXIT_BAD_INPUT, EXIT_USAGE, CapsoundError
 
 OUR_BUG = "This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it."
 
@@ -53,6 +54,25 @@ def error_data(error: CapsoundError) -> dict[str, Any]:
 def printable(text: str) -> str:
     """Return a text from outside on one line: what cannot be printed is written as an escape."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class CannotRead(CapsoundError):
+    """An input file that cannot be read."""
+
+    name = "cannot-read"
+    exit_status = EXIT_BAD_INPUT
+
+
+def lines_of(path: Path) -> list[str]:
+    """Return the lines of a file, or of standard input for ``-``; raises ``CannotRead``."""
+    try:
+        if str(path) == "-":
+            return sys.stdin.read().splitlines()
+        return path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise CannotRead(f"cannot read {path}: {error.strerror}", hint="name a file, or - for standard input") from None
+    except UnicodeDecodeError as error:
+        raise CannotRead(f"cannot read {path}: it is no UTF-8 text", cause=str(error)) from None
 
 
 def check_writable(path: Path) -> None:

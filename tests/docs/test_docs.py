@@ -35,6 +35,7 @@ from capsound.monitor import fold
 from capsound.properties import ASSUMPTIONS, MEANING, Property
 from capsound.schedule import INTS, Choice, Schedule, run_schedule, settled
 from capsound.steps import STEPS
+from capsound_checker import plugin
 from capsound_checker.commands import cli
 from capsound_proofs.solve import solve
 from capsound_reference import errors as reference_errors
@@ -257,7 +258,7 @@ def test_every_command_is_in_the_readme_and_no_other() -> None:
 
 def test_every_option_that_is_named_exists() -> None:
     known = {option for command in (cli, *cli.commands.values()) for p in command.params for option in p.opts}
-    known.add("--help")
+    known |= {"--help", *re.findall(r'"(--capsound[a-z-]*)"', Path(plugin.__file__).read_text())}
     for page in PAGES:
         for word in code_words(page):
             if word.startswith("python "):

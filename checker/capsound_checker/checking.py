@@ -1,0 +1,609 @@
+"""``capsound check``: somebody else's implementation against the model, in processes of its own.
+
+A child drives the target and says what it finds; this process believes none of it. It folds every run that a child
+sends through its own monitor, and only what that finds counts. ``sound`` needs more than silence: every child came to
+its end, nothing of ours was replaced, no exception went unclassified, and calls were admitted and sent.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from capsound.adapter import Adapter
+from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, EXIT_USAGE, CapsoundError, nearest
+from capsound.events import event_from_dict
+from capsound.guarantees import Guarantee
+from capsound.verdict import Verdict
+from capsound_checker.asynchronous import Program
+from capsound_checker.history import History
+from capsound_checker.history import check as check_history
+from capsound_checker.isolation import Child, Ended
+from capsound_checker.lockstep import NO_LOOP, Lockstep
+from capsound_checker.programs import FIELDS, PROFILES, Step, call
+
+PREFIX, ASYNC_PREFIX = "ck1:", "ca1:"
+
+PROPER = tuple(f"proper {name}" for name in PROFILES if name not in ("misuse", "bad amounts"))
+"""The profiles in which every handle is used once, and every amount is one."""
+
+MISUSES = ("misuse", "bad amounts")
+"""The profiles that use handles twice, copy them, and offer what is no amount."""
+
+
+class BadToken(CapsoundError):
+    """A replay token that is none of ours, or is damaged."""
+
+    name = "bad-token"
+    exit_status = EXIT_BAD_INPUT
+
+
+DRIVERS = ("programs", "misuse", "threads", "handlers", "history", "asyncio")
+"""Who chooses the schedule: programs, properly or not; two operations at once; a real run; a loop of ours."""
+
+
+class NothingToDo(CapsoundError):
+    """A driver was asked for that does not apply to the target."""
+
+    name = "nothing-to-do"
+    exit_status = EXIT_USAGE
+
+
+class BadGuarantee(CapsoundError):
+    """A guarantee was required that does not exist."""
+
+    name = "bad-guarantee"
+    exit_status = EXIT_USAGE
+
+
+class TargetFailed(CapsoundError):
+    """The target could not be loaded: the message is that of the process that tried."""
+
+    name = "target-failed"
+    exit_status = EXIT_BAD_INPUT
+
+
+class CheckerFailed(CapsoundError):
+    """A process of ours failed at a place of ours."""
+
+    name = "checker-failed"
+    exit_status = EXIT_OUR_BUG
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is to be checked, how long, and in how many processes."""
+
+    target: str
+    programs: int = 1_000
+    seconds: float = 60.0
+    seed: int = 0
+    workers: int = 1
+    memory: int = 2_048
+    silence: float = 10.0
+    require: Guarantee = Guarantee.OVERRUN_BOUNDED
+    python: str = ""
+    """The interpreter in whose environment the adapter is loaded; this one where it is empty."""
+    drivers: tuple[str, ...] = ()
+    """Which of ``DRIVERS`` to use; all that apply where it is empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One anomaly, by the smallest run that was found for it."""
+
+    anomaly: str
+    sentence: str
+    program: tuple[Step, ...] = ()
+    story: str = ""
+    pasted: str = ""
+    refutes: Guarantee | None = None
+    misuse: bool = False
+    at: int = 0
+    """By how many events it shows."""
+    schedule: str = ""
+    """The token of a schedule of asyncio."""
+
+    @property
+    def token(self) -> str:
+        """What ``capsound replay`` runs again; empty for a schedule of threads."""
+        return token(self.program) if self.program else self.schedule
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What came of a check: data first, every rendering is a function of it."""
+
+    plan: Plan
+    adapter: Mapping[str, Any]
+    shown: tuple[Shown, ...]
+    refuted: Guarantee | None
+    refuted_properly: Guarantee | None
+    """What is refuted by runs in which every handle is used once."""
+    doubts: tuple[str, ...]
+    """Why a check that found nothing would still not be ``sound``."""
+    notes: tuple[str, ...]
+    exercise: Mapping[str, int]
+    programs: Mapping[str, int]
+    operations: int
+    schedules: Mapping[str, int]
+    seconds: float
+
+    @property
+    def verdict(self) -> Verdict:
+        """``violated`` as soon as something is shown, ``sound`` only where nothing is left to doubt."""
+        if self.shown:
+            return Verdict.VIOLATED
+        return Verdict.UNKNOWN if self.doubts else Verdict.SOUND
+
+    @property
+    def strongest(self) -> Guarantee:
+        """The strongest guarantee that nothing refutes."""
+        return Guarantee.OVERRUN_BOUNDED if self.refuted is None else Guarantee(self.refuted - 1)
+
+    @property
+    def exit_status(self) -> int:
+        """0 where what is required is kept, though something above it may be refuted."""
+        if self.plan.require is not Guarantee.OVERRUN_BOUNDED and self.shown and not self.doubts:
+            return 0 if self.strongest >= self.plan.require else 1
+        return self.verdict.exit_status
+
+    def untried(self) -> dict[Guarantee, str]:
+        """Return the guarantees that could not be tried, and what the adapter would have to offer."""
+        mine = set(self.adapter["offers"])
+        out: dict[Guarantee, str] = {}
+        if "delegate" not in mine:
+            out[Guarantee.DELEGATED] = "it offers no delegate"
+        if not mine & {"forfeit", "release", "call"}:
+            out[Guarantee.FAULT_TOLERANT] = "it offers no release, forfeit or call"
+        return out
+
+
+# ----------------------------------------------------------------------------------------------- tokens
+
+
+def token(program: Sequence[Step]) -> str:
+    """Return a program as a short text that ``parse_token`` reads: ``ck1:open.0.0.0.1/reserve.0.0.0.1``."""
+    parts: list[str] = []
+    for step in program:
+        said = list(step)
+        while len(said) > 1 and said[-1] == 0:
+            said.pop()
+        parts.append(".".join(map(str, said)))
+    return PREFIX + "/".join(parts)
+
+
+def parse_token(text: str) -> list[Step]:
+    """Return the program of a token; raises ``BadToken``."""
+    if not text.startswith(PREFIX):
+        raise BadToken(f"{text[:20]!r} is no token of `capsound check`", hint=f"its tokens begin with {PREFIX}")
+    steps: list[Step] = []
+    for part in text.removeprefix(PREFIX).split("/"):
+        do, *numbers = part.split(".")
+        if (
+            do not in FIELDS
+            or len(numbers) >= len(Step._fields)
+            or not all(n.isascii() and n.isdigit() for n in numbers)
+        ):
+            raise BadToken(f"the token is damaged: {part!r} is no step", hint="copy all of it")
+        steps.append(Step(do, *map(int, numbers)))
+    return steps
+
+
+def async_token(schedule: Mapping[str, Any]) -> str:
+    """Return a schedule of asyncio as a text that ``parse_async_token`` reads."""
+    text = json.dumps(schedule, sort_keys=True, separators=(",", ":"))
+    return ASYNC_PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def parse_async_token(text: str) -> dict[str, Any]:
+    """Return the schedule of a token: its program, choices and loop; raises ``BadToken``."""
+    body = text.removeprefix(ASYNC_PREFIX)
+    try:
+        schedule = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        Program.from_dict(schedule["program"])
+        sane = set(schedule) == {"program", "choices", "fifo"} and all(type(n) is int for n in schedule["choices"])
+    except (binascii.Error, ValueError, TypeError, KeyError, CapsoundError) as error:
+        raise BadToken("the token is damaged", cause=str(error), hint="copy all of it") from None
+    if not sane:
+        raise BadToken("the token is damaged", hint="copy all of it")
+    return dict(schedule)
+
+
+# ------------------------------------------------------------------------------------------------ judging
+
+
+class _Nobody(Adapter):
+    """Stands where an adapter is expected and is never asked."""
+
+
+def judged(message: Mapping[str, Any]) -> list[Shown]:
+    """Fold a run that a child has sent; return what is wrong in it, as seen by this process."""
+    run = Lockstep(_Nobody())
+    for data in message["events"]:
+        run.tell(event_from_dict(data))
+    known = {(f.anomaly, f.facts) for f in run.findings}
+    report = run.report()
+    left = [f for f in report.findings if f.anomaly == "stranded" and (f.anomaly, f.facts) not in known]
+    program = tuple(Step(*step) for step in message["program"])
+    out: dict[str, Shown] = {}
+    misuse = is_misuse(program)
+    schedule = message.get("schedule")
+    reordered = schedule is not None and not schedule["fifo"]
+    for finding in [*run.wrong(), *left]:
+        out.setdefault(
+            finding.anomaly,
+            Shown(
+                finding.anomaly,
+                finding.sentence + (REORDERED if reordered else ""),
+                program,
+                message["story"],
+                message["pasted"],
+                report.refuted,
+                misuse=misuse,
+                at=finding.step,
+                schedule=async_token(schedule) if schedule is not None else "",
+            ),
+        )
+    return list(out.values())
+
+
+REORDERED = "; only where wake-ups are reordered, not on the standard loop"
+
+
+def is_misuse(program: Sequence[Step]) -> bool:
+    """Whether a program uses a handle that it has used up, copies one, or offers what is no amount.
+
+    To release what was sent is none of it: whoever is cancelled does that, and a budget has to know better.
+    """
+    ended: set[int] = set()
+    closed: set[int] = set()
+    for step in program:
+        match step.do:
+            case "clone_hold" | "clone_scope" | "bad":
+                return True
+            case "settle" | "release" | "forfeit" | "send" | "extend":
+                if step.on in ended:
+                    return True
+                if step.do not in ("send", "extend"):
+                    ended.add(step.on)
+            case "reserve" | "begin" | "delegate" | "close" | "merge":
+                if step.on in closed or (step.do == "merge" and (step.new in closed or step.new == step.on)):
+                    return True
+                if step.do in ("close", "merge"):
+                    closed.add(step.on if step.do == "close" else step.new)
+    return False
+
+
+@dataclass
+class _Gathered:
+    """What the children have said so far."""
+
+    shown: dict[str, Shown] = field(default_factory=dict)
+    refuted: list[Guarantee] = field(default_factory=list)
+    proper: list[Guarantee] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    exercise: dict[str, int] = field(default_factory=dict)
+    programs: dict[str, int] = field(default_factory=dict)
+    operations: int = 0
+    schedules: dict[str, int] = field(default_factory=dict)
+    noticed: dict[str, list[Step]] = field(default_factory=dict)
+    waits: bool = False
+    schedules_shown: dict[str, Shown] = field(default_factory=dict)
+    broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def hear(self, job: str, message: Mapping[str, Any]) -> None:
+        """Take one message."""
+        match message["say"]:
+            case "run":
+                self._run(message)
+            case "noticed":
+                program = [Step(*step) for step in message["program"]]
+                known = self.noticed.get(message["name"])
+                if known is None or len(program) < len(known):
+                    self.noticed[message["name"]] = program
+            case "race":
+                anomaly = message["anomaly"]
+                self.refuted.append(Guarantee.CONCURRENT)
+                self.proper.append(Guarantee.CONCURRENT)
+                shown = Shown(
+                    anomaly, message["sentence"], story=message["story"], refutes=Guarantee.CONCURRENT, pasted=""
+                )
+                self.shown.setdefault(f"{anomaly}, {job}", shown)
+            case "history":
+                self._history(message["lines"])
+            case "sample":
+                self._sample(message)
+            case "programs":
+                self.operations += message["operations"]
+                self.programs.update(message["programs"])
+                if message["hung"]:
+                    self._note(f"it hangs: nothing was tried after that ({job})")
+                if message["late"]:
+                    self._note(f"the time was over before all programs were run: {', '.join(message['late'])}")
+            case "schedules":
+                self.schedules[message["job"]] = message["schedules"]
+            case "explored":
+                self.schedules["asyncio"] = message["schedules"]
+                covered = f"asyncio: all schedules of {message['complete']} of {message['programs']} programs"
+                self._note(f"{covered}, {message['schedules']:,} run")
+                if message["needs"]:
+                    self._doubt(message["needs"])
+            case "failed" if message["cause"] == NO_LOOP and self.waits:
+                self._note("it awaits what needs an event loop: driven by asyncio alone")
+            case "failed":
+                doubt = f"{message['name']}: {message['message']}"
+                cure = "; ".join(part for part in (message["cause"], message["hint"]) if part)
+                self._doubt(f"{doubt} ({cure})" if cure else doubt)
+            case "broke":
+                self.broken[job] = message
+            case "end":
+                broken = self.broken.pop(job, None)
+                if not message["intact"]:
+                    self._doubt("the target replaces parts of capsound in its process: what it reports shows nothing")
+                elif broken is not None and broken["ours"]:
+                    raise CheckerFailed(
+                        f"capsound failed while it drove the target: {broken['error']}", cause=broken["trace"]
+                    )
+                elif broken is not None:
+                    self._doubt(f"it let out what an adapter cannot classify: {broken['error']}")
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _doubt(self, text: str) -> None:
+        if text not in self.doubts:
+            self.doubts.append(text)
+
+    def _run(self, message: Mapping[str, Any]) -> None:
+        for shown in judged(message):
+            if shown.schedule:
+                self.schedules_shown.setdefault(shown.anomaly, shown)
+                if shown.refutes is not None:
+                    self.refuted.append(shown.refutes)
+                    self.proper.append(shown.refutes)
+                continue
+            known = self.shown.get(shown.anomaly)
+            if known is None or _size(shown) < _size(known):
+                self.shown[shown.anomaly] = shown
+            if shown.refutes is not None:
+                self.refuted.append(shown.refutes)
+                if not shown.misuse:
+                    self.proper.append(shown.refutes)
+
+    def _history(self, lines: Sequence[str]) -> None:
+        """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
+        found = check_history(History.read(lines, "the recorded run"))
+        self.schedules["history"] = self.schedules.get("history", 0) + 1
+        if found.verdict is Verdict.VIOLATED:
+            self.refuted.append(Guarantee.CONCURRENT)
+            self.proper.append(Guarantee.CONCURRENT)
+            name, window = found.anomaly or "history", "\n".join(found.window)
+            shown = Shown(name, found.sentence, story=window, refutes=Guarantee.CONCURRENT)
+            self.shown.setdefault(f"{found.anomaly}, history", shown)
+
+    def _sample(self, message: Mapping[str, Any]) -> None:
+        run = Lockstep(_Nobody())
+        for data in message["events"]:
+            run.tell(event_from_dict(data))
+        exercise = run.report().exercise
+        for name in ("admitted", "refused", "sent", "settled", "delegated", "faults"):
+            self.exercise[name] = self.exercise.get(name, 0) + getattr(exercise, name)
+        if run.wrong():  # a child that saw nothing here was lying, or was lied to
+            program = tuple(Step(*step) for step in message["program"])
+            story = "\n".join(map(json.dumps, message["events"]))
+            refutes = run.report().refuted
+            for finding in run.wrong():
+                shown = Shown(finding.anomaly, finding.sentence, program, story, "", refutes, is_misuse(program))
+                self.shown.setdefault(finding.anomaly, shown)
+
+
+def _size(shown: Shown) -> tuple[bool, int, int]:
+    return shown.misuse, len(shown.program), sum(step.amount + step.bill for step in shown.program)
+
+
+# ---------------------------------------------------------------------------------------------- the check
+
+
+def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Checked:
+    """Check a target.
+
+    Raises ``TargetFailed`` when it cannot be loaded. On Ctrl-C what is known so far is returned, with a doubt.
+    """
+    begin = time.monotonic()
+    adapter = describe(plan)
+    gathered = _Gathered(waits=adapter["waits"])
+    jobs = _jobs(plan, adapter)
+    end = begin + plan.seconds
+    try:
+        with ThreadPoolExecutor(plan.workers) as pool:
+            for ended in [pool.submit(_do, plan, job, gathered, end, progress) for job in jobs]:
+                ended.result()
+    except KeyboardInterrupt:
+        gathered.doubts.append("interrupted")
+    for name, shown in gathered.schedules_shown.items():
+        if name not in gathered.shown:
+            gathered.shown[name] = shown
+    if not gathered.shown and not gathered.doubts and not gathered.schedules and not _informative(gathered.exercise):
+        gathered.doubts.append("it was not exercised: no call was admitted, sent and settled")
+    for name, program in sorted(gathered.noticed.items()):
+        if name not in gathered.shown and gathered.doubts:
+            sentence = "found before the process came to its end; not shrunk"
+            gathered.shown[name] = Shown(name, sentence, tuple(program), misuse=False)
+    return Checked(
+        plan,
+        adapter,
+        tuple(sorted(gathered.shown.values(), key=lambda s: (s.misuse, len(s.program), s.at, s.anomaly))),
+        min(gathered.refuted, default=None),
+        min(gathered.proper, default=None),
+        tuple(gathered.doubts),
+        tuple(gathered.notes),
+        gathered.exercise,
+        gathered.programs,
+        gathered.operations,
+        gathered.schedules,
+        time.monotonic() - begin,
+    )
+
+
+def _informative(exercise: Mapping[str, int]) -> bool:
+    return all(exercise.get(name, 0) for name in ("admitted", "sent"))
+
+
+def describe(plan: Plan) -> dict[str, Any]:
+    """Load the target in a process of its own, and return what its adapter declares; raises ``TargetFailed``."""
+    said: list[dict[str, Any]] = []
+    ended = _child(plan, {"job": "describe"}, said.append, time.monotonic() + max(20.0, plan.silence))
+    for message in said:
+        if message["say"] == "adapter":
+            return message
+        if message["say"] == "failed":
+            raise TargetFailed(message["message"], where=message["where"], cause=message["cause"], hint=message["hint"])
+        if message["say"] == "broke":
+            raise TargetFailed(f"{plan.target} cannot be loaded: {message['error']}", cause=message["trace"])
+    printed = f"it printed: {ended.printed[-1]}" if ended.printed else ""
+    raise TargetFailed(f"{plan.target} cannot be loaded: {ended.words}", cause=printed)
+
+
+def _jobs(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what the children are asked for; the profiles are dealt out to as many as there are workers."""
+    base = {"programs": plan.programs, "seed": plan.seed}
+    jobs: list[dict[str, Any]] = []
+    for worker in range(plan.workers):
+        jobs.append({**base, "job": "programs", "profiles": PROPER[worker :: plan.workers]})
+        if mine := MISUSES[worker :: plan.workers]:
+            jobs.append({**base, "job": "misuse", "profiles": mine})
+    claims = adapter["claims"]
+    jobs += [{**base, "job": name} for name in ("threads", "handlers") if name in claims]
+    jobs += [{**base, "job": "history"}] if "threads" in claims and adapter["gate"] != "call" else []
+    jobs += [{**base, "job": "asyncio"}] if adapter["waits"] else []
+    wanted = [job for job in jobs if job.get("profiles", True) and (not plan.drivers or job["job"] in plan.drivers)]
+    if not wanted:
+        raise NothingToDo(
+            f"none of {', '.join(plan.drivers)} applies to {plan.target}",
+            hint=f"it can be checked with: {', '.join(dict.fromkeys(job['job'] for job in jobs))}",
+        )
+    return wanted
+
+
+def _do(plan: Plan, job: Mapping[str, Any], gathered: _Gathered, end: float, progress: Callable[[str], None]) -> None:
+    name = str(job["job"])
+    left = end - time.monotonic()
+    if left <= 0:
+        gathered.notes.append(f"the time was over before {name} was tried")
+        return
+    if "hang" in gathered.noticed:
+        gathered.notes.append(f"it hangs: {name} was not tried")
+        return
+
+    def hear(message: dict[str, Any]) -> None:
+        gathered.hear(name, message)
+        if message["say"] == "beat":
+            progress(f"{name}: {message['where']}, {len(gathered.noticed)} anomalies")
+
+    with tempfile.TemporaryFile() as at:
+        # The child is asked to be done in time, and has as long again to shrink what it found.
+        request = {**job, "seconds": left * _HUNTING, "at": at.fileno()}
+        child = Child(
+            {**request, "target": plan.target, "python": plan.python},
+            memory=plan.memory,
+            silence=plan.silence,
+            inherit=(at.fileno(),),
+        )
+        ended = child.run(hear, time.monotonic() + 2 * left + plan.silence)
+        if ended.how != "done":
+            where = os.pread(at.fileno(), 60, 0).decode(errors="replace").strip()
+            gathered.doubts.append(_evidence(plan, ended, where, name))
+
+
+_HUNTING = 0.7
+
+
+def _evidence(plan: Plan, ended: Ended, where: str, job: str) -> str:
+    """Return what is known of a child that did not come to its end: the step in which it happens, if it does again."""
+    printed = f"; it printed: {ended.printed[-1]}" if ended.printed else ""
+    profile, _, seed = where.rpartition(" ")
+    if job in ("programs", "misuse") and seed.isdigit():
+        steps: list[Step] = []
+
+        def hear(message: dict[str, Any]) -> None:
+            if message["say"] == "step":
+                steps.append(Step(*message["step"]))
+
+        again = _child(
+            plan, {"job": "trace", "profile": profile, "seed": int(seed)}, hear, time.monotonic() + plan.silence
+        )
+        if again.how != "done" and steps:
+            program = "; ".join(call(step) for step in steps)
+            return f"{ended.words}, in the last step of: {program}{printed}"
+    return f"{ended.words}, at {where or 'its start'}{printed}"
+
+
+def _child(plan: Plan, request: Mapping[str, Any], hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
+    with tempfile.TemporaryFile() as at:
+        full = {**request, "target": plan.target, "python": plan.python, "at": at.fileno()}
+        child = Child(full, memory=plan.memory, silence=plan.silence, inherit=(at.fileno(),))
+        return child.run(hear, until)
+
+
+def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping[str, Any] | None, list[str]]:
+    """Run a program again; return what is wrong in it, the run, and what stood in the way."""
+    gathered, runs = _Gathered(), []
+
+    def hear(message: dict[str, Any]) -> None:
+        if message["say"] == "run":
+            runs.append(message)
+        else:
+            gathered.hear("replay", message)
+
+    ended = _child(plan, request, hear, time.monotonic() + 2 * plan.silence)
+    if ended.how != "done":
+        gathered.doubts.append(ended.words)
+    return (judged(runs[0]) if runs else []), (runs[0] if runs else None), gathered.doubts
+
+
+def replay_target(target: str, text: str, *, python: str, as_json: bool) -> int:
+    """Replay a token of ``check`` on its target, print what happens, and return the exit status."""
+    import click
+
+    found, run, doubts = replay(Plan(target, python=python), _request(text))
+    verdict = Verdict.VIOLATED if found else Verdict.UNKNOWN if doubts or run is None else Verdict.SOUND
+    if as_json:
+        told = {
+            "events": run["events"] if run is not None else [],
+            "found": [{"anomaly": s.anomaly, "sentence": s.sentence} for s in found],
+            "doubts": doubts,
+            "verdict": verdict.value,
+        }
+        click.echo(json.dumps(told, indent=2, sort_keys=True))
+        return verdict.exit_status
+    if run is not None:
+        click.echo(run["story"])
+    for doubt in doubts:
+        click.echo(doubt)
+    click.echo(verdict.value)
+    return verdict.exit_status
+
+
+def _request(text: str) -> dict[str, Any]:
+    if text.startswith(ASYNC_PREFIX):
+        return {"job": "replay asyncio", "schedule": parse_async_token(text)}
+    return {"job": "replay", "program": parse_token(text)}
+
+
+def guarantee_named(name: str) -> Guarantee:
+    """Return a guarantee by its label; raises ``BadGuarantee``."""
+    known = {guarantee.label: guarantee for guarantee in Guarantee}
+    if name not in known:
+        raise BadGuarantee(f"there is no guarantee {name!r}", hint=nearest(name, known))
+    return known[name]

@@ -1,0 +1,112 @@
+"""The suites under pytest without a test file: ``pytest --capsound my_adapter.py:MyBudget``.
+
+Each kind of schedule is one test. What the adapter does not offer is skipped by name. A test that is known to fail is
+named by ``--capsound-xfail``, and fails once it passes. Nothing of ours is imported unless the option is given.
+"""
+
+from __future__ import annotations
+
+import unittest
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from capsound_checker.suites import Suite
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of capsound."""
+    group = parser.getgroup("capsound", "cap soundness")
+    group.addoption(
+        "--capsound",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="run the stateful suites on an adapter: my_adapter.py:MyBudget or package.module:MyBudget",
+    )
+    group.addoption(
+        "--capsound-xfail",
+        action="append",
+        default=[],
+        metavar="TEST",
+        help="a suite that is expected to fail, such as test_flat; it fails when it passes",
+    )
+
+
+class SuiteItem(pytest.Item):
+    """One suite on one adapter."""
+
+    suite: type[Suite]
+    expected: bool
+
+    def runtest(self) -> None:
+        """Run the suite; a skip of unittest becomes one of pytest."""
+        from capsound_checker.machines import Violation
+
+        try:
+            getattr(self.suite(), self.name.rpartition("::")[2])()
+        except unittest.SkipTest as skipped:
+            pytest.skip(str(skipped))
+        except Violation:
+            if self.expected:
+                pytest.xfail("named by --capsound-xfail")
+            raise
+        if self.expected:
+            pytest.fail("it was expected to fail and passes: take it out of --capsound-xfail", pytrace=False)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
+        """Show what was found, and no traceback of ours."""
+        from capsound.errors import CapsoundError
+        from capsound_checker.machines import Violation
+        from capsound_checker.telling import error_text
+
+        if isinstance(excinfo.value, Violation):
+            return str(excinfo.value)
+        if isinstance(excinfo.value, CapsoundError):
+            return error_text(excinfo.value)
+        return super().repr_failure(excinfo, style)
+
+    def reportinfo(self) -> tuple[Any, int | None, str]:
+        """Return where the test is said to be: at the target."""
+        return self.path, None, self.name
+
+
+def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Add the suites of every target that the command line names."""
+    targets = config.getoption("--capsound")
+    if not targets:
+        return
+    expected = set(config.getoption("--capsound-xfail"))
+    made = [item for text in targets for item in _items(session, text, expected)]
+    known = {item.name.rpartition("::")[2] for item in made}
+    if unknown := sorted(expected - known):
+        raise pytest.UsageError(
+            f"--capsound-xfail: there is no suite {unknown[0]!r}; there are {', '.join(sorted(known))}"
+        )
+    items.extend(made)
+
+
+def _items(session: pytest.Session, text: str, expected: set[str]) -> Iterator[SuiteItem]:
+    from capsound.errors import CapsoundError
+    from capsound_checker.suites import suite
+    from capsound_checker.targets import load, parse
+    from capsound_checker.telling import error_text
+
+    try:
+        adapter = load(parse(text))
+    except CapsoundError as error:
+        raise pytest.UsageError(error_text(error)) from None
+    made = suite(adapter)
+    for name in (name for name in vars(_suite()) if name.startswith("test_")):
+        item = SuiteItem.from_parent(session, name=f"{text}::{name}")
+        item.suite, item.expected = made, name in expected
+        yield item
+
+
+def _suite() -> type[Suite]:
+    from capsound_checker.suites import Suite
+
+    return Suite

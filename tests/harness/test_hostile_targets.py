@@ -1,0 +1,60 @@
+"""Targets that misbehave, one file each: the check survives, says what it saw, and never calls one of them sound for it."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from capsound_checker.checking import Checked, Plan, TargetFailed, check
+
+FOLDER = Path(__file__).parent / "hostile"
+FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "hostile_base")
+
+
+def expected(path: Path) -> tuple[str, str]:
+    """Read what a file says of itself without importing it."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Tuple):
+            verdict, evidence = ast.literal_eval(node.value)
+            return verdict, evidence
+    raise AssertionError(path)
+
+
+def left_behind() -> list[int]:
+    """Return the processes that inherited the mark of a child of this process."""
+    mark = f"CAPSOUND_RUN={os.getpid()}.".encode()
+    out = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark in path.read_bytes():
+                out.append(int(path.parent.name))
+    return out
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(FILES) >= 15 + 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_a_hostile_target_gets_its_verdict(path: Path) -> None:
+    verdict, evidence = expected(path)
+    plan = Plan(f"{path}:Target", programs=12, seconds=30, memory=1_024, silence=3.0)
+    begin = time.monotonic()
+    if verdict == "error":
+        with pytest.raises(TargetFailed, match=evidence):
+            check(plan)
+    else:
+        told = check(plan)
+        assert (told.verdict.value, told.doubts if verdict == "sound" else ()) == (verdict, ()), told.doubts
+        assert evidence in words(told)
+    assert time.monotonic() - begin < 90
+    assert left_behind() == []
+
+
+def words(told: Checked) -> str:
+    return "\n".join([*told.doubts, *(f"{s.anomaly}: {s.sentence}" for s in told.shown)])
