@@ -197,7 +197,7 @@ print(json.dumps({
 
 def reproduced(python: Path, file: Path) -> bool:
     """Whether the doctests of an adapter pass: each shows a finding by the library alone."""
-    command = [str(python), "-P", "-W", "ignore", "-m", "doctest", str(file)]
+    command = [str(python), "-P", "-B", "-W", "ignore", "-m", "doctest", str(file)]
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(ROOTS)}
     return subprocess.run(command, capture_output=True, check=False, env=env).returncode == 0
 
