@@ -1,0 +1,44 @@
+"""The zoo through ``capsound check``: in another process, by every driver that applies, the names and guarantees are the same.
+
+``make test`` takes a few, ``make deep`` all.
+"""
+
+from __future__ import annotations
+
+import pytest
+from zoo import FOLDER, NAMES, animal
+
+from capsound.verdict import Verdict
+from capsound_checker.checking import Checked, Plan, check
+
+FEW = (
+    "check_then_act",
+    "overrun_forgiven",
+    "cancel_after_send_refunds",
+    "overrun_into_debt",
+    "lock_released_on_cancel",
+)
+
+
+def checked(name: str) -> Checked:
+    return check(Plan(f"{FOLDER / name}.py:Target", programs=250, seconds=120))
+
+
+def judged_as_it_says_of_itself(name: str) -> None:
+    said, one = checked(name), animal(name)
+    if one.ANOMALY is None:
+        assert (said.verdict, said.doubts) == (Verdict.SOUND, ())
+    else:
+        assert one.ANOMALY in {shown.anomaly for shown in said.shown}
+        assert said.strongest.label == one.KEEPS
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_a_few_get_their_verdict(name: str) -> None:
+    judged_as_it_says_of_itself(name)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("name", NAMES)
+def test_each_gets_its_verdict(name: str) -> None:
+    judged_as_it_says_of_itself(name)
