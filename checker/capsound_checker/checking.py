@@ -7,11 +7,10 @@ its end, nothing of ours was replaced, no exception went unclassified, and calls
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,27 +22,18 @@ from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, EXIT_USAGE, CapsoundEr
 from capsound.events import event_from_dict
 from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
-from capsound_checker.asynchronous import Program
 from capsound_checker.history import History
 from capsound_checker.history import check as check_history
 from capsound_checker.isolation import Child, Ended
 from capsound_checker.lockstep import NO_LOOP, Lockstep
-from capsound_checker.programs import FIELDS, PROFILES, Step, call
-
-PREFIX, ASYNC_PREFIX = "ck1:", "ca1:"
+from capsound_checker.programs import PROFILES, Step, call
+from capsound_checker.tokens import ASYNC_PREFIX, async_token, parse_async_token, parse_token, token
 
 PROPER = tuple(f"proper {name}" for name in PROFILES if name not in ("misuse", "bad amounts"))
 """The profiles in which every handle is used once, and every amount is one."""
 
 MISUSES = ("misuse", "bad amounts")
 """The profiles that use handles twice, copy them, and offer what is no amount."""
-
-
-class BadToken(CapsoundError):
-    """A replay token that is none of ours, or is damaged."""
-
-    name = "bad-token"
-    exit_status = EXIT_BAD_INPUT
 
 
 DRIVERS = ("programs", "misuse", "threads", "handlers", "history", "asyncio")
@@ -104,7 +94,6 @@ class Shown:
     sentence: str
     program: tuple[Step, ...] = ()
     story: str = ""
-    pasted: str = ""
     refutes: Guarantee | None = None
     misuse: bool = False
     at: int = 0
@@ -167,57 +156,6 @@ class Checked:
         return out
 
 
-# ----------------------------------------------------------------------------------------------- tokens
-
-
-def token(program: Sequence[Step]) -> str:
-    """Return a program as a short text that ``parse_token`` reads: ``ck1:open.0.0.0.1/reserve.0.0.0.1``."""
-    parts: list[str] = []
-    for step in program:
-        said = list(step)
-        while len(said) > 1 and said[-1] == 0:
-            said.pop()
-        parts.append(".".join(map(str, said)))
-    return PREFIX + "/".join(parts)
-
-
-def parse_token(text: str) -> list[Step]:
-    """Return the program of a token; raises ``BadToken``."""
-    if not text.startswith(PREFIX):
-        raise BadToken(f"{text[:20]!r} is no token of `capsound check`", hint=f"its tokens begin with {PREFIX}")
-    steps: list[Step] = []
-    for part in text.removeprefix(PREFIX).split("/"):
-        do, *numbers = part.split(".")
-        if (
-            do not in FIELDS
-            or len(numbers) >= len(Step._fields)
-            or not all(n.isascii() and n.isdigit() for n in numbers)
-        ):
-            raise BadToken(f"the token is damaged: {part!r} is no step", hint="copy all of it")
-        steps.append(Step(do, *map(int, numbers)))
-    return steps
-
-
-def async_token(schedule: Mapping[str, Any]) -> str:
-    """Return a schedule of asyncio as a text that ``parse_async_token`` reads."""
-    text = json.dumps(schedule, sort_keys=True, separators=(",", ":"))
-    return ASYNC_PREFIX + base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-
-
-def parse_async_token(text: str) -> dict[str, Any]:
-    """Return the schedule of a token: its program, choices and loop; raises ``BadToken``."""
-    body = text.removeprefix(ASYNC_PREFIX)
-    try:
-        schedule = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        Program.from_dict(schedule["program"])
-        sane = set(schedule) == {"program", "choices", "fifo"} and all(type(n) is int for n in schedule["choices"])
-    except (binascii.Error, ValueError, TypeError, KeyError, CapsoundError) as error:
-        raise BadToken("the token is damaged", cause=str(error), hint="copy all of it") from None
-    if not sane:
-        raise BadToken("the token is damaged", hint="copy all of it")
-    return dict(schedule)
-
-
 # ------------------------------------------------------------------------------------------------ judging
 
 
@@ -225,11 +163,17 @@ class _Nobody(Adapter):
     """Stands where an adapter is expected and is never asked."""
 
 
-def judged(message: Mapping[str, Any]) -> list[Shown]:
-    """Fold a run that a child has sent; return what is wrong in it, as seen by this process."""
+def _folded(message: Mapping[str, Any]) -> Lockstep:
+    """Return a run in which this process has heard what a child has heard."""
     run = Lockstep(_Nobody())
     for data in message["events"]:
         run.tell(event_from_dict(data))
+    return run
+
+
+def judged(message: Mapping[str, Any]) -> list[Shown]:
+    """Fold a run that a child has sent; return what is wrong in it, as seen by this process."""
+    run = _folded(message)
     known = {(f.anomaly, f.facts) for f in run.findings}
     report = run.report()
     left = [f for f in report.findings if f.anomaly == "stranded" and (f.anomaly, f.facts) not in known]
@@ -245,8 +189,7 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
                 finding.anomaly,
                 finding.sentence + (REORDERED if reordered else ""),
                 program,
-                message["story"],
-                message["pasted"],
+                message.get("story") or "\n".join(map(json.dumps, message["events"])),
                 report.refuted,
                 misuse=misuse,
                 at=finding.step,
@@ -298,8 +241,12 @@ class _Gathered:
     schedules: dict[str, int] = field(default_factory=dict)
     noticed: dict[str, list[Step]] = field(default_factory=dict)
     waits: bool = False
+    informative: bool = False
+    """Whether a driver other than the programs has brought the target to admit something."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Several children are heard at once, each in a thread."""
 
     def hear(self, job: str, message: Mapping[str, Any]) -> None:
         """Take one message."""
@@ -312,13 +259,7 @@ class _Gathered:
                 if known is None or len(program) < len(known):
                     self.noticed[message["name"]] = program
             case "race":
-                anomaly = message["anomaly"]
-                self.refuted.append(Guarantee.CONCURRENT)
-                self.proper.append(Guarantee.CONCURRENT)
-                shown = Shown(
-                    anomaly, message["sentence"], story=message["story"], refutes=Guarantee.CONCURRENT, pasted=""
-                )
-                self.shown.setdefault(f"{anomaly}, {job}", shown)
+                self._at_once(job, message["anomaly"], message["sentence"], message["story"])
             case "history":
                 self._history(message["lines"])
             case "sample":
@@ -332,8 +273,10 @@ class _Gathered:
                     self._note(f"the time was over before all programs were run: {', '.join(message['late'])}")
             case "schedules":
                 self.schedules[message["job"]] = message["schedules"]
+                self.informative = self.informative or message["schedules"] > 0
             case "explored":
                 self.schedules["asyncio"] = message["schedules"]
+                self.informative = self.informative or message["informative"]
                 covered = f"asyncio: all schedules of {message['complete']} of {message['programs']} programs"
                 self._note(f"{covered}, {message['schedules']:,} run")
                 if message["needs"]:
@@ -367,49 +310,45 @@ class _Gathered:
 
     def _run(self, message: Mapping[str, Any]) -> None:
         for shown in judged(message):
+            self._refute(shown.refutes, misuse=shown.misuse)
             if shown.schedule:
                 self.schedules_shown.setdefault(shown.anomaly, shown)
-                if shown.refutes is not None:
-                    self.refuted.append(shown.refutes)
-                    self.proper.append(shown.refutes)
                 continue
             known = self.shown.get(shown.anomaly)
             if known is None or _size(shown) < _size(known):
                 self.shown[shown.anomaly] = shown
-            if shown.refutes is not None:
-                self.refuted.append(shown.refutes)
-                if not shown.misuse:
-                    self.proper.append(shown.refutes)
+
+    def _refute(self, guarantee: Guarantee | None, *, misuse: bool = False) -> None:
+        if guarantee is not None:
+            self.refuted.append(guarantee)
+            if not misuse:
+                self.proper.append(guarantee)
+
+    def _at_once(self, job: str, anomaly: str, sentence: str, story: str) -> None:
+        """Take a schedule of several threads: it refutes that calls may overlap, and is no program to run again."""
+        self._refute(Guarantee.CONCURRENT)
+        self.shown.setdefault(f"{anomaly}, {job}", Shown(anomaly, sentence, (), story, Guarantee.CONCURRENT))
 
     def _history(self, lines: Sequence[str]) -> None:
         """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
         found = check_history(History.read(lines, "the recorded run"))
         self.schedules["history"] = self.schedules.get("history", 0) + 1
+        self.informative = self.informative or found.admitted > 0
         if found.verdict is Verdict.VIOLATED:
-            self.refuted.append(Guarantee.CONCURRENT)
-            self.proper.append(Guarantee.CONCURRENT)
-            name, window = found.anomaly or "history", "\n".join(found.window)
-            shown = Shown(name, found.sentence, story=window, refutes=Guarantee.CONCURRENT)
-            self.shown.setdefault(f"{found.anomaly}, history", shown)
+            self._at_once("history", found.anomaly or "history", found.sentence, "\n".join(found.window))
 
     def _sample(self, message: Mapping[str, Any]) -> None:
-        run = Lockstep(_Nobody())
-        for data in message["events"]:
-            run.tell(event_from_dict(data))
-        exercise = run.report().exercise
+        exercise = _folded(message).report().exercise
         for name in ("admitted", "refused", "sent", "settled", "delegated", "faults"):
             self.exercise[name] = self.exercise.get(name, 0) + getattr(exercise, name)
-        if run.wrong():  # a child that saw nothing here was lying, or was lied to
-            program = tuple(Step(*step) for step in message["program"])
-            story = "\n".join(map(json.dumps, message["events"]))
-            refutes = run.report().refuted
-            for finding in run.wrong():
-                shown = Shown(finding.anomaly, finding.sentence, program, story, "", refutes, is_misuse(program))
-                self.shown.setdefault(finding.anomaly, shown)
+        for shown in judged(message):  # a child that saw nothing here was lying, or was lied to
+            self.shown.setdefault(shown.anomaly, shown)
+            self._refute(shown.refutes, misuse=shown.misuse)
 
 
-def _size(shown: Shown) -> tuple[bool, int, int]:
-    return shown.misuse, len(shown.program), sum(step.amount + step.bill for step in shown.program)
+def _size(shown: Shown) -> tuple[bool, int, int, tuple[Step, ...]]:
+    """Order what shows the same; the program itself decides last, so that no order of messages does."""
+    return shown.misuse, len(shown.program), sum(step.amount + step.bill for step in shown.program), shown.program
 
 
 # ---------------------------------------------------------------------------------------------- the check
@@ -425,16 +364,21 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     gathered = _Gathered(waits=adapter["waits"])
     jobs = _jobs(plan, adapter)
     end = begin + plan.seconds
-    try:
-        with ThreadPoolExecutor(plan.workers) as pool:
-            for ended in [pool.submit(_do, plan, job, gathered, end, progress) for job in jobs]:
+    stop = threading.Event()
+    with ThreadPoolExecutor(plan.workers) as pool:
+        try:
+            for ended in [pool.submit(_do, plan, job, gathered, end, progress, stop) for job in jobs]:
                 ended.result()
-    except KeyboardInterrupt:
-        gathered.doubts.append("interrupted")
+        except KeyboardInterrupt:
+            gathered.doubts.append("interrupted")
+        finally:  # whatever it was that ended this: no child goes on, and none is started
+            stop.set()
+            pool.shutdown(cancel_futures=True)
     for name, shown in gathered.schedules_shown.items():
         if name not in gathered.shown:
             gathered.shown[name] = shown
-    if not gathered.shown and not gathered.doubts and not gathered.schedules and not _informative(gathered.exercise):
+    exercised = gathered.informative or all(gathered.exercise.get(name, 0) for name in ("admitted", "sent"))
+    if not gathered.shown and not gathered.doubts and not exercised:
         gathered.doubts.append("it was not exercised: no call was admitted, sent and settled")
     for name, program in sorted(gathered.noticed.items()):
         if name not in gathered.shown and gathered.doubts:
@@ -456,14 +400,10 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     )
 
 
-def _informative(exercise: Mapping[str, int]) -> bool:
-    return all(exercise.get(name, 0) for name in ("admitted", "sent"))
-
-
 def describe(plan: Plan) -> dict[str, Any]:
     """Load the target in a process of its own, and return what its adapter declares; raises ``TargetFailed``."""
     said: list[dict[str, Any]] = []
-    ended = _child(plan, {"job": "describe"}, said.append, time.monotonic() + max(20.0, plan.silence))
+    ended, _ = _child(plan, {"job": "describe"}, said.append, time.monotonic() + max(20.0, plan.silence))
     for message in said:
         if message["say"] == "adapter":
             return message
@@ -496,7 +436,14 @@ def _jobs(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     return wanted
 
 
-def _do(plan: Plan, job: Mapping[str, Any], gathered: _Gathered, end: float, progress: Callable[[str], None]) -> None:
+def _do(
+    plan: Plan,
+    job: Mapping[str, Any],
+    gathered: _Gathered,
+    end: float,
+    progress: Callable[[str], None],
+    stop: threading.Event,
+) -> None:
     name = str(job["job"])
     left = end - time.monotonic()
     if left <= 0:
@@ -507,23 +454,16 @@ def _do(plan: Plan, job: Mapping[str, Any], gathered: _Gathered, end: float, pro
         return
 
     def hear(message: dict[str, Any]) -> None:
-        gathered.hear(name, message)
+        with gathered.lock:
+            gathered.hear(name, message)
         if message["say"] == "beat":
             progress(f"{name}: {message['where']}, {len(gathered.noticed)} anomalies")
 
-    with tempfile.TemporaryFile() as at:
-        # The child is asked to be done in time, and has as long again to shrink what it found.
-        request = {**job, "seconds": left * _HUNTING, "at": at.fileno()}
-        child = Child(
-            {**request, "target": plan.target, "python": plan.python},
-            memory=plan.memory,
-            silence=plan.silence,
-            inherit=(at.fileno(),),
-        )
-        ended = child.run(hear, time.monotonic() + 2 * left + plan.silence)
-        if ended.how != "done":
-            where = os.pread(at.fileno(), 60, 0).decode(errors="replace").strip()
-            gathered.doubts.append(_evidence(plan, ended, where, name))
+    # The child is asked to be done in time, and has as long again to shrink what it found.
+    request = {**job, "seconds": left * _HUNTING}
+    ended, where = _child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop)
+    if ended.how not in ("done", "stopped"):
+        gathered.doubts.append(_evidence(plan, ended, where, name))
 
 
 _HUNTING = 0.7
@@ -540,7 +480,7 @@ def _evidence(plan: Plan, ended: Ended, where: str, job: str) -> str:
             if message["say"] == "step":
                 steps.append(Step(*message["step"]))
 
-        again = _child(
+        again, _ = _child(
             plan, {"job": "trace", "profile": profile, "seed": int(seed)}, hear, time.monotonic() + plan.silence
         )
         if again.how != "done" and steps:
@@ -549,11 +489,19 @@ def _evidence(plan: Plan, ended: Ended, where: str, job: str) -> str:
     return f"{ended.words}, at {where or 'its start'}{printed}"
 
 
-def _child(plan: Plan, request: Mapping[str, Any], hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
+def _child(
+    plan: Plan,
+    request: Mapping[str, Any],
+    hear: Callable[[dict[str, Any]], None],
+    until: float,
+    stop: threading.Event | None = None,
+) -> tuple[Ended, str]:
+    """Run a child; return how it ended, and which program it was at."""
     with tempfile.TemporaryFile() as at:
         full = {**request, "target": plan.target, "python": plan.python, "at": at.fileno()}
-        child = Child(full, memory=plan.memory, silence=plan.silence, inherit=(at.fileno(),))
-        return child.run(hear, until)
+        child = Child(full, plan.memory, (at.fileno(),), plan.silence, stop or threading.Event())
+        ended = child.run(hear, until)
+        return ended, os.pread(at.fileno(), 60, 0).decode(errors="replace").strip()
 
 
 def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping[str, Any] | None, list[str]]:
@@ -566,7 +514,7 @@ def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping
         else:
             gathered.hear("replay", message)
 
-    ended = _child(plan, request, hear, time.monotonic() + 2 * plan.silence)
+    ended, _ = _child(plan, request, hear, time.monotonic() + 2 * plan.silence)
     if ended.how != "done":
         gathered.doubts.append(ended.words)
     return (judged(runs[0]) if runs else []), (runs[0] if runs else None), gathered.doubts

@@ -195,7 +195,7 @@ def check(
     """
     from capsound.errors import nearest
     from capsound_checker import checking, verdicts
-    from capsound_checker.running import rendered
+    from capsound_checker.running import rendered, status
     from capsound_checker.telling import check_writable, write_text
 
     if junit is not None:
@@ -214,9 +214,8 @@ def check(
         python=python,
         drivers=drivers,
     )
-    progress = verdicts.Progress()
-    checked = checking.check(plan, progress)
-    progress.clear()
+    with status("checking", plain=no_color) as tell:
+        checked = checking.check(plan, tell)
     if junit is not None:
         write_text(junit, verdicts.junit(checked))
     with reader_may_leave():
@@ -295,7 +294,7 @@ def replay(path: str, token: str, as_json: bool, itf: Path | None, python: str) 
 
     TOKEN is what `solve` or `check` printed, PATH the scenario or the target that it was printed for.
     """
-    from capsound_checker.checking import ASYNC_PREFIX, PREFIX
+    from capsound_checker.tokens import ASYNC_PREFIX, PREFIX
 
     if not token.startswith((PREFIX, ASYNC_PREFIX)):
         from capsound_checker.replaying import replay_token

@@ -68,8 +68,7 @@ class Driver:
     def hunt(self, seeds: Iterable[int]) -> Iterator[list[Step]]:
         """Yield every suspicious program that the seeds stand for."""
         for seed in seeds:
-            data = random.Random(seed).randbytes(4 * self.profile.length + 1)
-            program = self.run(data)
+            program = self.run(self.bytes_of(seed))
             if program is not None:
                 yield program
 
@@ -93,7 +92,12 @@ class Driver:
             run.do(step)
         return run
 
-    def _opening(self, data: bytes) -> Step:
+    def bytes_of(self, seed: int) -> bytes:
+        """Return the bytes that a seed stands for: enough for a program of this profile."""
+        return random.Random(seed).randbytes(4 * self.profile.length + 1)
+
+    def opening(self, data: bytes) -> Step:
+        """Return the first step that ``data`` stands for; the others are decoded from what comes after one byte."""
         return Step("open", amount=self.profile.caps[data[0] % len(self.profile.caps)])
 
     def decoded(self, run: Lockstep, data: bytes) -> Iterator[Step]:
@@ -115,7 +119,7 @@ class Driver:
             run.drop()
 
     def _steps(self, run: Lockstep, data: bytes) -> list[Step] | None:
-        run.do(self._opening(data))
+        run.do(self.opening(data))
         for step in self.decoded(run, data[1:]):
             run.do(step)
             self.operations += 1
@@ -138,7 +142,7 @@ class Driver:
         handles: list[object] = []
         table, profile, visit = self.table, self.profile, self.visit
         program = self._doing = []
-        pending: Step | None = self._opening(data)
+        pending: Step | None = self.opening(data)
         at = 1
         last = len(data) - 3
         tells_sent = "sent" in offers(self.adapter)

@@ -15,6 +15,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ KEPT = 20
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child came to its end: ``how`` is ``done``, ``exit``, ``signal``, ``silent`` or ``time``."""
+    """How a child came to its end: ``how`` is ``done``, ``exit``, ``signal``, ``silent``, ``time`` or ``stopped``."""
 
     how: str
     code: int = 0
@@ -52,21 +53,22 @@ class Ended:
 
 @dataclass
 class Child:
-    """One child process that runs a module of ours; ``run`` hands on what it says until it ends."""
+    """One process of ``capsound_checker.worker``; ``run`` hands on what it says until it ends."""
 
     request: Mapping[str, Any]
-    module: str = "capsound_checker.worker"
-    memory: int = 2_048
+    memory: int
     """In MiB: how much the child may allocate; 0 for no limit."""
-    inherit: tuple[int, ...] = ()
+    inherit: tuple[int, ...]
     """Open files that the child may use."""
-    silence: float = 10.0
+    silence: float
     """How many seconds it may say nothing before it is killed."""
+    stop: threading.Event
+    """Set from another thread, it ends the child."""
     _printed: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
     _process: subprocess.Popen[bytes] | None = None
     _mark: str = ""
 
-    def run(self, hear: Callable[[dict[str, Any]], None], until: float | None = None) -> Ended:
+    def run(self, hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
         """Run the child; ``hear`` gets each of its messages. Kill it when it falls silent or at ``until``.
 
         ``until`` is a time of ``time.monotonic``. Whatever happens, no process is left when this returns or raises.
@@ -80,7 +82,7 @@ class Child:
         request = json.dumps({**self.request, "memory": self.memory, "pythonpath": given})
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", self.module, str(write)],
+                [sys.executable, "-m", "capsound_checker.worker", str(write)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
@@ -102,7 +104,7 @@ class Child:
                     os.close(left)
             self.kill()
 
-    def _listen(self, said: IO[bytes], hear: Callable[[dict[str, Any]], None], until: float | None) -> Ended:
+    def _listen(self, said: IO[bytes], hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
         process = self._process
         assert process is not None
         assert process.stdout is not None
@@ -114,11 +116,11 @@ class Child:
             selector.register(process.stdout, selectors.EVENT_READ, "printed")
             while True:
                 now = time.monotonic()
-                end = min(last + self.silence, until if until is not None else last + self.silence)
-                if now >= end:
+                end = min(last + self.silence, until)
+                if now >= end or self.stop.is_set():
                     self._print(shown)
-                    return self._ended("time" if until is not None and now >= until else "silent")
-                for key, _ in selector.select(min(0.5, end - now)):
+                    return self._ended("stopped" if self.stop.is_set() else "time" if now >= until else "silent")
+                for key, _ in selector.select(min(0.2, end - now)):
                     if key.data == "printed":
                         data = process.stdout.read(65_536)
                         if not data:
@@ -142,13 +144,11 @@ class Child:
     def _gone(self, done: bool) -> Ended:
         process = self._process
         assert process is not None
+        if done:  # threads of the target may keep it; all that it had to say is said
+            return self._ended("done")
         try:
             code = process.wait(0.5)
-        except subprocess.TimeoutExpired:  # threads of the target keep it; all that it had to say is said
-            code = 0 if done else None  # type: ignore[assignment]
-        if done:
-            return self._ended("done")
-        if code is None:
+        except subprocess.TimeoutExpired:
             return self._ended("silent")
         return self._ended("signal", -code) if code < 0 else self._ended("exit", code)
 

@@ -289,22 +289,17 @@ class Lockstep:
 
     def _unopened(self, cap: int, answer: Answer) -> AdapterFailed:
         """Return the error for a root that cannot be opened: there would be nothing to judge, and nothing wrong."""
-        failed = AdapterFailed(
+        return _failed(
             f"{type(self.adapter).__name__}.open({cap}) was {answer.kind}: {answer.why}",
-            cause="without a root there is nothing to judge, and every cap that is a whole number above 0 is a cap",
-            hint="let the adapter scale the unit, if the library wants larger caps",
+            "without a root there is nothing to judge, and every cap that is a whole number above 0 is a cap",
+            "let the adapter scale the unit, if the library wants larger caps",
         )
-        failed.add_note(f"{failed.cause}; {failed.hint}")
-        return failed
 
     def _unclassified(self, operation: str, answer: Answer) -> AdapterFailed:
-        what = f"{type(self.adapter).__name__}.{operation} raised {answer.why}"
         cause, hint = "the adapter does not say what this exception means", _CLASSIFY
         if "event loop" in answer.why or "create_future" in answer.why:
             cause, hint = NO_LOOP, _SPIN
-        failed = AdapterFailed(what, cause=cause, hint=hint)
-        failed.add_note(f"{cause}; {hint}")  # a test runner shows this one
-        return failed
+        return _failed(f"{type(self.adapter).__name__}.{operation} raised {answer.why}", cause, hint)
 
     def _look(self, number: int, *, quiet: bool = False) -> Says:
         """Return what an account says of itself; nothing when it does not come back.
@@ -870,11 +865,9 @@ class Lockstep:
             answer = self._ask(operation, *args)
         except AdapterFailed:
             answer = Answer(Kind.FAILED)  # any exception says no
-        if answer.kind is Kind.DONE and not (operation == "check" and not answer.value):
-            self.tell(Accept(account_id(account), operation, repr(value)))
-            self.spoiled = True
-        elif self._look(account, quiet=True) != before:
-            # Refused, and yet the books have moved, nobody knows by how much: `inf` counted, then turned away.
+        taken = answer.kind is Kind.DONE and not (operation == "check" and not answer.value)
+        # Refused, and yet the books have moved, nobody knows by how much: `inf` counted, then turned away.
+        if taken or self._look(account, quiet=True) != before:
             self.tell(Accept(account_id(account), operation, repr(value)))
             self.spoiled = True
         return True
@@ -963,6 +956,12 @@ def _told(events: list[Event], found: tuple[Finding, ...], wrong: set[int]) -> l
         mark, why = ("**", "") if id(finding) in wrong else ("--", "; a bill above its hold explains it")
         lines.append(f"   {mark} {finding.anomaly}: {finding.sentence}{why}")
     return lines
+
+
+def _failed(what: str, cause: str, hint: str) -> AdapterFailed:
+    failed = AdapterFailed(what, cause=cause, hint=hint)
+    failed.add_note(f"{cause}; {hint}")  # a test runner shows this one
+    return failed
 
 
 def _ours(error: BaseException) -> bool:

@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     targets = config.getoption("--capsound")
     if not targets:
         return
-    expected = set(config.getoption("--capsound-xfail"))
+    expected = set(config.getoption("--capsound-xfail") or ())
     made = [item for text in targets for item in _items(session, text, expected)]
     known = {item.name.rpartition("::")[2] for item in made}
     if unknown := sorted(expected - known):
@@ -91,7 +91,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 def _items(session: pytest.Session, text: str, expected: set[str]) -> Iterator[SuiteItem]:
     from capsound.errors import CapsoundError
-    from capsound_checker.suites import suite
+    from capsound_checker.suites import Suite, suite
     from capsound_checker.targets import load, parse
     from capsound_checker.telling import error_text
 
@@ -100,13 +100,7 @@ def _items(session: pytest.Session, text: str, expected: set[str]) -> Iterator[S
     except CapsoundError as error:
         raise pytest.UsageError(error_text(error)) from None
     made = suite(adapter)
-    for name in (name for name in vars(_suite()) if name.startswith("test_")):
+    for name in (name for name in vars(Suite) if name.startswith("test_")):
         item = SuiteItem.from_parent(session, name=f"{text}::{name}")
         item.suite, item.expected = made, name in expected
         yield item
-
-
-def _suite() -> type[Suite]:
-    from capsound_checker.suites import Suite
-
-    return Suite

@@ -191,7 +191,7 @@ def solve_all(files: list[Path], request: Request, workers: int | None) -> list[
     done: dict[int, Solved] = {}
     waiting = list(enumerate(files))
     running: dict[int, _Worker] = {}
-    with _status(request.plain) as tell:
+    with status("solving", plain=request.plain) as tell:
         try:
             while waiting or running:
                 while waiting and len(running) < limit:
@@ -279,7 +279,7 @@ def _our_bug(path: Path, message: str) -> Solved:
 
 
 @contextmanager
-def _status(plain: bool) -> Iterator[Callable[[str], None]]:
+def status(what: str, *, plain: bool) -> Iterator[Callable[[str], None]]:
     """Show on a terminal what is being done; say nothing elsewhere."""
     from rich.console import Console
 
@@ -287,5 +287,5 @@ def _status(plain: bool) -> Iterator[Callable[[str], None]]:
         yield lambda _: None
         return
     console = Console(stderr=True, no_color=plain, emoji=False, markup=False)
-    with console.status("solving") as status:
-        yield lambda text: status.update(f"solving: {text}")
+    with console.status(what) as shown:
+        yield lambda text: shown.update(f"{what}: {text}")

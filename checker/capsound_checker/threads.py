@@ -115,7 +115,8 @@ def race(
 
     Also returns how many schedules were run. ``patience`` is how many seconds a thread may hang.
     """
-    serial = {_serial(adapter, before, one, two), _serial(adapter, before, two, one, swapped=True)}
+    (first, answers), (second, swapped) = _after(adapter, before, one, two), _after(adapter, before, two, one)
+    serial = {_said(first, answers), _said(second, swapped[::-1])}
     at, schedules = 1, 0
     while at <= most:
         schedules += 1
@@ -143,9 +144,9 @@ def interrupt(
     Return the first schedule that no order of the two explains, if any, and how many were run. Where a journal is
     offered, it too must read as one of the two orders.
     """
-    orders = ((one, two), (two, one))
-    serial = {_serial(adapter, before, one, two), _serial(adapter, before, two, one, swapped=True)}
-    lines = [_written(_after(adapter, before, order)) for order in orders] if "journal" in offers(adapter) else []
+    (first, answers), (second, swapped) = _after(adapter, before, one, two), _after(adapter, before, two, one)
+    serial = {_said(first, answers), _said(second, swapped[::-1])}
+    lines = [_written(first), _written(second)] if "journal" in offers(adapter) else []
     for at in range(1, most + 1):
         run = _Interrupted(adapter, before, one, two, at, 0.0)
         run.run()
@@ -162,13 +163,6 @@ def interrupt(
     return None, most
 
 
-def _after(adapter: type[Adapter], before: Program, steps: Sequence[Step]) -> Lockstep:
-    run = _prepared(adapter, before)
-    for step in steps:
-        _do(run, step)
-    return run
-
-
 def _written(run: Lockstep) -> list[object]:
     """Return what the journal says happened, without the names."""
     events = [json.loads(line) for line in run.journal(0)]
@@ -182,10 +176,10 @@ def _prepared(adapter: type[Adapter], before: Program) -> Lockstep:
     return run
 
 
-def _serial(adapter: type[Adapter], before: Program, one: Step, two: Step, *, swapped: bool = False) -> Said:
+def _after(adapter: type[Adapter], before: Program, *steps: Step) -> tuple[Lockstep, list[Answer]]:
+    """Do operations one after the other."""
     run = _prepared(adapter, before)
-    answers = [_do(run, one), _do(run, two)]
-    return _said(run, answers[::-1] if swapped else answers)
+    return run, [_do(run, step) for step in steps]
 
 
 def _do(run: Lockstep, step: Step) -> Answer:

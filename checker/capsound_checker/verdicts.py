@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from typing import Any
 from xml.sax.saxutils import escape as xml
 from xml.sax.saxutils import quoteattr
@@ -180,25 +179,3 @@ def annotation(checked: Checked) -> str:
     for raw, safe in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
         text = text.replace(raw, safe)
     return f"::{level} {file}title=capsound check::{text}"
-
-
-class Progress:
-    """One line on a terminal that says what is being done; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self.on = sys.stderr.isatty()
-        self._width = 0
-
-    def __call__(self, text: str) -> None:
-        """Show ``text`` in place of what was shown before."""
-        if self.on:
-            line = printable(text)[:100]
-            sys.stderr.write(f"\r{line.ljust(self._width)}")
-            sys.stderr.flush()
-            self._width = len(line)
-
-    def clear(self) -> None:
-        """Take the line away."""
-        if self.on and self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
-            sys.stderr.flush()

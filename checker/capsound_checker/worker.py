@@ -12,7 +12,6 @@ import io
 import json
 import os
 import pkgutil
-import random
 import sys
 import threading
 import time
@@ -42,10 +41,11 @@ from capsound_checker.telling import error_data
 from capsound_checker.threads import interrupt, pairs, race
 from capsound_checker.watch import pulse
 
-Say = Callable[..., None]
-
 SAMPLE = 60
-"""How many programs of each profile are run only to see whether the target was exercised."""
+"""How many programs of each profile are run to their end, whatever they show."""
+
+TOLD = 12
+"""How many of them are told to the process that judges."""
 
 
 @dataclass
@@ -98,14 +98,12 @@ def main() -> None:
     try:
         adapter = _target(request["target"], request["python"])
         JOBS[request["job"]](adapter, request, voice)
-        voice.say("end", intact=_fingerprint() == before)
     except CapsoundError as error:
         voice.say("failed", **error_data(error))
-        voice.say("end", intact=_fingerprint() == before)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a target are no orders
         told = "".join(traceback.format_exception(error)[-6:])
         voice.say("broke", error=f"{type(error).__name__}: {error}", trace=told, ours=_is_ours(error))
-        voice.say("end", intact=_fingerprint() == before)
+    voice.say("end", intact=_fingerprint() == before)
     os._exit(0)  # threads and exit handlers of the target have no say in it
 
 
@@ -118,7 +116,7 @@ def _target(text: str, python: str) -> type[Adapter]:
 
 
 def _quiet() -> None:
-    """Leave nothing on standard input that a target could wait for, and no hash that differs between runs."""
+    """Leave nothing on standard input that a target could wait for."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdin = io.StringIO()
 
@@ -189,7 +187,6 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     until = time.monotonic() + request["seconds"] if request["seconds"] else None
     late: list[str] = []
     spent: dict[str, int] = {}
-
     hung: list[str] = []
 
     def pace(profile: Profile, seeds: range) -> Iterator[int]:
@@ -237,11 +234,11 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice)
         return
     seen: set[str] = set()
     for number in range(SAMPLE):
-        data = random.Random(seed * 1_000 + number).randbytes(4 * profile.length + 1)
+        data = driver.bytes_of(seed * 1_000 + number)
         voice.doing(f"{profile.name} {number}")
         run = Lockstep(adapter())
         try:
-            run.do(Step("open", amount=profile.caps[data[0] % len(profile.caps)]))
+            run.do(driver.opening(data))
             for step in driver.decoded(run, data[1:]):
                 run.do(step)
             run.finish()
@@ -255,11 +252,8 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice)
                 _show(adapter, shrink(run.steps, shows(adapter, name)), voice)
         if "hang" in seen:
             return
-        if number < _TOLD:
-            voice.say("sample", program=run.steps, events=[event_to_dict(e) for e in run.events])
-
-
-_TOLD = 12
+        if number < TOLD:
+            voice.say("sample", program=run.steps, events=_events(run))
 
 
 def _show(adapter: type[Adapter], program: Iterable[Step], voice: Voice) -> None:
@@ -270,15 +264,11 @@ def _show(adapter: type[Adapter], program: Iterable[Step], voice: Voice) -> None
     except AdapterFailed as failed:
         voice.say("failed", **error_data(failed))
         return
-    excused = [n for n, finding in enumerate(run.findings) if finding not in run.wrong()]
-    voice.say(
-        "run",
-        program=run.steps,
-        events=[event_to_dict(event) for event in run.events],
-        excused=excused,
-        story=run.story(),
-        pasted=run.program(),
-    )
+    voice.say("run", program=run.steps, events=_events(run), story=run.story())
+
+
+def _events(run: Lockstep) -> list[dict[str, object]]:
+    return [event_to_dict(event) for event in run.events]
 
 
 def _at_once(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -290,7 +280,7 @@ def _at_once(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
         found, schedules = schedule(adapter, before, one, two)
         count += schedules
         if found is not None:
-            voice.say("race", anomaly=found.anomaly, sentence=found.sentence, story=found.story(), schedules=count)
+            voice.say("race", anomaly=found.anomaly, sentence=found.sentence, story=found.story())
             break
     voice.say("schedules", job=request["job"], schedules=count)
 
@@ -316,12 +306,11 @@ def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
     for found in explored.findings:
         told = {"program": found.program.to_dict(), "choices": list(found.choices), "fifo": found.fifo}
         _say_replayed(adapter, told, voice)
-    complete = [len(scope.program.agents) for scope in explored.scopes if scope.complete]
     voice.say(
         "explored",
         schedules=explored.schedules,
         programs=len(explored.scopes),
-        complete=len(complete),
+        complete=sum(scope.complete for scope in explored.scopes),
         informative=explored.informative,
         needs=explored.needs,
     )
@@ -334,8 +323,7 @@ _ASYNC = 20.0
 def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice) -> None:
     program = asynchronous.Program.from_dict(told["program"])
     run = asynchronous.replay(adapter, program, tuple(told["choices"]), fifo=told["fifo"])
-    events = [event_to_dict(event) for event in run.events]
-    voice.say("run", program=[], events=events, story=run.told(), pasted="", schedule=told)
+    voice.say("run", program=[], events=_events(run), story=run.told(), schedule=told)
 
 
 def _replay_async(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -353,9 +341,9 @@ def _trace(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> 
             return super().do(step)
 
     driver = Driver(adapter, profile)
-    data = random.Random(seed).randbytes(4 * profile.length + 1)
+    data = driver.bytes_of(seed)
     run = Told(adapter())
-    run.do(Step("open", amount=profile.caps[data[0] % len(profile.caps)]))
+    run.do(driver.opening(data))
     for step in driver.decoded(run, data[1:]):
         run.do(step)
     run.finish()

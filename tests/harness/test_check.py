@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import left_behind
 
 from capsound.guarantees import Guarantee
-from capsound_checker.checking import BadToken, Plan, check, parse_token, token
+from capsound.schedule import BadToken
+from capsound_checker.checking import Plan, check
 from capsound_checker.programs import Step
+from capsound_checker.tokens import parse_token, token
 
 ROOT = Path(__file__).parents[2]
 DESK = ROOT / "tests" / "docs" / "desk"
@@ -195,6 +200,31 @@ def test_drivers_and_times_are_checked(capsound: Runs) -> None:
 def test_a_short_budget_ends_soon_and_says_so(capsound: Runs) -> None:
     ran = capsound("check", BUDGET, "--programs", 1_000_000, "--budget", "2s")
     assert "the time was over before" in ran.out
+
+
+def test_ctrl_c_prints_what_is_known_and_leaves_nothing(tmp_path: Path, process_env: dict[str, str]) -> None:
+    path = tmp_path / "mine.py"
+    mark = tmp_path / "running"
+    path.write_text(
+        f"import sys\nsys.path.insert(0, {str(DESK)!r})\nfrom pathlib import Path\nfrom budget_adapter import *\n"
+        "class X(BudgetAdapter):\n"
+        "    def reserve(self, scope, amount):\n"
+        f"        Path({str(mark)!r}).touch()\n"
+        "        return super().reserve(scope, amount)\n"
+    )
+    command = [sys.executable, "-m", "capsound_checker", "check", f"{path}:X", "--programs", "1000000"]
+    process = subprocess.Popen(command, env=process_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    end = time.monotonic() + 30
+    while not mark.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    begin = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=40)
+    assert time.monotonic() - begin < 8  # the budget is a minute
+    assert (process.returncode, err) == (130, b"")
+    assert b"interrupted" in out
+    assert out.splitlines()[-1].startswith(b"unknown")
+    assert left_behind(process.pid) == []
 
 
 def test_threads_and_histories_of_the_reference(capsound: Runs) -> None:

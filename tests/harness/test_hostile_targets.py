@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import os
 import time
 from pathlib import Path
 
 import pytest
+from processes import left_behind
 
 from capsound_checker.checking import Checked, Plan, TargetFailed, check
 
@@ -23,17 +23,6 @@ def expected(path: Path) -> tuple[str, str]:
             verdict, evidence = ast.literal_eval(node.value)
             return verdict, evidence
     raise AssertionError(path)
-
-
-def left_behind() -> list[int]:
-    """Return the processes that inherited the mark of a child of this process."""
-    mark = f"CAPSOUND_RUN={os.getpid()}.".encode()
-    out = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if mark in path.read_bytes():
-                out.append(int(path.parent.name))
-    return out
 
 
 def test_there_are_enough_of_them() -> None:
@@ -53,7 +42,7 @@ def test_a_hostile_target_gets_its_verdict(path: Path) -> None:
         assert (told.verdict.value, told.doubts if verdict == "sound" else ()) == (verdict, ()), told.doubts
         assert evidence in words(told)
     assert time.monotonic() - begin < 90
-    assert left_behind() == []
+    assert left_behind(os.getpid()) == []
 
 
 def words(told: Checked) -> str:
