@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import signal
 import subprocess
@@ -1037,6 +1038,42 @@ def test_what_ends_in_time_is_left_alone() -> None:
         done = 1
     time.sleep(0.07)
     assert done == 1
+
+
+class Finalized:
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def __del__(self) -> None:
+        end = time.monotonic() + self.seconds
+        while time.monotonic() < end:
+            pass
+
+
+def test_a_collection_that_lasts_is_nobodys_hang() -> None:
+    # What is raised in a callback of the collector or in a finalizer is printed and lost, and the limit with it.
+    def slow(phase: str, _info: dict[str, int]) -> None:
+        if phase == "stop":
+            end = time.monotonic() + 0.06
+            while time.monotonic() < end:
+                pass
+
+    gc.callbacks.append(slow)
+    try:
+        with patience(0.04), limit():
+            gc.collect(0)
+            Finalized(0.06)
+    finally:
+        gc.callbacks.remove(slow)
+
+
+def test_what_hangs_after_a_collection_that_lasted_is_interrupted_all_the_same() -> None:
+    def hangs() -> None:
+        Finalized(0.06)
+        endless()
+
+    with pytest.raises(Hung), patience(0.04), limit():
+        hangs()
 
 
 def test_the_inner_limit_is_its_own_and_the_outer_goes_on() -> None:
