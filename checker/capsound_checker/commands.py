@@ -16,6 +16,7 @@ import click
 from capsound import __version__
 
 if TYPE_CHECKING:
+    from capsound_checker.audited import Shown
     from capsound_checker.running import Request, Solved
 
 EPILOG = (
@@ -281,6 +282,71 @@ def history(path: Path, as_json: bool) -> int:
                 click.echo("\n".join(found.window))
             click.echo(f"{found.verdict.value}: {found.operations} operations of {found.clients} clients")
     return found.exit_status
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("log")
+@click.option("--mapping", help="What foreign fields mean: a TOML file, or the name of one that ships (otel-genai).")
+@click.option("--cap", type=click.IntRange(0), help="Cap of every account that is used without having been opened.")
+@click.option(
+    "--bills",
+    type=click.Choice(["auto", "logged", "settled"]),
+    default="auto",
+    show_default=True,
+    help="Where true bills are: in `bill` events, in what was settled, or whichever comes first.",
+)
+@click.option("--lenient", is_flag=True, help="Leave out lines that cannot be used, and count them.")
+@click.option("--follow", is_flag=True, help="Go on reading as the log is written, until Ctrl-C.")
+@click.option("--show", type=click.IntRange(0), default=5, show_default=True, help="Findings of each anomaly to show.")
+@click.option("--memory", type=click.IntRange(1), default=10_000, show_default=True, help="Resolved holds to remember.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
+def audit(
+    log: str,
+    mapping: str | None,
+    cap: int | None,
+    bills: str,
+    lenient: bool,
+    follow: bool,
+    show: int,
+    memory: int,
+    as_json: bool,
+    no_color: bool,
+) -> int:
+    """Judge what a production system wrote down.
+
+    LOG holds one event a line as a JSON object, in the vocabulary of capsound or in one that a mapping explains; - is
+    standard input, and a name that ends in .gz is decompressed. It is read once, in memory that does not grow with it.
+    """
+    from capsound_checker import auditing, logreading
+    from capsound_checker.mapping import load_mapping
+    from capsound_checker.running import status
+
+    if follow and log == "-":
+        raise click.UsageError("--follow is for files: standard input is followed in any case")
+    known = None if mapping is None else load_mapping(mapping)
+    name = "standard input" if log == "-" else log
+
+    def at_once(shown: Shown) -> None:
+        click.echo(f"line {shown.line:,}  {shown.anomaly}: {shown.sentence}", err=as_json)
+
+    with logreading.open_log(log, follow=follow) as lines, status("reading", plain=no_color or follow) as tell:
+        told = auditing.audit(
+            logreading.counted(lines, tell),
+            name=name,
+            mapping=known,
+            cap=cap,
+            bills=bills,
+            lenient=lenient,
+            memory=memory,
+            show=show,
+            tell=at_once if follow else None,
+        )
+    with reader_may_leave():
+        click.echo(
+            json.dumps(told.data(), indent=2, sort_keys=True) if as_json else told.text(_colour(no_color)), nl=as_json
+        )
+    return 130 if told.interrupted and not follow else told.exit_status
 
 
 @cli.command(epilog=EPILOG)

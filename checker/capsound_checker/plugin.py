@@ -79,7 +79,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     targets = config.getoption("--capsound")
     if not targets:
         return
-    expected = set(config.getoption("--capsound-xfail") or ())
+    expected: set[str] = set(config.getoption("--capsound-xfail") or ())
     made = [item for text in targets for item in _items(session, text, expected)]
     known = {item.name.rpartition("::")[2] for item in made}
     if unknown := sorted(expected - known):

@@ -37,6 +37,7 @@ from capsound.schedule import INTS, Choice, Schedule, run_schedule, settled
 from capsound.steps import STEPS
 from capsound_checker import plugin
 from capsound_checker.commands import cli
+from capsound_checker.mapping import parse_mapping
 from capsound_proofs.solve import solve
 from capsound_reference import errors as reference_errors
 
@@ -129,6 +130,9 @@ def test_python_runs(page: Path, desk: Path) -> None:
 @pages
 def test_scenarios_load_and_get_the_verdict_that_is_said(page: Path) -> None:
     for block in blocks(page, "toml"):
+        if "mapping" in block.notes:
+            parse_mapping(block.text)
+            continue
         text = completed(block.text) if "part" in block.notes else block.text
         scenario = parse_scenario(text, path=f"{label(page)}:{block.first}", known_disciplines=DISCIPLINES)
         if "solve" in block.notes:

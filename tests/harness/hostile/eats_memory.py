@@ -9,4 +9,4 @@ eaten = []
 class Target(Sound):
     def settle(self, hold, actual):
         while True:
-            eaten.append(bytearray(1 << 24))
+            eaten.append(bytes(1 << 24))  # zeros that nobody wrote: the limit is met before the time is up

@@ -1,0 +1,667 @@
+"""The monitor for long logs: the same findings, verdicts and words as ``capsound.monitor``, in place and forgetful.
+
+``capsound.monitor`` folds immutable states: readable, and quadratic in the length of a run. Here accounts and holds
+are changed in place and every sum that a rule needs is kept up to date, so that an event costs the same at any length.
+What is a breach is decided by a comparison of numbers; what it is called, and how it is told, is asked of the model.
+
+Memory is one record for each account, each unresolved hold and each crashed agent, and a bounded number of resolved
+holds. As long as nothing had to be forgotten, the report is that of the readable monitor: a property test compares them
+(tests/unit/test_monitor_fast.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, cast
+
+from capsound.accounts import RESOLVED, RULES, Account, Breach, Hold, HoldState, State, breaches, move
+from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
+from capsound.errors import BadTrace
+from capsound.events import (
+    Accept,
+    Bill,
+    Cancel,
+    Close,
+    Crash,
+    Delegate,
+    Event,
+    Extend,
+    Forfeit,
+    Merge,
+    Observe,
+    Open,
+    Record,
+    Refuse,
+    Release,
+    Reserve,
+    Send,
+    Settle,
+    Stall,
+    Timeout,
+    event_from_dict,
+)
+from capsound.monitor import Finding, Monitor, Report, _Books
+
+MEMORY = 10_000
+"""How many resolved holds are remembered."""
+
+HELD, SENT, SETTLED = HoldState.HELD, HoldState.SENT, HoldState.SETTLED
+RELEASED, FORFEITED = HoldState.RELEASED, HoldState.FORFEITED
+
+_BALANCES = ("granted", "available", "held", "charged", "forfeited", "delegated", "returned", "closed")
+
+
+class UnknownHandle(BadTrace):
+    """An event names a hold or a call that is not known, after some had to be forgotten: perhaps one of them."""
+
+    name = "unknown-handle"
+
+
+@dataclass(slots=True, eq=False)
+class LiveAccount:
+    """An account that is changed in place, with the sums that the rules need."""
+
+    id: AccountId
+    root: AccountId
+    parent: AccountId | None
+    granted: int
+    available: int
+    held: int = 0
+    charged: int = 0
+    forfeited: int = 0
+    delegated: int = 0
+    returned: int = 0
+    billed: int = 0
+    closed: bool = False
+    up: LiveAccount | None = None
+    top: LiveAccount | None = None
+    below: int = 0
+    """The true bills of this account and of everything delegated from it."""
+    holds: int = 0
+    """How many holds are unresolved."""
+    slices: int = 0
+    """How many of its own slices are open."""
+    deficit: int = 0
+    """By how much bills in flight or lost are above their holds."""
+    window: int = 0
+    """The deficits that may explain an overshoot now."""
+    windows: int = 0
+    """Of a root: the sum of the windows below it."""
+    peak: int = 0
+    """Of a root: the largest overshoot so far."""
+    worst: Hold | None = None
+    """The settled hold with the largest deficit, the earliest of equals."""
+    worst_number: int = 0
+
+    @property
+    def spent(self) -> int:
+        """All that counts as spent."""
+        return self.charged + self.forfeited
+
+
+@dataclass(slots=True, eq=False)
+class LiveHold:
+    """A hold that is changed in place; ``number`` counts reservations."""
+
+    id: HoldId
+    account: AccountId
+    amount: int
+    state: HoldState
+    agent: AgentId | None
+    owner: LiveAccount
+    number: int
+    billed: int = 0
+    calls: tuple[CallId, ...] = ()
+
+    @property
+    def deficit(self) -> int:
+        """By how much the true bill is above the hold."""
+        return max(0, self.billed - self.amount)
+
+    @property
+    def frozen(self) -> Hold:
+        """The same as the model writes it."""
+        return Hold(self.id, self.account, self.amount, self.state, self.agent, self.billed)
+
+
+class FastMonitor(Monitor):
+    """A fold in progress: ``feed`` events, or ``take`` records read from JSON, then ask for the ``report``.
+
+    ``memory`` is the number of resolved holds that are remembered. A report lists each anomaly once, by its first
+    finding; all findings are what ``feed`` and ``take`` return.
+    """
+
+    __slots__ = (
+        "_accounts",
+        "_admitted",
+        "_approached",
+        "_calls",
+        "_changes",
+        "_delegated",
+        "_faults",
+        "_first",
+        "_flying",
+        "_holds",
+        "_overlapped",
+        "_overran",
+        "_readers",
+        "_recent",
+        "_refused",
+        "_reserved",
+        "_sent",
+        "_settled",
+        "forgotten",
+        "lost",
+        "memory",
+    )
+
+    def __init__(self, memory: int = MEMORY) -> None:
+        self._accounts: dict[AccountId, LiveAccount] = {}
+        self._holds: dict[HoldId, LiveHold] = {}
+        self._calls: dict[CallId, HoldId] = {}
+        # The rules and the words of the model read these records in place: they have all that it asks of them.
+        live = State(
+            cast("Mapping[AccountId, Account]", self._accounts), cast("Mapping[HoldId, Hold]", self._holds), self._calls
+        )
+        super().__init__(state=live)
+        self.memory = memory
+        self.forgotten = 0
+        self.lost = 0
+        self._recent: deque[LiveHold] = deque()
+        self._first: dict[str, Finding] = {}
+        self._admitted = self._refused = self._sent = self._settled = self._faults = self._delegated = 0
+        self._reserved = self._flying = 0
+        self._overlapped = self._approached = self._overran = False
+        self._changes: dict[type[Event], Callable[[Any], None]] = {
+            Open: lambda e: self._open(e),
+            Delegate: lambda e: self._delegate(e),
+            Close: lambda e: self._close(e),
+            Merge: lambda e: self._merge(e),
+            Reserve: lambda e: self._reserve(e.account, e.hold, e.amount, e.agent),
+            Refuse: lambda e: self._refuse(e),
+            Send: lambda e: self._send(e.hold, e.call),
+            Bill: lambda e: self._bill(e.call, e.amount),
+            Settle: lambda e: self._settle(e.hold, e.amount),
+            Extend: lambda e: self._extend(e),
+            Release: lambda e: self._free(e.hold, RELEASED),
+            Forfeit: lambda e: self._free(e.hold, FORFEITED),
+            Record: lambda e: self._record(e.account, e.amount),
+            Cancel: lambda e: self._fault(e),
+            Timeout: lambda e: self._fault(e),
+            Crash: lambda e: self._fault(e),
+            Observe: lambda e: self._observe(e),
+            Accept: lambda e: self._driven(e),
+            Stall: lambda e: self._driven(e),
+        }
+        self._readers: dict[object, Callable[[Mapping[str, Any]], bool]] = {
+            "reserve": self._read_reserve,
+            "send": self._read_send,
+            "bill": self._read_bill,
+            "settle": self._read_settle,
+            "release": self._read_release,
+            "forfeit": self._read_forfeit,
+            "record": self._read_record,
+        }
+
+    def feed(self, event: Event) -> tuple[Finding, ...]:
+        """Take the next event; return what it shows.
+
+        Raises ``BadTrace`` when it refers to nothing known, ``UnknownHandle`` when that may have been forgotten.
+        """
+        self.steps += 1
+        self._changes[type(event)](event)
+        return self._shown() if self._findings else ()
+
+    def take(self, data: Mapping[str, Any]) -> tuple[Finding, ...]:
+        """Take the next event as JSON data; return what it shows.
+
+        Raises ``BadTrace`` for what is no event or refers to nothing known, ``BadAmount`` for a bad number,
+        ``UnknownHandle`` when a handle may have been forgotten.
+        """
+        kind = data.get("event")
+        reader = self._readers.get(kind) if type(kind) is str else None
+        self.steps += 1
+        if reader is None or not reader(data):
+            self.steps -= 1
+            return self.feed(event_from_dict(data))
+        return self._shown() if self._findings else ()
+
+    def hold(self, name: object) -> LiveHold | None:
+        """Return a hold that is open or remembered."""
+        return self._holds.get(cast("HoldId", name)) if isinstance(name, str) else None
+
+    def knows(self, name: object) -> bool:
+        """Return whether there is an account of this name."""
+        return name in self._accounts
+
+    def accounts(self) -> Iterator[LiveAccount]:
+        """Yield all accounts in the order of creation."""
+        yield from self._accounts.values()
+
+    def open_holds(self) -> Iterator[LiveHold]:
+        """Yield the unresolved holds in the order of reservation."""
+        return (hold for hold in self._holds.values() if hold.state not in RESOLVED)
+
+    def report(self) -> Report:
+        """Return the verdicts on everything fed so far; of the resolved holds, ``state`` has those remembered."""
+        roots = [a for a in self._accounts.values() if a.parent is None]
+        self._findings[:] = self._first.values()
+        self._flags = {
+            "admitted": self._admitted,
+            "refused": self._refused,
+            "sent": self._sent,
+            "settled": self._settled,
+            "faults": self._faults,
+            "delegated": self._delegated,
+            "overlapped": self._overlapped,
+            "approached": self._approached,
+            "overran": self._overran,
+            "misreported": self._flags.get("misreported", 0),
+        }
+        try:
+            said = super().report()
+        finally:
+            self._findings.clear()
+        return replace(
+            said,
+            state=State(
+                {a.id: _frozen(a) for a in self._accounts.values()},
+                {h.id: h.frozen for h in self._holds.values()},
+                dict(self._calls),
+            ),
+            overshoot={root.id: root.peak for root in roots},
+            deficits={root.id: root.windows for root in roots},
+        )
+
+    def spend_unheld(self, name: AccountId, amount: int, event: Event) -> tuple[Finding, ...]:
+        """Count ``amount`` as truly billed to an account, without a call: for logs that know only what was recorded."""
+        self._charge(self._account(name, event), amount, event)
+        self._judge_overrun(name)
+        return self._shown() if self._findings else ()
+
+    def may_have_overlapped(self) -> None:
+        """Note that nothing is known of when calls began: whatever is refuted, overlap may have been its reason."""
+        self._overlapped = True
+
+    # ------------------------------------------------------------------------------------- plain records
+
+    # Each takes a record whose fields are as they should be, and says no to every other: that one goes the long way,
+    # through `event_from_dict`, which knows what is wrong with it. The length shows that nothing else is in it.
+
+    def _read_reserve(self, data: Mapping[str, Any]) -> bool:
+        account, hold, amount, agent = data.get("account"), data.get("hold"), data.get("amount"), data.get("agent")
+        if (
+            type(amount) is int
+            and amount >= 0
+            and type(hold) is str
+            and type(account) is str
+            and (len(data) == 4 if agent is None else len(data) == 5 and type(agent) is str)
+        ):
+            self._reserve(cast("AccountId", account), cast("HoldId", hold), amount, cast("AgentId | None", agent))
+            return True
+        return False
+
+    def _read_send(self, data: Mapping[str, Any]) -> bool:
+        hold, call = data.get("hold"), data.get("call")
+        if type(hold) is str and type(call) is str and len(data) == 3:
+            self._send(cast("HoldId", hold), cast("CallId", call))
+            return True
+        return False
+
+    def _read_bill(self, data: Mapping[str, Any]) -> bool:
+        call, amount = data.get("call"), data.get("amount")
+        if type(amount) is int and amount >= 0 and type(call) is str and len(data) == 3:
+            self._bill(cast("CallId", call), amount)
+            return True
+        return False
+
+    def _read_settle(self, data: Mapping[str, Any]) -> bool:
+        hold, amount = data.get("hold"), data.get("amount")
+        if type(amount) is int and amount >= 0 and type(hold) is str and len(data) == 3:
+            self._settle(cast("HoldId", hold), amount)
+            return True
+        return False
+
+    def _read_release(self, data: Mapping[str, Any]) -> bool:
+        hold = data.get("hold")
+        if type(hold) is str and len(data) == 2:
+            self._free(cast("HoldId", hold), RELEASED)
+            return True
+        return False
+
+    def _read_forfeit(self, data: Mapping[str, Any]) -> bool:
+        hold = data.get("hold")
+        if type(hold) is str and len(data) == 2:
+            self._free(cast("HoldId", hold), FORFEITED)
+            return True
+        return False
+
+    def _read_record(self, data: Mapping[str, Any]) -> bool:
+        account, amount = data.get("account"), data.get("amount")
+        if type(amount) is int and amount >= 0 and type(account) is str and len(data) == 3:
+            self._record(cast("AccountId", account), amount)
+            return True
+        return False
+
+    # -------------------------------------------------------------------------------------------- events
+
+    def _open(self, event: Open) -> None:
+        if event.root in self._accounts:
+            self._impossible(event)
+        root = LiveAccount(event.root, event.root, None, event.cap, event.cap)
+        root.top = root
+        self._accounts[event.root] = root
+
+    def _delegate(self, event: Delegate) -> None:
+        parent = self._account(event.parent, event)
+        if event.child in self._accounts:
+            self._impossible(event)
+        if parent.closed or event.amount > parent.available:
+            self._judge(event)
+        parent.available -= event.amount
+        parent.delegated += event.amount
+        parent.slices += 1
+        child = LiveAccount(event.child, parent.root, parent.id, event.amount, event.amount, up=parent, top=parent.top)
+        self._accounts[event.child] = child
+        self._delegated += 1
+
+    def _close(self, event: Close) -> None:
+        child = self._account(event.child, event)
+        self._judge_end(child, event)
+        self._end(child, event, [child, child.up] if child.up is not None else [child])
+
+    def _merge(self, event: Merge) -> None:
+        source, target = self._account(event.source, event), self._account(event.target, event)
+        if source is target:
+            self._judge(event)
+            self._delegated += 1
+            return
+        if source.root != target.root:
+            facts = {"source": source.id, "other": source.root, "account": target.id, "root": target.root}
+            self._breach(event, "R13", **facts)
+        if target.closed:
+            self._breach(event, "R5", account=target.id, event=event.kind)
+        self._judge_end(source, event)
+        self._end(source, event, [*_path(source), *_path(target)])
+
+    def _judge_end(self, account: LiveAccount, event: Close | Merge) -> None:
+        if account.closed:
+            self._breach(event, "R5", account=account.id, event=event.kind)
+        if account.holds or account.slices:
+            self._breach(event, "R15", account=account.id, holds=account.holds, slices=account.slices)
+
+    def _end(self, account: LiveAccount, event: Close | Merge, touched: list[LiveAccount]) -> None:
+        """Let the model move the money among the few accounts that it can touch."""
+        was_open = not account.closed
+        before = State({a.id: _frozen(a) for a in touched})
+        after = move(before, event)
+        for live in touched:
+            for name in _BALANCES:
+                setattr(live, name, getattr(after.accounts[live.id], name))
+        if was_open and account.up is not None:
+            account.up.slices -= 1
+        self._delegated += 1
+
+    def _reserve(self, name: AccountId, hold_id: HoldId, amount: int, agent: AgentId | None) -> None:
+        account = self._accounts.get(name)
+        if account is None or hold_id in self._holds:
+            self._impossible(Reserve(name, hold_id, Amount(amount), agent))
+        granted = account.granted
+        if amount > account.available or account.closed or account.charged + account.forfeited >= granted:
+            self._judge(Reserve(name, hold_id, Amount(amount), agent))
+        account.available = available = account.available - amount
+        account.held += amount
+        account.holds += 1
+        self._reserved = number = self._reserved + 1
+        self._holds[hold_id] = LiveHold(hold_id, name, amount, HELD, agent, account, number)
+        self._admitted += 1
+        self._flying = flying = self._flying + 1
+        if flying > 1:
+            self._overlapped = True
+        if account.parent is None and 2 * (granted - available) >= granted > 0:
+            self._approached = True
+        self._restart_window(account)
+
+    def _refuse(self, event: Refuse) -> None:
+        account = self._account(event.account, event)
+        if event.hold is not None and event.hold not in self._holds:
+            self._impossible(event)
+        if event.hold is not None or (event.amount <= account.available and not account.closed):
+            self._judge(event)
+        self._refused += 1
+
+    def _extend(self, event: Extend) -> None:
+        hold = self._holds.get(event.hold) or self._impossible(event)
+        self._judge(event)
+        account = hold.owner
+        if hold.state not in RESOLVED:
+            account.available -= event.amount
+            account.held += event.amount
+            hold.amount += event.amount
+        self._restart_window(account)
+
+    def _send(self, hold_id: HoldId, call: CallId) -> None:
+        hold = self._holds.get(hold_id)
+        if hold is None or call in self._calls:
+            self._impossible(Send(hold_id, call))
+        if hold.state is HELD:
+            hold.state = SENT
+        elif hold.state is not SENT:
+            self._judge(Send(hold_id, call))
+        self._calls[call] = hold_id
+        hold.calls += (call,)
+        self._sent += 1
+
+    def _bill(self, call: CallId, amount: int) -> None:
+        hold_id = self._calls.get(call)
+        if hold_id is None:
+            self._impossible(Bill(call, Amount(amount)))
+        hold = self._holds[hold_id]
+        account = hold.owner
+        held, before = hold.amount, hold.billed
+        hold.billed = after = before + amount
+        paid = self._call_bills.get(call, 0) + amount
+        self._call_bills[call] = paid
+        if paid > held:
+            self._overran = True
+        if after > held:
+            grown = after - max(held, before)
+            account.deficit += grown
+            account.window += grown
+            cast("LiveAccount", account.top).windows += grown
+            if hold.state is SETTLED:
+                _remember_worst(account, hold)
+        node: LiveAccount | None = account
+        while node is not None:
+            node.below += amount
+            if node.below > node.granted - node.returned and amount > 0:
+                self._over(node, Bill(call, Amount(amount)))
+            node = node.up
+        account.billed += amount
+        top = cast("LiveAccount", account.top)
+        if top.below > top.granted:
+            self._judge_overrun(account.id)
+
+    def _charge(self, account: LiveAccount, amount: int, event: Event) -> None:
+        for node in _path(account):
+            node.below += amount
+            if node.below > node.granted - node.returned and amount > 0:
+                self._over(node, event)
+        account.billed += amount
+
+    def _settle(self, hold_id: HoldId, amount: int) -> None:
+        hold = self._holds.get(hold_id) or self._impossible(Settle(hold_id, Amount(amount)))
+        account = hold.owner
+        self._settled += 1
+        if hold.state is not HELD and hold.state is not SENT:
+            self._judge(Settle(hold_id, Amount(amount)))
+            account.available -= amount
+            account.charged += amount
+            return
+        held, billed = hold.amount, hold.billed
+        if amount != billed:
+            self._judge(Settle(hold_id, Amount(amount)))
+            if amount != (self._call_bills.get(hold.calls[-1], 0) if hold.calls else 0):
+                self._flags["misreported"] = 1
+        account.held -= held
+        account.charged += amount
+        account.available += held - amount
+        hold.state = SETTLED
+        if billed > held:
+            account.deficit -= billed - held
+            _remember_worst(account, hold)
+        self._resolved(hold)
+
+    def _free(self, hold_id: HoldId, to: HoldState) -> None:
+        hold = self._holds.get(hold_id) or self._impossible(_ends(hold_id, to))
+        account = hold.owner
+        if hold.state is not HELD and (to is RELEASED or hold.state is not SENT):
+            self._judge(_ends(hold_id, to))
+            if hold.state is not SENT:
+                return
+        account.held -= hold.amount
+        if to is RELEASED:
+            account.available += hold.amount
+        else:
+            account.forfeited += hold.amount
+            self.lost += bool(hold.calls) and not hold.billed
+        hold.state = to
+        self._resolved(hold)
+
+    def _record(self, name: AccountId, amount: int) -> None:
+        account = self._accounts.get(name) or self._impossible(Record(name, Amount(amount)))
+        if account.closed:
+            self._judge(Record(name, Amount(amount)))
+        account.available -= amount
+        account.charged += amount
+
+    def _fault(self, event: Cancel | Timeout | Crash) -> None:
+        self._faults += 1
+        if isinstance(event, Crash):
+            self._crashed.add(event.agent)
+
+    def _observe(self, event: Observe) -> None:
+        self._account(event.account, event)
+        self._on_observe(event)
+
+    def _driven(self, event: Accept | Stall) -> None:
+        """Let the readable monitor say what the driver of a run saw: it concerns no books."""
+        self._findings += Monitor(steps=self.steps - 1).feed(event)
+
+    # ------------------------------------------------------------------------------------------ judgement
+
+    def _judge(self, event: Event) -> None:
+        for breach in breaches(self.state, event):
+            if not self._unrecorded(breach):
+                self._add(event, breach)
+
+    def _breach(self, event: Event, rule: str, /, **facts: int | str) -> None:
+        self._add(event, Breach(RULES[rule], tuple(facts.items())))
+
+    def _over(self, node: LiveAccount, event: Event) -> None:
+        limit = node.granted - node.returned
+        rule = "R10" if node.parent is None else "R11"
+        self._breach(event, rule, account=node.id, billed=node.below, granted=limit, over=node.below - limit)
+
+    def _restart_window(self, account: LiveAccount) -> None:
+        top = cast("LiveAccount", account.top)
+        if account.window != account.deficit:
+            top.windows += account.deficit - account.window
+            account.window = account.deficit
+        if top.below > top.granted:
+            self._judge_overrun(account.id)
+
+    def _judge_overrun(self, name: AccountId) -> None:
+        top = cast("LiveAccount", self._accounts[name].top)
+        over = top.below - top.granted
+        top.peak = max(top.peak, over)
+        if over > top.windows and not self._books:  # one is enough: the report asks whether there is any
+            self._books[top.id] = _Books(over, overrun_broken=True)
+
+    def _last_settled(self, account: AccountId) -> Hold | None:
+        return self._accounts[account].worst
+
+    def _unresolved(self, account: AccountId) -> list[Hold]:
+        """Return something exactly if a hold of the account is unresolved: no more is asked."""
+        live = self._accounts[account]
+        return [Hold(HoldId(""), account, live.held)] if live.holds else []
+
+    def _shown(self) -> tuple[Finding, ...]:
+        shown = tuple(self._findings)
+        self._findings.clear()
+        for finding in shown:
+            self._first.setdefault(finding.anomaly, finding)
+        return shown
+
+    # ------------------------------------------------------------------------------------------- handles
+
+    def _account(self, name: AccountId, event: Event) -> LiveAccount:
+        return self._accounts.get(name) or self._impossible(event)
+
+    def _resolved(self, hold: LiveHold) -> None:
+        """Remember a hold that was resolved, and forget the one that was resolved ``memory`` resolutions ago."""
+        hold.owner.holds -= 1
+        self._flying -= 1
+        self._recent.append(hold)
+        if len(self._recent) > self.memory:
+            old = self._recent.popleft()
+            del self._holds[old.id]
+            for call in old.calls:
+                del self._calls[call]
+                self._call_bills.pop(call, None)
+            self.forgotten += 1
+
+    def _impossible(self, event: Event) -> NoReturn:
+        """Raise what the model says of an event that cannot be, or that only the memory cannot place.
+
+        It leaves everything as it was.
+        """
+        self.steps -= 1
+        self._findings.clear()
+        hold, call = getattr(event, "hold", None), getattr(event, "call", None)
+        if self.forgotten and not isinstance(event, Reserve):
+            known = f"it was resolved before the last {self.memory:,} resolutions, or never reserved"
+            if isinstance(event, Bill) and call not in self._calls:
+                raise UnknownHandle(f"call {call!r} is not known: its hold was forgotten, or it was never sent")
+            if hold is not None and hold not in self._holds:
+                raise UnknownHandle(f"hold {hold!r} is not known: {known}")
+        breaches(self.state, event)
+        move(self.state, event)
+        self.state.account(cast("Observe", event).account)
+        raise AssertionError(event)
+
+
+def _path(account: LiveAccount) -> Iterator[LiveAccount]:
+    node: LiveAccount | None = account
+    while node is not None:
+        yield node
+        node = node.up
+
+
+def _ends(hold: HoldId, to: HoldState) -> Release | Forfeit:
+    return Release(hold) if to is RELEASED else Forfeit(hold)
+
+
+def _frozen(a: LiveAccount) -> Account:
+    return Account(
+        a.id,
+        a.root,
+        a.parent,
+        a.granted,
+        a.available,
+        a.held,
+        a.charged,
+        a.forfeited,
+        a.delegated,
+        a.returned,
+        a.billed,
+        a.closed,
+    )
+
+
+def _remember_worst(account: LiveAccount, hold: LiveHold) -> None:
+    worst, deficit = account.worst, hold.deficit
+    if worst is None or worst.id == hold.id or (deficit, -hold.number) > (worst.deficit, -account.worst_number):
+        account.worst, account.worst_number = hold.frozen, hold.number

@@ -1,0 +1,122 @@
+"""`capsound audit` as a command: streams, statuses, a log that is still written, and an interrupt."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RACE = [
+    {"event": "open", "root": "team", "cap": 60},
+    *({"event": "reserve", "account": "team", "hold": f"h{n}", "amount": 31} for n in range(3)),
+    *({"event": "settle", "hold": f"h{n}", "amount": 23} for n in range(3)),
+]
+SOUND = [RACE[0], RACE[1], RACE[4], RACE[2], RACE[5]]
+
+
+def text(events: list[dict[str, Any]]) -> str:
+    return "".join(json.dumps(event) + "\n" for event in events)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.jsonl"
+    path.write_text(text(RACE))
+    return path
+
+
+def test_the_status_is_the_verdict(capsound: Callable[..., Any], log: Path) -> None:
+    assert capsound("audit", str(log)).status == 1
+    log.write_text(text(SOUND))
+    assert capsound("audit", str(log)).status == 0
+    log.write_text(text([{**RACE[0], "cap": 600}, *SOUND[1:]]))
+    assert capsound("audit", str(log)).status == 2
+    log.write_text("")
+    ran = capsound("audit", str(log))
+    assert (ran.status, ran.out) == (65, "")
+    assert "the log is empty" in ran.err
+    assert str(log) in ran.err
+
+
+def test_a_missing_log_is_named_with_its_cure(capsound: Callable[..., Any], tmp_path: Path) -> None:
+    ran = capsound("audit", str(tmp_path / "lgo.jsonl"))
+    assert ran.status == 65
+    assert "lgo.jsonl" in ran.err
+    assert "- for stdin" in ran.err
+
+
+def test_json_says_what_the_text_says(capsound: Callable[..., Any], log: Path) -> None:
+    data = json.loads(capsound("audit", str(log), "--json").out)
+    assert (data["verdict"], data["anomalies"]) == ("violated", {"stale-admit": 2, "overshoot": 1})
+    assert [f["line"] for f in data["findings"]] == [3, 4, 7]
+    assert "line 7  overshoot" in capsound("audit", str(log)).out
+
+
+def test_standard_input_is_a_log(process_env: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "capsound_checker", "audit", "-"]
+    ran = subprocess.run(command, input=text(RACE), env=process_env, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 1
+    assert "standard input" in ran.stdout
+
+
+def test_following_standard_input_is_a_usage_error(capsound: Callable[..., Any]) -> None:
+    assert capsound("audit", "-", "--follow").status == 64
+
+
+def test_a_log_is_followed_until_ctrl_c(process_env: dict[str, str], log: Path) -> None:
+    log.write_text(text(RACE[:3]))
+    command = [sys.executable, "-u", "-m", "capsound_checker", "audit", str(log), "--follow"]
+    with subprocess.Popen(command, env=process_env, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert "stale-admit" in running.stdout.readline()
+        with log.open("a") as file:
+            file.write(text(RACE[3:]))
+        assert "line 4  stale-admit" in running.stdout.readline()
+        assert "line 7  overshoot" in running.stdout.readline()
+        begin = time.monotonic()
+        running.send_signal(signal.SIGINT)
+        rest = running.stdout.read()
+        assert running.wait(20) == 1
+    assert time.monotonic() - begin < 10
+    assert "interrupted after 7 events" in rest
+
+
+def test_an_interrupt_prints_what_is_known(process_env: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "capsound_checker", "audit", "-"]
+    with subprocess.Popen(
+        command, env=process_env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as running:
+        assert running.stdin is not None
+        running.stdin.write(text(RACE))
+        running.stdin.flush()
+        time.sleep(1.5)  # until it has started and waits for more: there is nothing to see from outside
+        running.send_signal(signal.SIGINT)
+        out, err = running.communicate(timeout=20)
+    assert running.returncode == 130
+    assert "VIOLATED" in out
+    assert "Traceback" not in err
+
+
+def test_a_compressed_log_is_read(capsound: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl.gz"
+    path.write_bytes(gzip.compress(text(RACE).encode()))
+    assert capsound("audit", str(path)).status == 1
+
+
+def test_a_reader_that_leaves_early_changes_no_verdict(process_env: dict[str, str], log: Path) -> None:
+    ran = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m capsound_checker audit {log} | head -1; exit ${{PIPESTATUS[0]}}"],
+        env=process_env,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (ran.returncode, ran.stderr) == (1, "")
