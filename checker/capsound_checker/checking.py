@@ -26,6 +26,7 @@ from capsound_checker.history import History
 from capsound_checker.history import check as check_history
 from capsound_checker.isolation import Child, Ended
 from capsound_checker.lockstep import NO_LOOP, Lockstep
+from capsound_checker.precision import Precision, measured, workloads
 from capsound_checker.programs import PROFILES, Step, call
 from capsound_checker.tokens import ASYNC_PREFIX, async_token, parse_async_token, parse_token, token
 
@@ -36,8 +37,8 @@ MISUSES = ("misuse", "bad amounts")
 """The profiles that use handles twice, copy them, and offer what is no amount."""
 
 
-DRIVERS = ("programs", "misuse", "threads", "handlers", "history", "asyncio")
-"""Who chooses the schedule: programs, properly or not; two operations at once; a real run; a loop of ours."""
+DRIVERS = ("programs", "misuse", "threads", "handlers", "history", "asyncio", "precision")
+"""Who chooses the schedule: programs, properly or not; two operations at once; a real run; a loop; workloads."""
 
 
 class NothingToDo(CapsoundError):
@@ -84,6 +85,8 @@ class Plan:
     """The interpreter in whose environment the adapter is loaded; this one where it is empty."""
     drivers: tuple[str, ...] = ()
     """Which of ``DRIVERS`` to use; all that apply where it is empty."""
+    schedules: int | None = None
+    """How many schedules to run at most, of each driver that runs schedules; None for no bound but time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +98,19 @@ class Shown:
     program: tuple[Step, ...] = ()
     story: str = ""
     refutes: Guarantee | None = None
-    misuse: bool = False
+    without: frozenset[str] = frozenset()
+    """What an implementation might assume and this run does not keep (``capsound.adapter.ASSUMABLE``)."""
     at: int = 0
     """By how many events it shows."""
     schedule: str = ""
     """The token of a schedule of asyncio."""
+    events: tuple[Mapping[str, Any], ...] = ()
+    """What was heard, where it was judged as events."""
+
+    @property
+    def misuse(self) -> bool:
+        """Whether a handle is used twice or copied in it, or what is no amount is given as one."""
+        return "affine" in self.without
 
     @property
     def token(self) -> str:
@@ -114,9 +125,8 @@ class Checked:
     plan: Plan
     adapter: Mapping[str, Any]
     shown: tuple[Shown, ...]
-    refuted: Guarantee | None
-    refuted_properly: Guarantee | None
-    """What is refuted by runs in which every handle is used once."""
+    refutations: tuple[tuple[Guarantee, frozenset[str]], ...]
+    """What was refuted, each with what its run did not keep."""
     doubts: tuple[str, ...]
     """Why a check that found nothing would still not be ``sound``."""
     notes: tuple[str, ...]
@@ -124,24 +134,53 @@ class Checked:
     programs: Mapping[str, int]
     operations: int
     schedules: Mapping[str, int]
+    precision: Precision
     seconds: float
 
     @property
+    def assumes(self) -> frozenset[str]:
+        """What the adapter says that the implementation assumes: the verdict is relative to it."""
+        return frozenset(self.adapter["assumes"])
+
+    def counts(self, shown: Shown) -> bool:
+        """Whether a finding is the implementation's fault: its run keeps what the implementation assumes."""
+        return not shown.without & self.assumes
+
+    @property
+    def faults(self) -> tuple[Shown, ...]:
+        """The findings that decide the verdict."""
+        return tuple(filter(self.counts, self.shown))
+
+    @property
     def verdict(self) -> Verdict:
-        """``violated`` as soon as something is shown, ``sound`` only where nothing is left to doubt."""
-        if self.shown:
+        """``violated`` as soon as there is a fault, ``sound`` only where nothing is left to doubt."""
+        if self.faults:
             return Verdict.VIOLATED
         return Verdict.UNKNOWN if self.doubts else Verdict.SOUND
 
+    def refuted_under(self, assumed: frozenset[str]) -> Guarantee | None:
+        """Return the weakest guarantee that is refuted by a run which keeps what is ``assumed``."""
+        return min((g for g, without in self.refutations if not without & assumed), default=None)
+
+    def strongest_under(self, assumed: frozenset[str]) -> Guarantee:
+        """Return the strongest guarantee that no run refutes which keeps what is ``assumed``."""
+        refuted = self.refuted_under(assumed)
+        return Guarantee.OVERRUN_BOUNDED if refuted is None else Guarantee(refuted - 1)
+
+    @property
+    def refuted(self) -> Guarantee | None:
+        """The weakest guarantee that is refuted, relative to what the implementation assumes."""
+        return self.refuted_under(self.assumes)
+
     @property
     def strongest(self) -> Guarantee:
-        """The strongest guarantee that nothing refutes."""
-        return Guarantee.OVERRUN_BOUNDED if self.refuted is None else Guarantee(self.refuted - 1)
+        """The strongest guarantee that nothing refutes, relative to what the implementation assumes."""
+        return self.strongest_under(self.assumes)
 
     @property
     def exit_status(self) -> int:
         """0 where what is required is kept, though something above it may be refuted."""
-        if self.plan.require is not Guarantee.OVERRUN_BOUNDED and self.shown and not self.doubts:
+        if self.plan.require is not Guarantee.OVERRUN_BOUNDED and self.faults and not self.doubts:
             return 0 if self.strongest >= self.plan.require else 1
         return self.verdict.exit_status
 
@@ -179,7 +218,8 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
     left = [f for f in report.findings if f.anomaly == "stranded" and (f.anomaly, f.facts) not in known]
     program = tuple(Step(*step) for step in message["program"])
     out: dict[str, Shown] = {}
-    misuse = is_misuse(program)
+    broken = {"A1"} if report.exercise.overran else set()
+    without = frozenset(broken | ({"affine"} if is_misuse(program) else set()))
     schedule = message.get("schedule")
     reordered = schedule is not None and not schedule["fifo"]
     for finding in [*run.wrong(), *left]:
@@ -191,9 +231,10 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
                 program,
                 message.get("story") or "\n".join(map(json.dumps, message["events"])),
                 report.refuted,
-                misuse=misuse,
+                without=without,
                 at=finding.step,
                 schedule=async_token(schedule) if schedule is not None else "",
+                events=tuple(message["events"]),
             ),
         )
     return list(out.values())
@@ -231,8 +272,7 @@ class _Gathered:
     """What the children have said so far."""
 
     shown: dict[str, Shown] = field(default_factory=dict)
-    refuted: list[Guarantee] = field(default_factory=list)
-    proper: list[Guarantee] = field(default_factory=list)
+    refutations: list[tuple[Guarantee, frozenset[str]]] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     exercise: dict[str, int] = field(default_factory=dict)
@@ -245,6 +285,8 @@ class _Gathered:
     """Whether a driver other than the programs has brought the target to admit something."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    seed: int = 0
+    precision: Precision = Precision()
     lock: threading.Lock = field(default_factory=threading.Lock)
     """Several children are heard at once, each in a thread."""
 
@@ -260,6 +302,9 @@ class _Gathered:
                     self.noticed[message["name"]] = program
             case "race":
                 self._at_once(job, message["anomaly"], message["sentence"], message["story"])
+            case "workload":
+                events = [event_from_dict(data) for data in message["events"]]
+                self.precision += measured(workloads(self.seed)[message["number"]], events)
             case "history":
                 self._history(message["lines"])
             case "sample":
@@ -274,6 +319,9 @@ class _Gathered:
             case "schedules":
                 self.schedules[message["job"]] = message["schedules"]
                 self.informative = self.informative or message["schedules"] > 0
+            case "cut":
+                told = f"{message['schedules']:,} schedules run, of two operations at once each"
+                self._note(f"{message['job']}: not all pairs of operations were tried, {told}")
             case "explored":
                 self.schedules["asyncio"] = message["schedules"]
                 self.informative = self.informative or message["informative"]
@@ -310,7 +358,7 @@ class _Gathered:
 
     def _run(self, message: Mapping[str, Any]) -> None:
         for shown in judged(message):
-            self._refute(shown.refutes, misuse=shown.misuse)
+            self._refute(shown.refutes, shown.without)
             if shown.schedule:
                 self.schedules_shown.setdefault(shown.anomaly, shown)
                 continue
@@ -318,11 +366,9 @@ class _Gathered:
             if known is None or _size(shown) < _size(known):
                 self.shown[shown.anomaly] = shown
 
-    def _refute(self, guarantee: Guarantee | None, *, misuse: bool = False) -> None:
-        if guarantee is not None:
-            self.refuted.append(guarantee)
-            if not misuse:
-                self.proper.append(guarantee)
+    def _refute(self, guarantee: Guarantee | None, without: frozenset[str] = frozenset()) -> None:
+        if guarantee is not None and (guarantee, without) not in self.refutations:
+            self.refutations.append((guarantee, without))
 
     def _at_once(self, job: str, anomaly: str, sentence: str, story: str) -> None:
         """Take a schedule of several threads: it refutes that calls may overlap, and is no program to run again."""
@@ -343,7 +389,7 @@ class _Gathered:
             self.exercise[name] = self.exercise.get(name, 0) + getattr(exercise, name)
         for shown in judged(message):  # a child that saw nothing here was lying, or was lied to
             self.shown.setdefault(shown.anomaly, shown)
-            self._refute(shown.refutes, misuse=shown.misuse)
+            self._refute(shown.refutes, shown.without)
 
 
 def _size(shown: Shown) -> tuple[bool, int, int, tuple[Step, ...]]:
@@ -361,7 +407,7 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     """
     begin = time.monotonic()
     adapter = describe(plan)
-    gathered = _Gathered(waits=adapter["waits"])
+    gathered = _Gathered(waits=adapter["waits"], seed=plan.seed)
     jobs = _jobs(plan, adapter)
     end = begin + plan.seconds
     stop = threading.Event()
@@ -383,19 +429,19 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     for name, program in sorted(gathered.noticed.items()):
         if name not in gathered.shown and gathered.doubts:
             sentence = "found before the process came to its end; not shrunk"
-            gathered.shown[name] = Shown(name, sentence, tuple(program), misuse=False)
+            gathered.shown[name] = Shown(name, sentence, tuple(program))
     return Checked(
         plan,
         adapter,
         tuple(sorted(gathered.shown.values(), key=lambda s: (s.misuse, len(s.program), s.at, s.anomaly))),
-        min(gathered.refuted, default=None),
-        min(gathered.proper, default=None),
+        tuple(sorted(gathered.refutations, key=lambda r: (r[0], sorted(r[1])))),
         tuple(gathered.doubts),
         tuple(gathered.notes),
         gathered.exercise,
         gathered.programs,
         gathered.operations,
         gathered.schedules,
+        gathered.precision,
         time.monotonic() - begin,
     )
 
@@ -417,7 +463,7 @@ def describe(plan: Plan) -> dict[str, Any]:
 
 def _jobs(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what the children are asked for; the profiles are dealt out to as many as there are workers."""
-    base = {"programs": plan.programs, "seed": plan.seed}
+    base = {"programs": plan.programs, "seed": plan.seed, "schedules": plan.schedules}
     jobs: list[dict[str, Any]] = []
     for worker in range(plan.workers):
         jobs.append({**base, "job": "programs", "profiles": PROPER[worker :: plan.workers]})
@@ -427,6 +473,7 @@ def _jobs(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     jobs += [{**base, "job": name} for name in ("threads", "handlers") if name in claims]
     jobs += [{**base, "job": "history"}] if "threads" in claims and adapter["gate"] != "call" else []
     jobs += [{**base, "job": "asyncio"}] if adapter["waits"] else []
+    jobs.append({**base, "job": "precision"})
     wanted = [job for job in jobs if job.get("profiles", True) and (not plan.drivers or job["job"] in plan.drivers)]
     if not wanted:
         raise NothingToDo(

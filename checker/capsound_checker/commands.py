@@ -159,16 +159,22 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # not generic before cli
 @click.argument("target")
 @click.option("--budget", type=Span(), default="60s", show_default=True, help="How long to search, in all.")
 @click.option("--programs", type=click.IntRange(1), default=1_000, show_default=True, help="Programs of each kind.")
+@click.option("--schedules", type=click.IntRange(1), help="Schedules of each driver that runs any (default: all).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Other programs for another seed.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes at once.")
 @click.option(
-    "--driver", "drivers", multiple=True, help="programs, misuse, threads, handlers, history, asyncio; all by default."
+    "--driver",
+    "drivers",
+    multiple=True,
+    help="programs, misuse, threads, handlers, history, asyncio, precision; all by default.",
 )
 @click.option("--python", default="", help="Load the adapter with this interpreter, in its environment.")
 @click.option("--require", default="overrun-bounded", show_default=True, help="Exit 0 if this guarantee is kept.")
 @click.option("--memory", type=click.IntRange(0), default=2_048, show_default=True, help="MiB it may use; 0: no limit.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
+@click.option("--itf", type=click.Path(path_type=Path), help="Write the first counterexample as an ITF trace.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write every counterexample into this folder.")
 @click.option("--github", is_flag=True, help="Print an annotation for a workflow of GitHub as well.")
 @click.option("-v", "--verbose", is_flag=True, help="Show the smallest run of every anomaly.")
 @click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
@@ -176,6 +182,7 @@ def check(
     target: str,
     budget: float,
     programs: int,
+    schedules: int | None,
     seed: int,
     workers: int,
     drivers: tuple[str, ...],
@@ -184,6 +191,8 @@ def check(
     memory: int,
     as_json: bool,
     junit: Path | None,
+    itf: Path | None,
+    save: Path | None,
     github: bool,
     verbose: bool,
     no_color: bool,
@@ -197,10 +206,13 @@ def check(
     from capsound.errors import nearest
     from capsound_checker import checking, verdicts
     from capsound_checker.running import rendered, status
-    from capsound_checker.telling import check_writable, write_text
+    from capsound_checker.telling import check_writable, make_folder, write_itf, write_text
 
-    if junit is not None:
-        check_writable(junit)
+    for path in (junit, itf):
+        if path is not None:
+            check_writable(path)
+    if save is not None:
+        make_folder(save)
     for name in drivers:
         if name not in checking.DRIVERS:
             raise click.BadParameter(f"there is no driver {name!r}; {nearest(name, checking.DRIVERS)}")
@@ -214,11 +226,19 @@ def check(
         require=checking.guarantee_named(require),
         python=python,
         drivers=drivers,
+        schedules=schedules,
     )
     with status("checking", plain=no_color) as tell:
         checked = checking.check(plan, tell)
     if junit is not None:
         write_text(junit, verdicts.junit(checked))
+    if itf is not None and (trace := verdicts.itf(checked)) is not None:
+        write_itf(itf, trace)
+    elif itf is not None:
+        click.echo(f"no counterexample, so nothing was written to {itf}", err=True)
+    if save is not None:
+        for file, document in verdicts.saved(checked).items():
+            write_text(save / file, json.dumps(document, indent=2, sort_keys=True) + "\n")
     with reader_may_leave():
         if as_json:
             click.echo(json.dumps(verdicts.data(checked), indent=2, sort_keys=True))
@@ -358,10 +378,13 @@ def audit(
 def replay(path: str, token: str, as_json: bool, itf: Path | None, python: str) -> int:
     """Run a schedule again, from its token.
 
-    TOKEN is what `solve` or `check` printed, PATH the scenario or the target that it was printed for.
+    TOKEN is what `solve` or `check` printed, or a file that `check --save` wrote; PATH is the scenario or the target
+    that it was printed for.
     """
-    from capsound_checker.tokens import ASYNC_PREFIX, PREFIX
+    from capsound_checker.tokens import ASYNC_PREFIX, PREFIX, token_in
 
+    if token.endswith(".json"):
+        token = token_in(Path(token))
     if not token.startswith((PREFIX, ASYNC_PREFIX)):
         from capsound_checker.replaying import replay_token
 

@@ -6,8 +6,11 @@ what is written here back with it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+from capsound.accounts import State, move
+from capsound.events import Event
 from capsound.machine import Machine, thaw
 from capsound.schedule import Trace
 
@@ -34,6 +37,46 @@ def trace_to_itf(machine: Machine, trace: Trace, *, source: str = "", status: st
         },
         "states": states,
         "vars": sorted(["accounts", "actor", "mbt::actionTaken", "processes"]),
+    }
+
+
+def events_to_itf(events: Iterable[Event], *, description: str, source: str = "") -> dict[str, Any]:
+    """Return a run of events as an ITF trace: one state before the first event and one after each.
+
+    The states are the books of the reference semantics, whatever the implementation said of itself.
+    """
+    state = State()
+    states = [_books(state, 0, "init")]
+    for number, event in enumerate(events, start=1):
+        state = move(state, event)
+        states.append(_books(state, number, event.kind))
+    return {
+        "#meta": {
+            "description": description,
+            "format": "ITF",
+            "format-description": DESCRIPTION,
+            "source": source,
+            "status": "violation",
+        },
+        "states": states,
+        "vars": sorted(["accounts", "holds", "mbt::actionTaken"]),
+    }
+
+
+def _books(state: State, number: int, action: str) -> dict[str, Any]:
+    accounts = [
+        [name, {balance: _integer(getattr(account, balance)) for balance in sorted(_BALANCES)}]
+        for name, account in sorted(state.accounts.items())
+    ]
+    holds = [
+        [name, {"amount": _integer(hold.amount), "billed": _integer(hold.billed), "state": hold.state.value}]
+        for name, hold in sorted(state.holds.items())
+    ]
+    return {
+        "#meta": {"index": number},
+        "accounts": {"#map": accounts},
+        "holds": {"#map": holds},
+        "mbt::actionTaken": action,
     }
 
 

@@ -83,6 +83,14 @@ def check_writable(path: Path) -> None:
         raise CannotWrite(f"cannot write {path}: Is a directory", hint="name a file")
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, unless it is there; raises ``CannotWrite`` with the reason of the system."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotWrite(f"cannot make the folder {path}: {error.strerror}") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a file; raises ``CannotWrite`` with the reason of the system."""
     try:

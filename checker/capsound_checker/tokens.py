@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from capsound.errors import CapsoundError
@@ -42,6 +43,23 @@ def parse_token(text: str) -> list[Step]:
             raise BadToken(f"the token is damaged: {part!r} is no step", hint="copy all of it")
         steps.append(Step(do, *map(int, numbers)))
     return steps
+
+
+def token_in(path: Path) -> str:
+    """Return the token that a saved counterexample holds; raises ``BadToken``."""
+    try:
+        held = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadToken(f"cannot read {path}: {error.strerror}", hint="`check --save` writes such files") from None
+    except ValueError as error:
+        raise BadToken(
+            f"{path} is no saved counterexample", cause=str(error), hint="`check --save` writes them"
+        ) from None
+    found = held.get("token") if isinstance(held, dict) else None
+    if not isinstance(found, str) or not found:
+        why = "a run of threads is found again by the same `check`, with the same --seed"
+        raise BadToken(f"{path} holds no token", hint=why)
+    return found
 
 
 def async_token(schedule: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import asdict
 from typing import Any
 from xml.sax.saxutils import escape as xml
 from xml.sax.saxutils import quoteattr
@@ -10,9 +11,12 @@ from xml.sax.saxutils import quoteattr
 from rich.console import Console
 from rich.markup import escape
 
+from capsound.adapter import ASSUMABLE
+from capsound.events import event_from_dict
 from capsound.guarantees import LADDER, Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.checking import Checked, Shown
+from capsound_checker.itf import events_to_itf
 from capsound_checker.programs import call
 from capsound_checker.telling import printable
 
@@ -26,7 +30,7 @@ def rungs(checked: Checked) -> list[tuple[Guarantee, str, str]]:
     for rung in LADDER[1:]:
         guarantee = rung.guarantee
         if checked.refuted is not None and guarantee >= checked.refuted:
-            by = [s for s in checked.shown if s.refutes is not None and s.refutes <= guarantee]
+            by = [s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee]
             least = min(by, key=lambda s: (s.misuse, len(s.program)), default=None)
             out.append((guarantee, "refuted", f"by {least.anomaly}" if least is not None else ""))
         elif guarantee in untried:
@@ -48,18 +52,32 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
     mark = {"kept": "green", "refuted": "red", "not tried": "dim", "unknown": "yellow"}
     for guarantee, state, why in rungs(checked):
         console.print(f"  {guarantee.label:16} [{mark[state]}]{state:9}[/] [dim]{escape(why)}[/]".rstrip())
-    proper, misuse = ([s for s in checked.shown if s.misuse is wanted] for wanted in (False, True))
-    for head, group in (("what was found", proper), ("by misuse: handles used twice or copied, no amounts", misuse)):
+    proper, misuse = ([s for s in checked.faults if s.misuse is wanted] for wanted in (False, True))
+    excused = [s for s in checked.shown if not checked.counts(s)]
+    for head, group in (
+        ("what was found", proper),
+        ("by misuse: handles used twice or copied, no amounts", misuse),
+        (f"only without what it assumes ({', '.join(sorted(checked.assumes))})", excused),
+    ):
         if group:
             console.print()
             console.print(f"  [bold]{head}[/]")
             for shown in group:
                 steps = f"{len(shown.program)} steps" if shown.program else "a schedule"
                 console.print(f"  {escape(shown.anomaly)} ({steps}): {escape(printable(shown.sentence))}")
-    if proper and misuse and checked.refuted_properly != checked.refuted:
-        kept = _below(checked.refuted_properly)
+    if proper and misuse and checked.strongest_under(_once(checked)) != checked.strongest:
+        kept = checked.strongest_under(_once(checked))
         console.print(f"\n  Where every handle is used once, the strongest guarantee is {kept.label}.")
-    for shown in list(checked.shown) if verbose else list(checked.shown[:1]):
+    if excused:
+        console.print()
+        for name, kept in strongest_without(checked).items():
+            console.print(f"  Without {name} ({ASSUMABLE[name]}) the strongest guarantee is {kept.label}.")
+    if checked.precision.calls:
+        console.print("\n  [bold]precision[/]")
+        for line in checked.precision.lines:
+            console.print(f"  {escape(line)}", soft_wrap=True)
+    told = [*checked.faults, *excused]
+    for shown in told if verbose else told[:1]:
         _story(console, checked, shown)
     console.print()
     for note in checked.notes:
@@ -69,8 +87,13 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
     console.print(f"[{STYLE[checked.verdict]}]{checked.verdict.value}[/]{escape(_outcome(checked))}")
 
 
-def _below(refuted: Guarantee | None) -> Guarantee:
-    return Guarantee.OVERRUN_BOUNDED if refuted is None else Guarantee(refuted - 1)
+def _once(checked: Checked) -> frozenset[str]:
+    return checked.assumes | {"affine"}
+
+
+def strongest_without(checked: Checked) -> dict[str, Guarantee]:
+    """Return for each thing that the implementation assumes which guarantee is left where that alone fails."""
+    return {name: checked.strongest_under(checked.assumes - {name}) for name in sorted(checked.assumes)}
 
 
 def _outcome(checked: Checked) -> str:
@@ -82,11 +105,12 @@ def _outcome(checked: Checked) -> str:
         parts.append(f"{schedules:,} schedules")
     done = f"{', '.join(parts)}, seed {checked.plan.seed}, {checked.seconds:.1f} s"
     if checked.verdict is Verdict.VIOLATED:
-        alone = " by misuse alone" if all(shown.misuse for shown in checked.shown) else ""
+        alone = " by misuse alone" if all(shown.misuse for shown in checked.faults) else ""
         return f"{alone}: strongest guarantee {checked.strongest.label} · {done}"
     if checked.verdict is Verdict.UNKNOWN:
         return f" · {done}"
-    return f": nothing was found, which is no proof · {done}"
+    under = f" under {', '.join(sorted(checked.assumes))}" if checked.assumes else ""
+    return f": nothing was found{under}, which is no proof · {done}"
 
 
 def _story(console: Console, checked: Checked, shown: Shown) -> None:
@@ -110,7 +134,8 @@ def data(checked: Checked) -> dict[str, Any]:
         "adapter": {k: v for k, v in checked.adapter.items() if k != "say"},
         "verdict": checked.verdict.value,
         "strongest": checked.strongest.label,
-        "strongest_if_used_once": _below(checked.refuted_properly).label,
+        "strongest_if_used_once": checked.strongest_under(_once(checked)).label,
+        "strongest_without": {name: kept.label for name, kept in strongest_without(checked).items()},
         "required": checked.plan.require.label,
         "guarantees": [{"name": g.label, "state": state, "why": why} for g, state, why in rungs(checked)],
         "found": [
@@ -118,6 +143,8 @@ def data(checked: Checked) -> dict[str, Any]:
                 "anomaly": s.anomaly,
                 "sentence": s.sentence,
                 "misuse": s.misuse,
+                "without": sorted(s.without),
+                "counts": checked.counts(s),
                 "refutes": s.refutes.label if s.refutes is not None else None,
                 "program": [call(step) for step in s.program],
                 "story": s.story.splitlines(),
@@ -125,6 +152,7 @@ def data(checked: Checked) -> dict[str, Any]:
             }
             for s in checked.shown
         ],
+        "precision": asdict(checked.precision),
         "doubts": list(checked.doubts),
         "notes": list(checked.notes),
         "exercise": dict(checked.exercise),
@@ -133,6 +161,30 @@ def data(checked: Checked) -> dict[str, Any]:
         "schedules": dict(checked.schedules),
         "seed": checked.plan.seed,
     }
+
+
+def saved(checked: Checked) -> dict[str, dict[str, Any]]:
+    """Return a document for each finding, by the name of its file: `capsound replay TARGET FILE` runs it again."""
+    out: dict[str, dict[str, Any]] = {}
+    for told, shown in zip(data(checked)["found"], checked.shown, strict=True):
+        name = "-".join(shown.anomaly.replace(",", " ").split())
+        out[f"{name}.json"] = {
+            "format": 1,
+            "target": checked.plan.target,
+            "seed": checked.plan.seed,
+            **told,
+            "events": list(shown.events),
+        }
+    return out
+
+
+def itf(checked: Checked) -> dict[str, Any] | None:
+    """Return the first finding as an ITF trace; None where none was judged as events."""
+    shown = next((s for s in [*checked.faults, *checked.shown] if s.events), None)
+    if shown is None:
+        return None
+    events = [event_from_dict(event) for event in shown.events]
+    return events_to_itf(events, description=f"{shown.anomaly}: {shown.sentence}", source=checked.plan.target)
 
 
 def junit(checked: Checked) -> str:
@@ -144,14 +196,14 @@ def junit(checked: Checked) -> str:
         body = ""
         if state == "refuted":
             failed += 1
-            shown = next((s for s in checked.shown if s.refutes is not None and s.refutes <= guarantee), None)
+            shown = next((s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee), None)
             story = shown.story if shown is not None else ""
             body = f"<failure message={quoteattr(why or state)}>{xml(_clean(story))}</failure>"
         elif state != "kept":
             skipped += 1
             body = f"<skipped message={quoteattr(why or state)}/>"
         cases.append(f'  <testcase classname={suite} name="{guarantee.label}">{body}</testcase>')
-    misuse = [s for s in checked.shown if s.misuse]
+    misuse = [s for s in checked.faults if s.misuse]
     body = "".join(
         f"<failure message={quoteattr(f'{s.anomaly}: {s.sentence}')}>{xml(_clean(s.story))}</failure>"
         for s in misuse[:1]
@@ -173,7 +225,7 @@ def annotation(checked: Checked) -> str:
     place = checked.plan.target.rpartition(":")[0]
     file = f"file={place}," if place.endswith(".py") else ""
     level = "error" if checked.verdict is Verdict.VIOLATED else "warning"
-    first = checked.shown[0] if checked.shown else None
+    first = checked.faults[0] if checked.faults else None
     told = f"{first.anomaly}: {first.sentence}" if first is not None else "; ".join(checked.doubts)
     text = f"{checked.verdict.value}, strongest guarantee {checked.strongest.label}. {told}"
     for raw, safe in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):

@@ -22,8 +22,8 @@ from typing import Any
 
 import capsound
 import capsound_checker
-from capsound.adapter import Adapter, Gate, offers
-from capsound.errors import CapsoundError
+from capsound.adapter import ASSUMABLE, Adapter, Gate, offers
+from capsound.errors import CapsoundError, nearest
 from capsound.events import event_to_dict
 from capsound_checker import asynchronous
 from capsound_checker.asynchronous import explore
@@ -32,6 +32,7 @@ from capsound_checker.history import record
 from capsound_checker.isolation import limit_memory
 from capsound_checker.judging import judge, shows
 from capsound_checker.lockstep import AdapterFailed, Lockstep
+from capsound_checker.precision import perform, workloads
 from capsound_checker.programs import PROFILES, Profile, Step
 from capsound_checker.remote.client import remote, remote_adapter
 from capsound_checker.remote.process import is_address, python_address
@@ -177,8 +178,20 @@ def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> Non
         offers=sorted(offers(adapter)),
         waits=adapter.gate is Gate.CALL
         or any(inspect.iscoroutinefunction(getattr(adapter, o)) for o in offers(adapter)),
+        assumes=_assumed(adapter),
         claims=[name for name in ("strict", "complete", "threads", "handlers") if getattr(adapter, name)],
     )
+
+
+def _assumed(adapter: type[Adapter]) -> list[str]:
+    for name in adapter.assumes:
+        if name not in ASSUMABLE:
+            raise AdapterFailed(
+                f"{adapter.__name__}.assumes names {name!r}",
+                cause=f"what can be assumed is: {', '.join(ASSUMABLE)}",
+                hint=nearest(str(name), ASSUMABLE),
+            )
+    return sorted(set(adapter.assumes))
 
 
 def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -275,9 +288,13 @@ def _at_once(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
     """Two operations at once: in two threads, or one inside the other."""
     schedule = race if request["job"] == "threads" else interrupt
     count = 0
+    most = request["schedules"]
     for before, one, two in pairs(adapter):
+        if most is not None and count >= most:
+            voice.say("cut", job=request["job"], schedules=count)
+            break
         voice.doing(f"{request['job']} {one.do} {two.do}")
-        found, schedules = schedule(adapter, before, one, two)
+        found, schedules = schedule(adapter, before, one, two, most=min(400, (most or 400_000) - count))
         count += schedules
         if found is not None:
             voice.say("race", anomaly=found.anomaly, sentence=found.sentence, story=found.story())
@@ -302,7 +319,8 @@ RUNS = 3
 def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Let real coroutines run on a loop that chooses who goes on."""
     voice.doing("asyncio")
-    explored = explore(adapter, seconds=min(request["seconds"] or _ASYNC, _ASYNC), seed=request["seed"])
+    seconds = min(request["seconds"] or _ASYNC, _ASYNC)
+    explored = explore(adapter, seconds=seconds, seed=request["seed"], schedules=request["schedules"])
     for found in explored.findings:
         told = {"program": found.program.to_dict(), "choices": list(found.choices), "fifo": found.fifo}
         _say_replayed(adapter, told, voice)
@@ -329,6 +347,21 @@ def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice)
 def _replay_async(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Run the schedule of a token."""
     _say_replayed(adapter, request["schedule"], voice)
+
+
+def _precision(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
+    """Offer workloads to the target, and send each as it was heard."""
+    until = time.monotonic() + request["seconds"] if request["seconds"] else None
+    for number, workload in enumerate(workloads(request["seed"])):
+        if until is not None and time.monotonic() > until:
+            break
+        voice.doing(f"precision {number}")
+        run = Lockstep(adapter())
+        try:
+            perform(run, workload)
+        finally:
+            run.drop()
+        voice.say("workload", number=number, events=_events(run))
 
 
 def _trace(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -362,6 +395,7 @@ JOBS: Mapping[str, Callable[[type[Adapter], Mapping[str, Any], Voice], None]] = 
     "handlers": _at_once,
     "history": _history,
     "asyncio": _asyncio,
+    "precision": _precision,
     "replay asyncio": _replay_async,
     "trace": _trace,
     "replay": _replay,

@@ -94,6 +94,13 @@ Provider = Callable[[], Awaitable[int]]
 """What ``call`` awaits once to send its request; it returns the bill, raises, or is cancelled."""
 
 
+ASSUMABLE: Mapping[str, str] = {
+    "A1": "no bill exceeds its hold",
+    "affine": "every handle is used once, and only amounts are given as amounts",
+}
+"""What an implementation may assume, and still be judged: a verdict is relative to it."""
+
+
 class Adapter:
     """Base of all adapters. A subclass overrides the operations that the implementation has.
 
@@ -105,6 +112,8 @@ class Adapter:
     ``threads`` claims that operations may run in several threads at once, ``handlers`` that one may run in the middle
     of another in the same thread, as in a signal handler; ``files`` names the source files of the implementation,
     inside which a thread may be preempted.
+    ``assumes`` names what the implementation relies on its users and its provider for: ``A1``, that no bill exceeds its
+    hold, and ``affine``, that every handle is used once and never copied. What goes wrong without is told apart.
     """
 
     gate: ClassVar[Gate] = Gate.RESERVE
@@ -116,6 +125,7 @@ class Adapter:
     threads: ClassVar[bool] = False
     handlers: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = ()
+    assumes: ClassVar[tuple[str, ...]] = ()
 
     def open(self, cap: int) -> Any:
         """Return a new root scope of ``cap`` units."""

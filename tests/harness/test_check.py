@@ -58,7 +58,7 @@ def test_misuse_stands_apart() -> None:
     told = check(Plan(PURSE, programs=60))
     assert {s.anomaly for s in told.shown if s.misuse} >= {"minted", "bad-amount"}
     assert not [s for s in told.shown if not s.misuse]
-    assert told.refuted_properly is None
+    assert told.refuted_under(frozenset({"affine"})) is None
     assert told.strongest < Guarantee.OVERRUN_BOUNDED
 
 
@@ -324,3 +324,151 @@ def test_the_plugin_names_what_is_wrong_with_its_options(tmp_path: Path, process
 
 def test_the_plugin_is_silent_without_its_option(tmp_path: Path, process_env: dict[str, str]) -> None:
     assert plugin(tmp_path, process_env)[1].startswith("\nno tests ran")
+
+
+# ----------------------------------------------------------------------- what it assumes, costs, and leaves
+
+ASSUMING = """
+import sys
+sys.path[:0] = [{paths}]
+from zoo import animal
+
+
+class Once(animal("double_settle_moves_twice").Target):
+    assumes = ("affine",)
+
+
+class Within(animal("commit_above_hold_drops_excess").Target):
+    assumes = ("A1",)
+
+
+class Racy(animal("check_then_act").Target):
+    assumes = ("A1", "affine")
+
+
+class Odd(animal("check_then_act").Target):
+    assumes = ("A2",)
+"""
+
+
+@pytest.fixture
+def assuming(tmp_path: Path) -> Path:
+    path = tmp_path / "assuming.py"
+    path.write_text(ASSUMING.format(paths=f"{str(ZOO)!r}, {str(ROOT / 'tests/support')!r}"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "left", "anomaly"),
+    [("Once", {"affine": "stops"}, "double-settle"), ("Within", {"A1": "fault-tolerant"}, "dropped-overrun")],
+)
+def test_a_verdict_is_relative_to_what_is_assumed_and_says_what_happens_without(
+    capsound: Runs, assuming: Path, name: str, left: dict[str, str], anomaly: str
+) -> None:
+    ran = capsound("check", f"{assuming}:{name}", "--programs", 60, "--json")
+    told = json.loads(ran.out)
+    assert (ran.status, told["verdict"], told["strongest"]) == (0, "sound", "overrun-bounded")
+    assert told["strongest_without"] == left
+    assert told["found"][0]["anomaly"] == anomaly
+    assert not any(found["counts"] for found in told["found"])
+
+
+def test_what_needs_something_to_fail_is_told_apart(capsound: Runs, assuming: Path) -> None:
+    text = capsound("check", f"{assuming}:Within", "--programs", 40, "--driver", "programs").out
+    assert "only without what it assumes (A1)" in text
+    assert "Without A1 (no bill exceeds its hold) the strongest guarantee is fault-tolerant." in text
+    assert "sound: nothing was found under A1, which is no proof" in text
+
+
+def test_a_fault_that_needs_nothing_to_fail_counts_whatever_is_assumed(capsound: Runs, assuming: Path) -> None:
+    told = json.loads(capsound("check", f"{assuming}:Racy", "--programs", 60, "--json").out)
+    assert (told["verdict"], told["strongest"]) == ("violated", "sequential")
+    assert told["found"][0]["counts"]
+
+
+def test_what_nobody_can_assume_is_an_error(capsound: Runs, assuming: Path) -> None:
+    ran = capsound("check", f"{assuming}:Odd")
+    assert ran.status == 65
+    assert "names 'A2'" in ran.err
+    assert "A1, affine" in ran.err
+
+
+def test_precision_stands_beside_the_verdict(capsound: Runs) -> None:
+    told = json.loads(capsound("check", BUDGET, "--programs", 20, "--json").out)
+    assert told["precision"]["used"] == told["precision"]["reserve_settle"] > 0
+    alone = capsound("check", BUDGET, "--driver", "precision")
+    assert "stranded 0 units" in alone.out
+    assert alone.status == 2  # a workload shows what the cap is used for, not that it holds
+
+
+@pytest.fixture(scope="module")
+def saved(capsound_once: Runs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Check the racy counter once, with everything written down; return the folder and the document."""
+    folder = tmp_path_factory.mktemp("saved")
+    written = ("--save", folder / "found" / "here", "--itf", folder / "run.itf.json")
+    ran = capsound_once("check", COUNTER, "--programs", 40, *written, "--json")
+    assert ran.status == 1
+    return folder, json.loads(ran.out)
+
+
+def test_every_counterexample_is_saved_and_replayed_from_its_file(
+    capsound: Runs, saved: tuple[Path, dict[str, Any]]
+) -> None:
+    folder, told = saved
+    found = {f"{one['anomaly']}.json": one for one in told["found"]}
+    assert {path.name for path in (folder / "found/here").iterdir()} == set(found)
+    path = folder / "found/here/overshoot.json"
+    held = json.loads(path.read_text())
+    assert held["token"] == found[path.name]["token"]
+    again = capsound("replay", COUNTER, path, "--json")
+    assert again.status == 1
+    assert json.loads(again.out)["events"] == held["events"]
+
+
+def test_the_events_of_a_counterexample_are_a_log(
+    capsound: Runs, saved: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    events = json.loads((saved[0] / "found/here/overshoot.json").read_text())["events"]
+    log = tmp_path / "log.jsonl"
+    log.write_text("".join(json.dumps(event) + "\n" for event in events))
+    audited = capsound("audit", log)
+    assert audited.status == 1
+    assert "overshoot" in audited.out
+
+
+def test_a_counterexample_is_written_as_an_itf_trace(saved: tuple[Path, dict[str, Any]]) -> None:
+    itf_py = pytest.importorskip("itf_py")
+    folder, told = saved
+    data = json.loads((folder / "run.itf.json").read_text())
+    assert data["#meta"]["description"].startswith(told["found"][0]["anomaly"])
+    trace = itf_py.trace_from_json(data)
+    actions = [state.values["mbt::actionTaken"] for state in trace.states]
+    assert actions[:2] == ["init", "open"]
+    assert actions.count("reserve") == 2
+    for state in trace.states:
+        for account in state.values["accounts"].values():
+            parts = (account.available, account.held, account.charged, account.forfeited, account.delegated)
+            assert sum(parts) + account.returned == account.granted
+
+
+def test_where_nothing_is_found_no_trace_is_written(capsound: Runs, tmp_path: Path) -> None:
+    path = tmp_path / "none.json"
+    ran = capsound("check", BUDGET, "--driver", "precision", "--itf", path)
+    assert ran.err.startswith("no counterexample")
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("text", ["", "[1]", '{"token": ""}'])
+def test_a_file_without_a_token_is_bad_input(capsound: Runs, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "saved.json"
+    path.write_text(text)
+    ran = capsound("replay", COUNTER, path)
+    assert ran.status == 65
+    assert "saved.json" in ran.err
+
+
+def test_the_number_of_schedules_can_be_bounded() -> None:
+    target = f"{ROOT / 'tests/support/reference_adapter.py'}:ReferenceAdapter"
+    told = check(Plan(target, drivers=("threads",), schedules=25))
+    assert 0 < told.schedules["threads"] <= 25
+    assert any("not all pairs" in note for note in told.notes)

@@ -360,6 +360,7 @@ def remote(address: Address) -> type[Remote]:
         "gate": Gate(started["gate"]),
         "strict": claims.get("strict", False),
         "complete": claims.get("complete", False),
+        "assumes": tuple(started.get("assumes", ())),
         **{name: _METHODS[name] for name in started["offers"]},
     }
     name = re.sub(r"\W", "_", started["harness"]["name"])

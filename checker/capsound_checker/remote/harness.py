@@ -146,6 +146,7 @@ class Harness:
             "gate": str(self.cls.gate.value),
             "offers": sorted(self.offers),
             "claims": {"strict": bool(self.cls.strict), "complete": bool(self.cls.complete)},
+            "assumes": sorted(set(getattr(self.cls, "assumes", ()))),
             "odd": list(ODD),
         }
 
