@@ -18,7 +18,7 @@ from capsound_checker.driver import Driver
 from capsound_checker.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs import PROFILES, Profile, Program, Step, possible
 from capsound_checker.shrinking import shrink
-from capsound_checker.watch import SECONDS, patience
+from capsound_checker.watch import SECONDS, held, patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def judge(
     used: list[str] = []
     can = possible(adapter)
     chance = random.Random(seed)
-    with patience(_BRIEF):
+    with patience(_BRIEF), held():
         for number, profile in enumerate(profiles):
             if not ({"reserve", "begin"} & can & set(profile.weights)):
                 continue

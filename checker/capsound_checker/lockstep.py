@@ -56,7 +56,7 @@ from capsound.monitor import Finding, Monitor, Report
 from capsound.properties import Property
 from capsound.verdict import Verdict
 from capsound_checker.programs import FIELDS, Step, call, written
-from capsound_checker.watch import Hung, limit
+from capsound_checker.watch import Hung, held, limit
 
 BAD_AMOUNTS: tuple[Any, ...] = (-1, float("nan"), float("inf"), float("-inf"), "5", -(10**30))
 """What nobody may accept as an amount."""
@@ -240,9 +240,10 @@ class Lockstep:
     def run(self, program: Iterable[Step]) -> Lockstep:
         """Do all steps, then look whether anything is left that nobody can finish."""
         try:
-            for step in program:
-                self.do(step)
-            self.finish()
+            with held():
+                for step in program:
+                    self.do(step)
+                self.finish()
         finally:
             self.drop()
         return self

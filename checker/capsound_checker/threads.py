@@ -2,9 +2,13 @@
 
 A stress test meets such a race once in some ten thousand runs. Here the first operation is stopped inside the
 implementation's own code, at one bytecode instruction after the other; the second runs meanwhile, to its end or
-until it waits for a lock; then the first goes on. Whatever comes out must also come out of one of the two orders
-one after the other. A second thread that is merely slow is taken for one that waits: that loses a
-schedule and accuses nobody.
+until it waits for a lock; then the first goes on. Where it lets a lock go, the second that waits for it goes first:
+so a lock that is held twice, and not in between, is no cover. Whatever comes out must also come out of one of the two
+orders one after the other. A second thread that is merely slow is taken for one that waits: that loses a schedule and
+accuses nobody.
+
+Places between which the first touches only its own stack and local variables are one place (Godefroid 1996). So are
+places where the second waits, as long as the first neither calls nor writes in between: it has let no lock go.
 
 ``interrupt`` does the same in one thread: the second operation is a signal handler's, in the middle of the first. A
 lock does not help there; one that is not reentrant hangs.
@@ -18,10 +22,12 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from types import FrameType
-from typing import Any
+from enum import Enum
+from types import CodeType, FrameType
+from typing import Any, NamedTuple
 
 from capsound.adapter import Adapter, Answer, Kind, ask, offers
 from capsound.amounts import Amount, CallId
@@ -115,25 +121,79 @@ def race(
 
     Also returns how many schedules were run. ``patience`` is how many seconds a thread may hang.
     """
+    schedules = 0
+    for found in _schedules(adapter, before, one, two, patience):
+        schedules += 1
+        if found is not None or schedules == most:
+            return found, schedules
+    return None, schedules
+
+
+def hunt(
+    adapter: type[Adapter],
+    tried: Iterable[tuple[Program, Step, Step]] | None = None,
+    *,
+    most: int = 400_000,
+    patience: float = 2.0,
+    told: Callable[[Step, Step], None] = lambda _one, _two: None,
+) -> tuple[Race | None, int]:
+    """Race ``tried``, by default all ``pairs``, and return the first race, if any, and how often two operations ran.
+
+    Each pair in turn gets one schedule, and operations of one kind come before all others; of the places of an
+    operation, those right before a write come first. So a race between a check and what it guards shows early,
+    whichever pair it is in. All executions are counted: the two orders of a pair, and the run that finds the places,
+    as well. ``told`` is called before each turn; ``patience`` is how many seconds a thread may hang.
+    """
+    every = list(pairs(adapter) if tried is None else tried)
+    count = 0
+    for alike in (True, False):
+        turns = deque(
+            (one, two, _schedules(adapter, before, one, two, patience, writes_first=True))
+            for before, one, two in every
+            if (one.do == two.do) is alike
+        )
+        fresh = len(turns)
+        while turns and count < most:
+            one, two, rest = turns.popleft()
+            told(one, two)
+            count += 0 if fresh <= 0 else _BEFOREHAND
+            fresh -= 1
+            try:
+                found = next(rest)
+            except StopIteration:
+                continue
+            count += 1
+            if found is not None:
+                return found, count
+            turns.append((one, two, rest))
+    return None, count
+
+
+def _schedules(
+    adapter: type[Adapter], before: Program, one: Step, two: Step, patience: float, *, writes_first: bool = False
+) -> Iterator[Race | None]:
+    """Stop ``one`` at each of its places in turn, and yield what each schedule shows."""
     (first, answers), (second, swapped) = _after(adapter, before, one, two), _after(adapter, before, two, one)
     serial = {_said(first, answers), _said(second, swapped[::-1])}
-    at, schedules = 1, 0
-    while at <= most:
-        schedules += 1
+    alone = _Preempted(adapter, before, one, two, 0, patience)
+    alone.run()
+    places = dict(enumerate(alone.places, start=1))
+    waited: set[int] = set()
+    for at in sorted(places, key=lambda at: (writes_first and not places[at].write, at)):
+        if places[at].segment in waited:
+            continue
         raced = _Preempted(adapter, before, one, two, at, patience)
         raced.run()
+        where = tuple(before), one, two, at, raced.where
         if raced.hung:
-            return Race(
-                tuple(before), one, two, at, raced.where, "hang", "the two operations wait for each other"
-            ), schedules
-        if raced.where == "":
-            return None, schedules
-        if raced.said() not in serial:
-            anomaly, sentence = raced.named()
-            return Race(tuple(before), one, two, at, raced.where, anomaly, sentence), schedules
-        # Where the second thread had to wait, a lock was held; it rarely is let go for just one instruction.
-        at += _STRIDE if raced.waited else 1
-    return None, schedules
+            yield Race(*where, "hang", "the two operations wait for each other")
+            return
+        if raced.where and raced.said() not in serial:
+            yield Race(*where, *raced.named())
+            return
+        if raced.waited:
+            waited.add(places[at].segment)
+        yield None
 
 
 def interrupt(
@@ -212,8 +272,50 @@ def _said(run: Lockstep, answers: Sequence[Answer]) -> Said:
     return kinds, (*(run.adapter.observe(scope) for scope in run.scopes.values()), *map(tuple, more))
 
 
+class _Place(NamedTuple):
+    """Where the first operation can be stopped so that it may matter."""
+
+    segment: int  # no call and no write lies between two places of one segment
+    write: bool  # a write comes next
+
+
+class _Kind(Enum):
+    """What an instruction may do that another thread can see."""
+
+    LOCAL = "nothing"
+    OTHER = "read"
+    WRITE = "write"
+    CALL = "call"
+
+
+def _kind(opcode: int) -> _Kind:
+    name = dis.opname[opcode]
+    if name in _LOCAL or name.startswith("LOAD_FAST"):
+        return _Kind.LOCAL
+    if name.startswith(_WRITES):
+        return _Kind.WRITE
+    return _Kind.CALL if name.startswith(_CALLS) else _Kind.OTHER
+
+
+def _kinds(code: CodeType) -> tuple[_Kind, ...]:
+    """Return the kind of each instruction; kept by identity, since to hash code is slow."""
+    known = _KINDS.get(id(code))
+    if known is None:
+        known = _KINDS[id(code)] = code, tuple(map(_kind, code.co_code[::2]))
+    return known[1]
+
+
+_KINDS: dict[int, tuple[CodeType, tuple[_Kind, ...]]] = {}
+_LOCAL = {"COPY", "KW_NAMES", "LOAD_CONST", "LOAD_SMALL_INT", "NOP", "PRECALL", "PUSH_NULL", "RESUME", "SWAP"}
+_WRITES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "STORE_GLOBAL", "STORE_NAME", "STORE_DEREF", "DELETE_")
+_CALLS = ("CALL", "BEFORE_WITH", "WITH_EXCEPT_START", "SEND", "FOR_ITER")
+
+
 class _Preempted:
-    """One schedule: thread one is stopped at its ``at``-th instruction, thread two runs, thread one goes on."""
+    """One schedule: thread one is stopped at its ``at``-th place, thread two runs, thread one goes on.
+
+    Where ``at`` is 0 it is not stopped, and ``places`` are found.
+    """
 
     def __init__(self, adapter: type[Adapter], before: Program, one: Step, two: Step, at: int, patience: float) -> None:
         self.adapter_type, self.before, self.steps, self.at = adapter, before, (one, two), at
@@ -223,8 +325,14 @@ class _Preempted:
         self.answers: list[Answer] = [Answer(Kind.HUNG), Answer(Kind.HUNG)]
         self.where = ""
         self.hung = self.waited = False
-        self.count = 0
+        self.begin()
         self.second = threading.Thread(target=self._work, args=(1,), daemon=True)
+
+    def begin(self) -> None:
+        """Forget what was counted."""
+        self.count = self.segment = 0
+        self.last = _Kind.OTHER
+        self.places: list[_Place] = []
 
     def _work(self, which: int) -> None:
         self.answers[which] = _do(self.base, self.steps[which])
@@ -236,7 +344,8 @@ class _Preempted:
             if warm is not None:  # code that runs for the first time sends no events for its instructions there
                 at, self.at = self.at, 0
                 _do(warm, self.steps[0])
-                self.at, self.count = at, 0
+                self.at = at
+                self.begin()
             self._work(0)
         finally:
             sys.settrace(None)
@@ -251,12 +360,25 @@ class _Preempted:
 
     def _local(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         if event == "opcode":
-            self.count += 1
-            if self.count == self.at:
-                self.where = f"{frame.f_code.co_name}, line {frame.f_lineno}, instruction {frame.f_lasti // 2}"
-                self.second.start()
-                self._wait()
+            kind = _kinds(frame.f_code)[frame.f_lasti // 2]
+            if kind is not _Kind.LOCAL:
+                self._arrive(frame, kind)
         return self._local
+
+    def _arrive(self, frame: FrameType, kind: _Kind) -> None:
+        """Count a place; stop there, or where a lock that the second waits for may have been let go."""
+        self.count += 1
+        if self.at == 0:
+            self.places.append(_Place(self.segment, kind is _Kind.WRITE))
+        elif self.count == self.at:
+            self.where = f"{frame.f_code.co_name}, line {frame.f_lineno}, instruction {frame.f_lasti // 2}"
+            self.second.start()
+            self._wait()
+        elif self.waited and self.last is _Kind.CALL and self.second.is_alive():
+            self._wait()
+        if kind in (_Kind.CALL, _Kind.WRITE):
+            self.segment += 1
+        self.last = kind
 
     def _wait(self) -> None:
         """Wait until thread two has ended, or stands still: then it waits for something that thread one has."""
@@ -268,7 +390,7 @@ class _Preempted:
             now = -1 if frame is None else frame.f_lasti * 1_000_003 + id(frame.f_code)
             still = still + 1 if now == last else 0
             last = now
-        self.waited = self.second.is_alive()
+        self.waited = self.waited or self.second.is_alive()
 
     def run(self) -> None:
         """Run the schedule; ``where`` stays empty when thread one had fewer instructions."""
@@ -359,6 +481,6 @@ def _refusal(step: Step) -> Event:
     return Refuse(account_id(step.on), Amount(step.amount))
 
 
+_BEFOREHAND = 3
 _POLL = 0.000_2
 _STILL = 3
-_STRIDE = 4
