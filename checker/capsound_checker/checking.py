@@ -21,6 +21,7 @@ from capsound.adapter import Adapter
 from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, EXIT_USAGE, CapsoundError, nearest
 from capsound.events import event_from_dict
 from capsound.guarantees import Guarantee
+from capsound.monitor import Monitor
 from capsound.verdict import Verdict
 from capsound_checker.history import History
 from capsound_checker.history import check as check_history
@@ -203,8 +204,8 @@ class _Nobody(Adapter):
 
 
 def _folded(message: Mapping[str, Any]) -> Lockstep:
-    """Return a run in which this process has heard what a child has heard."""
-    run = Lockstep(_Nobody())
+    """Return a run in which this process has heard what a child has heard, by the readable monitor."""
+    run = Lockstep(_Nobody(), monitor=Monitor())
     for data in message["events"]:
         run.tell(event_from_dict(data))
     return run

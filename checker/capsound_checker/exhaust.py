@@ -16,7 +16,15 @@ from typing import Any
 
 from capsound.adapter import Adapter
 from capsound.errors import CapsoundError
-from capsound_checker.lockstep import BAD_AMOUNTS, BAD_FOR_STRICT, PROBED, AdapterFailed, Lockstep, provider_file
+from capsound_checker.lockstep import (
+    BAD_AMOUNTS,
+    BAD_FOR_STRICT,
+    PROBED,
+    AdapterFailed,
+    Lockstep,
+    balances,
+    provider_file,
+)
 from capsound_checker.programs import Step, possible
 
 
@@ -97,7 +105,7 @@ def shortest(
 def _books(run: Lockstep) -> object:
     state = run.state
     return (
-        tuple(state.accounts.values()),
+        tuple((a.id, a.parent, a.billed, *balances(a)) for a in state.accounts.values()),
         tuple((h.id, h.account, h.amount, h.state, h.billed) for h in state.holds.values()),
         tuple((m.hold, m.place, m.how) for m in run.calls.values()),
         tuple(f.anomaly for f in run.findings),

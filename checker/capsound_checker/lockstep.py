@@ -18,14 +18,16 @@ import asyncio
 import contextlib
 import copy
 import json
+import sys
 import types
 from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from operator import attrgetter
 from typing import Any, TypeVar
 
-from capsound.accounts import RESOLVED, Account, HoldState, State, breaches
+from capsound.accounts import RESOLVED, HoldState, State, breaches
 from capsound.adapter import Adapter, Answer, Gate, Granted, Kind, ask, classify, offers
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
@@ -53,6 +55,7 @@ from capsound.events import (
     event_to_dict,
 )
 from capsound.monitor import Finding, Monitor, Report
+from capsound.monitor_fast import FastMonitor
 from capsound.properties import Property
 from capsound.verdict import Verdict
 from capsound_checker.programs import FIELDS, Step, call, written
@@ -128,7 +131,7 @@ class Lockstep:
     """
 
     adapter: Adapter
-    monitor: Monitor = field(default_factory=Monitor)
+    monitor: Monitor = field(default_factory=lambda: FastMonitor(memory=sys.maxsize))
     events: list[Event] = field(default_factory=list)
     steps: list[Step] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -141,7 +144,7 @@ class Lockstep:
         self.handles: dict[int, Any] = {}
         self.clones: dict[int, Any] = {}
         self.calls: dict[int, _Call] = {}
-        self._said: dict[int, tuple[Observe, Account]] = {}
+        self._said: dict[int, tuple[Observe, tuple[int, ...]]] = {}
         self._sent = 0
         self._excused: set[int] = set()
         self._actor = 0
@@ -909,7 +912,7 @@ class Lockstep:
             if heard is None:
                 continue
             account = self.state.accounts[account_id(number)]
-            said = heard, replace(account, billed=0)  # a bill moves nothing that is seen
+            said = heard, balances(account)
             if self._said.get(number) != said:
                 self._said[number] = said
                 self.tell(heard)
@@ -1012,6 +1015,9 @@ def agent_id(number: int) -> AgentId:
 def _number(name: AccountId) -> int:
     return int(name[1:])
 
+
+balances = attrgetter(*TOLD, "held", "closed")
+"""What an account can be seen by: a bill moves nothing of it."""
 
 _ROUNDS = 60
 _PATIENCE = 3

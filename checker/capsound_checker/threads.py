@@ -139,16 +139,16 @@ def hunt(
 ) -> tuple[Race | None, int]:
     """Race ``tried``, by default all ``pairs``, and return the first race, if any, and how often two operations ran.
 
-    Each pair in turn gets one schedule, and operations of one kind come before all others; of the places of an
-    operation, those right before a write come first. So a race between a check and what it guards shows early,
-    whichever pair it is in. All executions are counted: the two orders of a pair, and the run that finds the places,
-    as well. ``told`` is called before each turn; ``patience`` is how many seconds a thread may hang.
+    Each pair in turn gets one schedule, and operations of one kind come before all others. Of the places of an
+    operation, those right before a write or a ``with`` come first. So a race between a check and what it guards shows
+    early, whichever pair it is in. All executions are counted: the two orders of a pair, and the run that finds the
+    places, as well. ``told`` is called before each turn; ``patience`` is how many seconds a thread may hang.
     """
     every = list(pairs(adapter) if tried is None else tried)
     count = 0
     for alike in (True, False):
         turns = deque(
-            (one, two, _schedules(adapter, before, one, two, patience, writes_first=True))
+            (one, two, _schedules(adapter, before, one, two, patience, early_first=True))
             for before, one, two in every
             if (one.do == two.do) is alike
         )
@@ -156,7 +156,8 @@ def hunt(
         while turns and count < most:
             one, two, rest = turns.popleft()
             told(one, two)
-            count += 0 if fresh <= 0 else _BEFOREHAND
+            if fresh > 0:
+                count += _BEFOREHAND
             fresh -= 1
             try:
                 found = next(rest)
@@ -170,7 +171,7 @@ def hunt(
 
 
 def _schedules(
-    adapter: type[Adapter], before: Program, one: Step, two: Step, patience: float, *, writes_first: bool = False
+    adapter: type[Adapter], before: Program, one: Step, two: Step, patience: float, *, early_first: bool = False
 ) -> Iterator[Race | None]:
     """Stop ``one`` at each of its places in turn, and yield what each schedule shows."""
     (first, answers), (second, swapped) = _after(adapter, before, one, two), _after(adapter, before, two, one)
@@ -179,7 +180,7 @@ def _schedules(
     alone.run()
     places = dict(enumerate(alone.places, start=1))
     waited: set[int] = set()
-    for at in sorted(places, key=lambda at: (writes_first and not places[at].write, at)):
+    for at in sorted(places, key=lambda at: (early_first and not places[at].early, at)):
         if places[at].segment in waited:
             continue
         raced = _Preempted(adapter, before, one, two, at, patience)
@@ -276,7 +277,7 @@ class _Place(NamedTuple):
     """Where the first operation can be stopped so that it may matter."""
 
     segment: int  # no call and no write lies between two places of one segment
-    write: bool  # a write comes next
+    early: bool  # a write or a ``with`` comes next
 
 
 class _Kind(Enum):
@@ -285,6 +286,7 @@ class _Kind(Enum):
     LOCAL = "nothing"
     OTHER = "read"
     WRITE = "write"
+    ENTER = "enter a with statement"
     CALL = "call"
 
 
@@ -294,6 +296,8 @@ def _kind(opcode: int) -> _Kind:
         return _Kind.LOCAL
     if name.startswith(_WRITES):
         return _Kind.WRITE
+    if name in _ENTERS:
+        return _Kind.ENTER
     return _Kind.CALL if name.startswith(_CALLS) else _Kind.OTHER
 
 
@@ -308,7 +312,8 @@ def _kinds(code: CodeType) -> tuple[_Kind, ...]:
 _KINDS: dict[int, tuple[CodeType, tuple[_Kind, ...]]] = {}
 _LOCAL = {"COPY", "KW_NAMES", "LOAD_CONST", "LOAD_SMALL_INT", "NOP", "PRECALL", "PUSH_NULL", "RESUME", "SWAP"}
 _WRITES = ("STORE_ATTR", "STORE_SUBSCR", "STORE_SLICE", "STORE_GLOBAL", "STORE_NAME", "STORE_DEREF", "DELETE_")
-_CALLS = ("CALL", "BEFORE_WITH", "WITH_EXCEPT_START", "SEND", "FOR_ITER")
+_ENTERS = ("BEFORE_WITH", "LOAD_SPECIAL")
+_CALLS = ("CALL", "WITH_EXCEPT_START", "SEND", "FOR_ITER")
 
 
 class _Preempted:
@@ -325,6 +330,7 @@ class _Preempted:
         self.answers: list[Answer] = [Answer(Kind.HUNG), Answer(Kind.HUNG)]
         self.where = ""
         self.hung = self.waited = False
+        self.stands: tuple[int, int] | None = None
         self.begin()
         self.second = threading.Thread(target=self._work, args=(1,), daemon=True)
 
@@ -353,6 +359,7 @@ class _Preempted:
     def _global(self, frame: FrameType, _event: str, _: object) -> Callable[..., Any] | None:
         if frame.f_code.co_filename not in self.files:
             return None
+        self.last = _Kind.OTHER  # what was called is ours: no lock has been let go yet
         frame.f_trace_opcodes = True
         frame.f_trace_lines = False
         sys.settrace(self._global)  # CPython 3.12 and later instrument code that is new to them only now
@@ -369,27 +376,27 @@ class _Preempted:
         """Count a place; stop there, or where a lock that the second waits for may have been let go."""
         self.count += 1
         if self.at == 0:
-            self.places.append(_Place(self.segment, kind is _Kind.WRITE))
+            self.places.append(_Place(self.segment, kind in (_Kind.WRITE, _Kind.ENTER)))
         elif self.count == self.at:
             self.where = f"{frame.f_code.co_name}, line {frame.f_lineno}, instruction {frame.f_lasti // 2}"
             self.second.start()
             self._wait()
         elif self.waited and self.last is _Kind.CALL and self.second.is_alive():
             self._wait()
-        if kind in (_Kind.CALL, _Kind.WRITE):
+        if kind is not _Kind.OTHER:
             self.segment += 1
         self.last = kind
 
     def _wait(self) -> None:
         """Wait until thread two has ended, or stands still: then it waits for something that thread one has."""
         ident = self.second.ident
-        last, still = -1, 0
+        still = 0 if self.stands is None else _STILL - 1  # that it still waits is seen at one glance
         while self.second.is_alive() and still < _STILL:
             self.second.join(_POLL)
             frame = sys._current_frames().get(ident or 0)  # noqa: SLF001 - documented, in spite of its name
-            now = -1 if frame is None else frame.f_lasti * 1_000_003 + id(frame.f_code)
-            still = still + 1 if now == last else 0
-            last = now
+            now = frame and (frame.f_lasti, id(frame.f_code))
+            still = still + 1 if now == self.stands else 0
+            self.stands = now
         self.waited = self.waited or self.second.is_alive()
 
     def run(self) -> None:
