@@ -11,7 +11,7 @@ from typing import Any
 
 from capsound.errors import CapsoundError
 from capsound.schedule import BadToken
-from capsound_checker.asynchronous import Program
+from capsound_checker.agents import Program
 from capsound_checker.programs import FIELDS, Step
 
 PREFIX, ASYNC_PREFIX = "ck1:", "ca1:"

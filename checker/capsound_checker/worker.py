@@ -25,7 +25,7 @@ import capsound_checker
 from capsound.adapter import ASSUMABLE, Adapter, Gate, offers
 from capsound.errors import CapsoundError, nearest
 from capsound.events import event_to_dict
-from capsound_checker import asynchronous
+from capsound_checker import agents, asynchronous
 from capsound_checker.asynchronous import explore
 from capsound_checker.driver import Driver
 from capsound_checker.history import record
@@ -339,7 +339,7 @@ _ASYNC = 20.0
 
 
 def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice) -> None:
-    program = asynchronous.Program.from_dict(told["program"])
+    program = agents.Program.from_dict(told["program"])
     run = asynchronous.replay(adapter, program, tuple(told["choices"]), fifo=told["fifo"])
     voice.say("run", program=[], events=_events(run), story=run.told(), schedule=told)
 

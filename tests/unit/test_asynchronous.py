@@ -16,20 +16,12 @@ from zoo import FOLDER, animal
 
 from capsound.adapter import Adapter, Gate, Provider, Refused
 from capsound.verdict import Verdict
-from capsound_checker.asynchronous import (
-    BadProgram,
-    Call,
-    Explored,
-    Memory,
-    Program,
-    _world,
-    explore,
-    programs,
-    replay,
-    run,
-)
+from capsound_checker.agents import BadProgram, Call, Program, programs
+from capsound_checker.asynchronous import Explored, explore, replay
+from capsound_checker.concurrency import run, world_of
 from capsound_checker.interleave import BadChoice, Replay, every
 from capsound_checker.lockstep import AdapterFailed
+from capsound_checker.remembering import Memory
 
 base: Any = animal("zoo_base")
 Over = base.Over
@@ -282,7 +274,7 @@ def test_merging_states_loses_no_finding_of_a_fault(name: str) -> None:
 
 def shown(adapter: type[Adapter], program: Program, *, merge: bool) -> set[str]:
     """Return the names of all that any schedule shows, with or without merging states, and fresh monitors."""
-    world = _world(adapter) if merge else None
+    world = world_of(adapter) if merge else None
     out: set[str] = set()
     runs = list(every(lambda chooser: run(adapter, program, chooser, world=world), merge=merge))
     for _, done, _ in runs:
@@ -546,7 +538,8 @@ def test_the_result_does_not_depend_on_the_order_of_hashes(hash_seed: str, proce
     code = (
         f"import sys; sys.path[:0] = [{str(FOLDER)!r}]\n"
         "import lost_update\n"
-        "from capsound_checker.asynchronous import *\n"
+        "from capsound_checker.agents import Call, Program\n"
+        "from capsound_checker.asynchronous import explore\n"
         "said = explore(lost_update.Target, seconds=60, schedules=2000, scope=(Program(3, ((Call(2, 2),),) * 2, 1),))\n"
         "print(said.schedules, [(s.schedules, s.states) for s in said.scopes])\n"
         "for f in said.findings: print(f.to_dict(), f.story)\n"
