@@ -440,3 +440,116 @@ def new(what: str, path: Path | None, force: bool) -> None:
     write_text(path, text)
     following = f"solve {path}" if what == "scenario" else f"smoke {path}:MyBudget"
     click.echo(f"wrote {path}; next: capsound {following}")
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("names", nargs=-1)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+@click.option("--smt2", type=click.Path(path_type=Path), help="Write every obligation into this folder as SMT-LIB 2.")
+@click.option("--list", "only_list", is_flag=True, help="List the theorems, and prove nothing.")
+@click.option("--no-times", is_flag=True, help="Leave out how long it took: the same text every time.")
+@click.option("-v", "--verbose", is_flag=True, help="Show symbols, idea, obligations and runs of each theorem.")
+@click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
+def prove(
+    names: tuple[str, ...],
+    as_json: bool,
+    smt2: Path | None,
+    only_list: bool,
+    no_times: bool,
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """Prove the theorems about the model again.
+
+    Each obligation is decided by z3 and cvc5, and each run that refutes something is replayed by the monitor.
+
+    NAMES are names or numbers of theorems; without any, all are proved.
+    """
+    from capsound_checker import proving
+    from capsound_checker.running import rendered, status
+
+    theorems = proving.find_theorems(names)
+    if only_list:
+        with reader_may_leave():
+            click.echo(proving.listing(theorems), nl=False)
+        return 0
+    if smt2 is not None:
+        proving.write_obligations(theorems, smt2)
+    with status("proving", plain=no_color) as tell:
+        proved = proving.prove(theorems, tell)
+    with reader_may_leave():
+        if as_json:
+            click.echo(json.dumps(proved.data(), indent=2, sort_keys=True))
+        else:
+            draw = partial(proving.render, proved=proved, verbose=verbose, times=not no_times)
+            click.echo(rendered(draw, _colour(no_color)), nl=False)
+    return proved.exit_status
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("workload")
+@click.option("--strategy", "strategies", multiple=True, help="NAME or NAME:PARAMETER, several times; all by default.")
+@click.option("--cap", type=click.IntRange(0), help="The cap, in the unit of the workload (default: none).")
+@click.option("--agents", type=click.IntRange(1, 1_000), default=1, show_default=True, help="At once under one cap.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of generators and of intervals.")
+@click.option("--sessions", type=click.IntRange(1, 100_000), default=200, show_default=True, help="To generate.")
+@click.option("--resamples", type=click.IntRange(0, 100_000), default=400, show_default=True, help="For the intervals.")
+@click.option("--where", multiple=True, help="Keep the rows with COLUMN=VALUE, or COLUMN!=VALUE.")
+@click.option("--max-output", type=click.IntRange(0), help="Where the file does not say.")
+@click.option("--price-in", help="Money per input token, where the file does not say.")
+@click.option("--price-out", help="Money per output token, where the file does not say.")
+@click.option("--bytes-per-token", type=click.IntRange(1), default=4, show_default=True, help="Where bytes are absent.")
+@click.option("--exact-counts", is_flag=True, help="Let the token counter say what the provider will bill.")
+@click.option("--bound", "bounds", multiple=True, help="A bound on the provider: tokens_per_byte=1, template=16, ...")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Draw cost against risk as .png or .svg (capsound[plot])."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+def ratio(
+    workload: str,
+    strategies: tuple[str, ...],
+    cap: int | None,
+    agents: int,
+    seed: int,
+    sessions: int,
+    resamples: int,
+    where: tuple[str, ...],
+    max_output: int | None,
+    price_in: str | None,
+    price_out: str | None,
+    bytes_per_token: int,
+    exact_counts: bool,
+    bounds: tuple[str, ...],
+    plot: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure what a cap costs.
+
+    WORKLOAD is a CSV file of calls or sessions, or gen:NAME. It is replayed under each strategy, which reserves money
+    for every call before the bill is known; what was reserved in vain, refused in vain and risked is told.
+    """
+    from capsound_checker import ratio as lab
+    from capsound_checker.workloads import Reading
+
+    if plot is not None:
+        from capsound_checker.frontier import check_plot
+
+        check_plot(plot)
+    measured = lab.run_lab(
+        workload,
+        strategies,
+        cap=cap,
+        agents=agents,
+        seed=seed,
+        sessions=sessions,
+        reading=Reading(lab.parse_where(where), max_output, price_in, price_out, bytes_per_token, exact_counts),
+        bounds=bounds,
+        resamples=resamples,
+    )
+    if plot is not None:
+        lab.write_frontier(measured, plot)
+    with reader_may_leave():
+        if as_json:
+            click.echo(json.dumps(lab.data_of(measured), indent=2, sort_keys=True))
+        else:
+            click.echo(lab.text_of(measured), nl=False)

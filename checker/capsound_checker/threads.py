@@ -153,11 +153,11 @@ def hunt(
             if (one.do == two.do) is alike
         )
         fresh = len(turns)
-        while turns and count < most:
+        while turns and count + 1 + (BEFOREHAND if fresh > 0 else 0) <= most:
             one, two, rest = turns.popleft()
             told(one, two)
             if fresh > 0:
-                count += _BEFOREHAND
+                count += BEFOREHAND
             fresh -= 1
             try:
                 found = next(rest)
@@ -488,6 +488,6 @@ def _refusal(step: Step) -> Event:
     return Refuse(account_id(step.on), Amount(step.amount))
 
 
-_BEFOREHAND = 3
+BEFOREHAND = 3
 _POLL = 0.000_2
 _STILL = 3

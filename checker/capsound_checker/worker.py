@@ -39,7 +39,7 @@ from capsound_checker.remote.process import is_address, python_address
 from capsound_checker.shrinking import shrink
 from capsound_checker.targets import load, parse
 from capsound_checker.telling import error_data
-from capsound_checker.threads import interrupt, pairs, race
+from capsound_checker.threads import BEFOREHAND, hunt, interrupt, pairs
 from capsound_checker.watch import pulse
 
 SAMPLE = 60
@@ -284,22 +284,32 @@ def _events(run: Lockstep) -> list[dict[str, object]]:
     return [event_to_dict(event) for event in run.events]
 
 
-def _at_once(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Two operations at once: in two threads, or one inside the other."""
-    schedule = race if request["job"] == "threads" else interrupt
+def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
+    """Two operations in two threads, every pair in turn."""
+    most = request["schedules"]
+    found, count = hunt(adapter, most=most or 400_000, told=lambda one, two: voice.doing(f"threads {one.do} {two.do}"))
+    if found is not None:
+        voice.say("race", anomaly=found.anomaly, sentence=found.sentence, story=found.story())
+    elif most is not None and most - count <= BEFOREHAND:  # too few were left for one more turn
+        voice.say("cut", job="threads", schedules=count)
+    voice.say("schedules", job="threads", schedules=count)
+
+
+def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
+    """One operation inside another, as in a signal handler."""
     count = 0
     most = request["schedules"]
     for before, one, two in pairs(adapter):
         if most is not None and count >= most:
-            voice.say("cut", job=request["job"], schedules=count)
+            voice.say("cut", job="handlers", schedules=count)
             break
-        voice.doing(f"{request['job']} {one.do} {two.do}")
-        found, schedules = schedule(adapter, before, one, two, most=min(400, (most or 400_000) - count))
+        voice.doing(f"handlers {one.do} {two.do}")
+        found, schedules = interrupt(adapter, before, one, two, most=min(400, (most or 400_000) - count))
         count += schedules
         if found is not None:
             voice.say("race", anomaly=found.anomaly, sentence=found.sentence, story=found.story())
             break
-    voice.say("schedules", job=request["job"], schedules=count)
+    voice.say("schedules", job="handlers", schedules=count)
 
 
 def _history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -391,8 +401,8 @@ JOBS: Mapping[str, Callable[[type[Adapter], Mapping[str, Any], Voice], None]] = 
     "describe": _describe,
     "programs": _programs,
     "misuse": _programs,
-    "threads": _at_once,
-    "handlers": _at_once,
+    "threads": _threads,
+    "handlers": _handlers,
     "history": _history,
     "asyncio": _asyncio,
     "precision": _precision,

@@ -141,7 +141,12 @@ class Monitor:
             case Reserve(account=account) | Refuse(account=account):
                 self._on_admission(event, account)
             case Extend(hold=hold):
-                self._on_admission(event, self.state.hold(hold).account)
+                extended = self.state.hold(hold)
+                # What a larger hold covers is no deficit any more.
+                covered = was.hold(hold).deficit - extended.deficit
+                if covered:
+                    self._open_deficit[extended.account] -= covered
+                self._on_admission(event, extended.account)
             case Bill():
                 self._on_bill(event, was)
             case Observe():

@@ -439,7 +439,9 @@ class FastMonitor(Monitor):
         if hold.state not in RESOLVED:
             account.available -= event.amount
             account.held += event.amount
+            before = hold.deficit
             hold.amount += event.amount
+            account.deficit -= before - hold.deficit
         self._restart_window(account)
 
     def _send(self, hold_id: HoldId, call: CallId) -> None:

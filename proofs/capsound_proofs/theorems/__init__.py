@@ -1,0 +1,37 @@
+"""The library of theorems, in order: one short file each (docs/theorems.md)."""
+
+from __future__ import annotations
+
+from capsound_proofs.theorem import Theorem
+from capsound_proofs.theorems import (
+    a1_is_necessary,
+    adaptive_first_call,
+    affine_handles,
+    cap_soundness,
+    check_then_act,
+    conservation,
+    lower_bound,
+    overshoot_bound,
+    published_cap,
+    release_after_send,
+    slice_soundness,
+    smallest_margin,
+    tokens_per_byte,
+)
+
+THEOREMS: tuple[Theorem, ...] = (
+    conservation.THEOREM,
+    cap_soundness.THEOREM,
+    slice_soundness.THEOREM,
+    a1_is_necessary.THEOREM,
+    overshoot_bound.THEOREM,
+    check_then_act.THEOREM,
+    release_after_send.THEOREM,
+    affine_handles.THEOREM,
+    tokens_per_byte.THEOREM,
+    smallest_margin.THEOREM,
+    adaptive_first_call.THEOREM,
+    lower_bound.THEOREM,
+    published_cap.THEOREM,
+)
+"""Every theorem, by number."""
