@@ -34,7 +34,11 @@ demo: $(STAMP)
 test: $(STAMP)
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-deep: $(STAMP)
+$(VENV)/.installed-deep: $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,tokenizers]'
+	@touch $@
+
+deep: $(VENV)/.installed-deep
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --deep --timeout 3600
 
 lint: $(VENV)/.installed-dev
