@@ -98,7 +98,7 @@ def assert_agreement(scenario: Scenario) -> None:
 
 
 @settings(
-    max_examples=30,  # a second each; `make deep` takes 5,000
+    max_examples=15,  # a second each; `make deep` takes 5,000
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
