@@ -3,8 +3,9 @@
     python benchmarks/linearize_rate.py [--operations 10000] [--clients 8] [--rounds 3] [--seed 0]
     python benchmarks/linearize_rate.py --detangle 1000    # beside detangle.lin, where that is installed
 
-The histories are made without threads (tests/support/histories.py): an order is drawn, and intervals around it. With
-``--detangle`` both checkers are given the same history on one account, of that many operations, with the same model.
+The histories are made without threads (tests/support/histories.py): an order is drawn, and intervals around it. A
+window is the shortest, unless a question mark follows its length. With ``--detangle`` both checkers are given the same
+history on one account, of that many operations, with the same model.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from histories import simulate
 
-from capsound_checker.linearize import ON_HOLD, Operation, linearize
+from capsound_checker.linearize import linearize
+from capsound_checker.sequential import ON_HOLD, Operation
 
 
 def off_by_one(history: list[Operation], seed: int) -> list[Operation]:
@@ -58,9 +60,11 @@ def rates(operations: int, clients: int, rounds: int, seed: int) -> None:
             for name, history in (("sound", sound), ("corrupted", off_by_one(sound, seed))):
                 run = lambda history=history: linearize(history, strict=True, complete=True)  # noqa: E731
                 seconds, found = timed(rounds, run)
-                window = len(found.offence.window) if found.offence is not None else 0
+                window = ""
+                if found.offence is not None:
+                    window = f"{len(found.offence.window)}{'' if found.offence.shortest else '?'}"
                 label = f"{name}, overlap {overlap}, cap {cap}, reads {reads:.0%}"
-                print(f"{label:46} {seconds:8.2f} {found.steps:>9} {window or '':>7}  {found.verdict}")
+                print(f"{label:46} {seconds:8.2f} {found.steps:>9} {window:>7}  {found.verdict}")
 
 
 def beside_detangle(operations: int, clients: int, rounds: int, seed: int) -> None:

@@ -292,6 +292,7 @@ def history(path: Path, as_json: bool) -> int:
                 "admitted",
                 "refused",
                 "overlap",
+                "shortest",
                 "steps",
             )
             told = {"verdict": found.verdict.value, **{name: getattr(found, name) for name in fields}}
@@ -300,6 +301,8 @@ def history(path: Path, as_json: bool) -> int:
             if found.anomaly:
                 click.echo(f"{found.anomaly}: {found.sentence}")
                 click.echo("\n".join(found.window))
+                if found.window and not found.shortest and found.anomaly != "hang":
+                    click.echo("(less of it may show the same: the search for the shortest window was given up)")
             click.echo(f"{found.verdict.value}: {found.operations} operations of {found.clients} clients")
     return found.exit_status
 

@@ -46,18 +46,9 @@ from capsound.events import (
 from capsound.monitor import Monitor
 from capsound.properties import Property
 from capsound.verdict import Verdict
-from capsound_checker.linearize import (
-    CREATES,
-    ON_HOLD,
-    OPERATIONS,
-    OUTCOMES,
-    READS,
-    STEPS,
-    Linearization,
-    Operation,
-    linearize,
-)
+from capsound_checker.linearize import STEPS, Linearization, linearize
 from capsound_checker.lockstep import AdapterFailed, account_id, agent_id, hold_id
+from capsound_checker.sequential import CREATES, ON_HOLD, OPERATIONS, OUTCOMES, READS, Operation
 
 FORMAT = 1
 """The version of the JSON lines."""
@@ -117,7 +108,8 @@ _AMOUNTS = frozenset({"open", "reserve", "charge", "record", "check", "delegate"
 class HistoryVerdict:
     """What a history shows.
 
-    ``window`` is the offending part in words, one operation a line, by invocation. ``reads_only``: without what the
+    ``window`` is the offending part in words, one operation a line, by invocation: the least that shows it, where
+    ``shortest`` says so (``capsound_checker.windows``). ``reads_only``: without what the
     implementation says of itself, everything is explained. ``order`` are the positions of the operations in the order
     that explains them. ``steps`` counts transitions tried; ``overlap`` the most operations that were under way at once.
     """
@@ -136,6 +128,7 @@ class HistoryVerdict:
     seed: int
     steps: int
     order: tuple[int, ...] = ()
+    shortest: bool = False
 
     @property
     def exit_status(self) -> int:
@@ -565,6 +558,7 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
         seed=history.seed,
         steps=found.steps,
         order=found.order,
+        shortest=found.offence is not None and found.offence.shortest,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from capsound.ledger_fast import HELD, USED, FastLedger
-from capsound_checker.linearize import Operation
+from capsound_checker.sequential import READS, Operation
 
 
 def simulate(
@@ -111,3 +111,33 @@ def _widened(said: list[Operation], overlap: int, chance: random.Random) -> list
         last[op.client] = returned
         out.append(replace(op, called=called, returned=returned))
     return out
+
+
+def corrupted(
+    history: list[Operation], chance: random.Random, how: str | None = None
+) -> tuple[list[Operation], Operation | None]:
+    """Change one answer on the root in the second half; return the history and the operation that was changed."""
+    how = how or chance.choice(["admit", "amount", "drop", "read"])
+    late = range(len(history) // 2, len(history))
+    mine = {op.new for op in history if op.do == "reserve" and op.on == 0}
+    fits = {
+        "admit": lambda op: op.on == 0 and op.do == "reserve" and op.outcome == "refused",
+        "amount": lambda op: op.do == "settle" and op.on in mine,
+        "drop": lambda op: op.do == "settle" and op.on in mine,
+        "read": lambda op: op.do in READS and op.on == 0,
+    }[how]
+    found = [i for i in late if fits(history[i])]
+    if not found:
+        return history, None
+    at = chance.choice(found)
+    op = history[at]
+    changed = list(history)
+    if how == "admit":
+        changed[at] = replace(op, outcome="done", new=10**6)
+    elif how == "amount":
+        changed[at] = replace(op, amount=op.amount + 1)
+    elif how == "read":
+        changed[at] = replace(op, value=(op.value or 0) + 10**6)
+    else:
+        del changed[at]
+    return changed, op
