@@ -80,7 +80,7 @@ class Plan:
     seed: int = 0
     workers: int = 1
     memory: int = 2_048
-    silence: float = 10.0
+    silence: float = 6.0
     require: Guarantee = Guarantee.OVERRUN_BOUNDED
     python: str = ""
     """The interpreter in whose environment the adapter is loaded; this one where it is empty."""
@@ -286,6 +286,8 @@ class _Gathered:
     """Whether a driver other than the programs has brought the target to admit something."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    deaf: bool = False
+    """Whether a child fell silent: every further one would cost as long again."""
     seed: int = 0
     precision: Precision = Precision()
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -497,7 +499,7 @@ def _do(
     if left <= 0:
         gathered.notes.append(f"the time was over before {name} was tried")
         return
-    if "hang" in gathered.noticed:
+    if "hang" in gathered.noticed or gathered.deaf:
         gathered.notes.append(f"it hangs: {name} was not tried")
         return
 
@@ -510,27 +512,31 @@ def _do(
     # The child is asked to be done in time, and has as long again to shrink what it found.
     request = {**job, "seconds": left * _HUNTING}
     ended, where = _child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop)
+    gathered.deaf = gathered.deaf or ended.how == "silent"
     if ended.how not in ("done", "stopped"):
         gathered.doubts.append(_evidence(plan, ended, where, name))
 
 
 _HUNTING = 0.7
 
+_AGAIN = 4
+"""How many programs are tried to show where a process came to its end."""
+
 
 def _evidence(plan: Plan, ended: Ended, where: str, job: str) -> str:
     """Return what is known of a child that did not come to its end: the step in which it happens, if it does again."""
     printed = f"; it printed: {ended.printed[-1]}" if ended.printed else ""
     profile, _, seed = where.rpartition(" ")
-    if job in ("programs", "misuse") and seed.isdigit():
+    # It may have hung where each operation is tried once, before that program: then one of the next does the same.
+    for number in range(_AGAIN) if job in ("programs", "misuse") and seed.isdigit() else ():
         steps: list[Step] = []
 
-        def hear(message: dict[str, Any]) -> None:
+        def hear(message: dict[str, Any], steps: list[Step] = steps) -> None:
             if message["say"] == "step":
                 steps.append(Step(*message["step"]))
 
-        again, _ = _child(
-            plan, {"job": "trace", "profile": profile, "seed": int(seed)}, hear, time.monotonic() + plan.silence
-        )
+        request = {"job": "trace", "profile": profile, "seed": int(seed) + number}
+        again, _ = _child(plan, request, hear, time.monotonic() + plan.silence / 2)
         if again.how != "done" and steps:
             program = "; ".join(call(step) for step in steps)
             return f"{ended.words}, in the last step of: {program}{printed}"

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import inspect
 import random
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from capsound.adapter import Adapter, Errors, Gate, Granted, Refused, Rejected, Stale, offers
@@ -61,9 +63,12 @@ class Driver:
 
     def __post_init__(self) -> None:
         self.table = self.profile.table(self.adapter)
-        self.fast = set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE
-        mine = offers(self.adapter)
-        self.fast = self.fast and {"spent", "held", "remaining"} <= mine and _plain(self.adapter)
+
+    @cached_property
+    def fast(self) -> bool:
+        """Whether the books alone can be compared; asked for when the first program is run, since it may hang."""
+        told = {"spent", "held", "remaining"} <= offers(self.adapter)
+        return set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE and told and _plain(self.adapter)
 
     def hunt(self, seeds: Iterable[int]) -> Iterator[list[Step]]:
         """Yield every suspicious program that the seeds stand for."""
@@ -292,7 +297,18 @@ def _agrees(adapter: Adapter, scope: object, ledger: FastLedger, number: int) ->
 
 
 def _plain(adapter: type[Adapter]) -> bool:
-    """Whether operations return what they return, and no coroutine: found out by doing each of them once."""
+    """Whether operations return what they return, and no coroutine: found out once, since one of them may hang."""
+    known = _PLAIN.get(adapter)
+    if known is None:
+        known = _PLAIN[adapter] = _tried(adapter)
+    return known
+
+
+_PLAIN: weakref.WeakKeyDictionary[type[Adapter], bool] = weakref.WeakKeyDictionary()
+
+
+def _tried(adapter: type[Adapter]) -> bool:
+    """Do each operation once; return whether none of them is a coroutine, or fails."""
     mine, it = offers(adapter), adapter()
     coroutines = 0
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 
 from capsound.adapter import Adapter
 from capsound.guarantees import Guarantee
-from capsound.monitor import Finding
 from capsound_checker.driver import Driver
 from capsound_checker.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs import PROFILES, Profile, Program, Step, possible
@@ -70,6 +69,8 @@ class Hunt:
         known = len(self.starts)
         run = Lockstep(self.adapter()).run(program)
         if any(finding.anomaly == "hang" for finding in run.wrong()):
+            if "hang" in self.by_name:
+                return True  # that it hangs is known, and was confirmed
             with patience(SECONDS):  # a machine that was busy for a moment must accuse nobody
                 run = Lockstep(self.adapter()).run(program)
         self._note(run)
@@ -165,7 +166,7 @@ def judge(
     used: list[str] = []
     can = possible(adapter)
     chance = random.Random(seed)
-    with patience(_BRIEF), held():
+    with patience(BRIEF), held():
         for number, profile in enumerate(profiles):
             if not ({"reserve", "begin"} & can & set(profile.weights)):
                 continue
@@ -185,37 +186,40 @@ def judge(
             operations += driver.operations
             made += driver.programs
         found = {name: shrink(program, shows(adapter, name)) for name, program in hunt.by_name.items()}
-        starts = [found["hang"]] if "hang" in found else sorted(hunt.starts, key=len)[:8]
+        # Every further run of what hangs costs a time limit: its smallest program stands for all others.
+        starts = [] if "hang" in found else sorted(hunt.starts, key=len)[:8]
         least = [shrink(program, shows(adapter, None)) for program in starts]
         refuted, refuting = hunt.refuted, hunt.refuting
         if refuted is not None and "hang" in found and _refutes(adapter, refuted)(found["hang"]):
-            refuting = found["hang"]  # every step towards it would cost a time limit again
-        while refuted is not None:  # a smaller program may refute even less
+            refuting = found["hang"]
+        while refuted is not None and refuting != found.get("hang"):  # a smaller program may refute even less
             refuting = shrink(refuting, _refutes(adapter, refuted))
             less = _try(adapter, refuting)
-            again = None if less is None else less.report().refuted
-            if again is None or again >= refuted:
+            lower = None if less is None else less.report().refuted
+            if lower is None or lower >= refuted:
                 break
-            refuted = again
+            refuted = lower
     # Told again with all the patience there is: a machine that was busy for a moment must accuse nobody.
-    again_told: dict[tuple[Step, ...], list[Finding]] = {}
-    for program in [*least, *found.values()]:
-        if tuple(program) not in again_told:  # each costs a time limit where it hangs
-            once = _try(adapter, program)
-            again_told[tuple(program)] = [] if once is None else once.wrong()
-    shown = {name: told for name, p in found.items() if (told := _shown(p, again_told[tuple(p)], name))}
-    tries = [told for p in [*least, *found.values()] if (told := _shown(p, again_told[tuple(p)]))]
+    again: dict[tuple[Step, ...], Lockstep | None] = {}
+
+    def confirmed(program: list[Step]) -> Lockstep | None:
+        if tuple(program) not in again:
+            again[tuple(program)] = _try(adapter, program)
+        return again[tuple(program)]
+
+    shown = {name: told for name, p in found.items() if (told := _shown(p, confirmed(p), name))}
+    tries = [told for p in [*least, *found.values()] if (told := _shown(p, confirmed(p)))]
     first = min(tries, key=_weight, default=None)
     refutation = None
     if refuted is not None:
-        last = _try(adapter, refuting)
+        last = confirmed(refuting)
         refuted = refuted if last is not None and last.report().refuted == refuted else None
     if refuted is not None:
         refutation = Shown(refuted.label, tuple(refuting), f"refutes {refuted.label}")
     return Judgement(first, shown, refuted, refutation, operations, made, tuple(used))
 
 
-_BRIEF = 0.25
+BRIEF = 0.25
 """How many seconds one step may take while hangs are hunted."""
 
 
@@ -252,6 +256,7 @@ def _refutes(adapter: type[Adapter], guarantee: Guarantee) -> Callable[[Program]
     return refutes
 
 
-def _shown(program: list[Step], wrong: list[Finding], name: str | None = None) -> Shown | None:
+def _shown(program: list[Step], run: Lockstep | None, name: str | None = None) -> Shown | None:
+    wrong = run.wrong() if run is not None else []
     finding = next((f for f in wrong if name in (None, f.anomaly)), None)
     return None if finding is None else Shown(finding.anomaly, tuple(program), finding.sentence)

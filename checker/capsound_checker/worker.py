@@ -30,7 +30,7 @@ from capsound_checker.asynchronous import explore
 from capsound_checker.driver import Driver
 from capsound_checker.history import record
 from capsound_checker.isolation import limit_memory
-from capsound_checker.judging import judge, shows
+from capsound_checker.judging import BRIEF, judge, shows
 from capsound_checker.lockstep import AdapterFailed, Lockstep
 from capsound_checker.precision import perform, workloads
 from capsound_checker.programs import PROFILES, Profile, Step
@@ -40,7 +40,7 @@ from capsound_checker.shrinking import shrink
 from capsound_checker.targets import load, parse
 from capsound_checker.telling import error_data
 from capsound_checker.threads import BEFOREHAND, hunt, interrupt, pairs
-from capsound_checker.watch import pulse
+from capsound_checker.watch import SECONDS, patience, pulse
 
 SAMPLE = 60
 """How many programs of each profile are run to their end, whatever they show."""
@@ -233,8 +233,9 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     for failed in failures:
         voice.say("failed", **error_data(failed))
     also = [one for one in (told.first, told.refutation) if one is not None]
-    for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
-        _show(adapter, program, voice)
+    with patience(BRIEF if hung else SECONDS):  # that it hangs was confirmed: nobody need wait for that again
+        for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
+            _show(adapter, program, voice)
     for profile in [] if hung else chosen:
         _exercise(adapter, profile, request["seed"], voice)
     voice.say("programs", operations=told.operations, programs=spent, late=late, hung=bool(hung))

@@ -30,11 +30,10 @@ def judged(name: str, seed: int = 0) -> Judgement:
     return judge(animal(name).Target, programs=250, enough=10, seed=seed)
 
 
-@cache
-def least(name: str) -> int | None:
-    """Return how many steps the shortest counterexample has, by breadth-first search; None if there is none."""
+def shorter(name: str, steps: int) -> int | None:
+    """Return how many steps the shortest counterexample of at most ``steps`` has, by breadth-first search, if any."""
     with patience(0.25):
-        found = shortest(animal(name).Target, lambda run: bool(run.wrong()), Bounds(steps=6, roots=2))
+        found = shortest(animal(name).Target, lambda run: bool(run.wrong()), Bounds(steps=steps, roots=2))
     assert found.complete
     return None if found.program is None else len(found.program)
 
