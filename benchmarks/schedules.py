@@ -26,6 +26,7 @@ from capsound_checker.concurrency import run
 from capsound_checker.eventloop import new_loop
 from capsound_checker.interleave import Exhaustive, coroutines, every
 from capsound_checker.remembering import Memory
+from capsound_checker.watch import held
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS / "quality" / "zoo"), str(TESTS / "support")]
@@ -105,7 +106,8 @@ def monitored(name: str, count: int) -> Callable[[], int]:
     program, memory, target = Program(3, ((Call(2, 2),),) * count), Memory(), adapter(name)
 
     def once() -> int:
-        *_, (_, _, far) = every(lambda chooser: run(target, program, chooser, memory=memory), merge=False)
+        with held():
+            *_, (_, _, far) = every(lambda chooser: run(target, program, chooser, memory=memory), merge=False)
         return far.schedules
 
     return once

@@ -32,7 +32,7 @@ from capsound_checker.lockstep import (
     AdapterFailed,
 )
 from capsound_checker.remembering import Memory
-from capsound_checker.watch import patience
+from capsound_checker.watch import held, patience
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +136,7 @@ def explore(
     """
     if not possible(adapter):
         return Explored((), 0, False, (), None, False, "the adapter does not offer what its gate needs")
-    with _quiet():
+    with _quiet(), held():
         chosen = programs(adapter) if scope is None else tuple(scope)
         return _explored(_Search(adapter, seed, fifo, monotonic() + seconds), chosen, schedules)
 

@@ -17,13 +17,13 @@ import random
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 from capsound.accounts import RESOLVED, HoldState
 from capsound.adapter import Adapter, Answer, Gate, Kind, ask, classify
 from capsound.amounts import CallId
 from capsound.errors import CapsoundError
-from capsound.events import Cancel, Release, Timeout
+from capsound.events import Cancel, Observe, Release, Timeout
 from capsound.monitor import Monitor
 from capsound_checker.agents import Call, Program
 from capsound_checker.eventloop import NeedsRealLoop, new_loop, yields
@@ -72,6 +72,8 @@ class _Agent:
     number: int
     calls: tuple[Call, ...]
     account: int
+    kind: int
+    """The same for agents that are alike: one of them is enough to begin."""
     task: asyncio.Task[Any] | None = None
     next: int = 0
     hold: int | None = None
@@ -94,8 +96,7 @@ class _Request:
     future: asyncio.Future[int]
 
 
-@dataclass(frozen=True, slots=True)
-class _Move:
+class _Move(NamedTuple):
     """Something that can happen now."""
 
     kind: str  # step, start, reply, time, cancel
@@ -133,6 +134,8 @@ class Concurrent(Lockstep):
         self._serves: dict[asyncio.Task[Any], _Call] = {}
         self._prepared: Answer | None = None
         self._looked: dict[int, object] = {}
+        self._says: dict[int, Says] = {}
+        """What the accounts said since the last step: between two steps nobody can change it."""
         self._step_began: Says = _NOTHING
         self._grown: dict[int, list[int]] = {}
         self._least: dict[int, int] = {}
@@ -142,6 +145,8 @@ class Concurrent(Lockstep):
         self._idle = 0
         self._begun = 0
         self._cancels = program.cancels
+        self._unborn = 0
+        """How many agents have not begun."""
 
     # ------------------------------------------------------------------------------------------ what differs
 
@@ -149,12 +154,20 @@ class Concurrent(Lockstep):
         if self._prepared is not None:
             answer, self._prepared = self._prepared, None
             return answer
+        self._says.clear()
         answer = ask(self.adapter, operation, *args)  # the run as a whole has a time limit
         if answer.kind is Kind.HUNG:
             self._hang([self._actor])
         elif answer.kind is Kind.FAILED:
             raise self._unclassified(operation, answer)
         return answer
+
+    def _between(self, number: int) -> Says:
+        """Do what ``_look`` does, between two steps."""
+        says = self._says.get(number)
+        if says is None:
+            says = self._says[number] = self._look(number)
+        return says
 
     def _look(self, number: int, *, quiet: bool = False) -> Says:
         if self.spoiled:
@@ -180,23 +193,33 @@ class Concurrent(Lockstep):
 
     def _observe(self) -> None:
         """Do what ``Lockstep`` does, a little faster, and only while nobody awaits an operation."""
-        if self.spoiled or any(agent.busy is not None for agent in self.agents):
+        if self.spoiled:
             return
+        for agent in self.agents:
+            if agent.busy is not None:
+                return
         if "balances" in self.offers:
             super()._observe()
             return
-        if any(self._pending(made) for made in self.calls.values()):
-            return
-        accounts = self.state.accounts
+        accounts, charges = self.state.accounts, self.adapter.gate is Gate.CHARGE
+        for made in self.calls.values():
+            if self._pending(made):
+                return
         for number in self.scopes:
             account = accounts[account_id(number)]
             if account.closed:
                 continue
+            says = self._between(number)
             moved = account.available, account.held, account.charged, account.forfeited, account.delegated
-            said = self._look(number), moved, account.returned
-            if self._looked.get(number) != said and (heard := self._heard(number)) is not None:
+            said = says, moved, account.returned
+            if self._looked.get(number) != said:
+                spent, held, remaining = says
+                if spent is None or remaining is None:
+                    continue
                 self._looked[number] = said
-                self.tell(heard)
+                if charges:  # what it debits before the call is held until the call has ended
+                    spent, held = spent - account.held, account.held
+                self.tell(Observe(account.id, spent, remaining, held))
 
     def _refuse(self, step: Step, why: str, account: int | None = None) -> None:
         """Tell a refusal, unless there was a moment while it was being made at which it was right."""
@@ -472,33 +495,37 @@ class Concurrent(Lockstep):
 
     def _moves(self) -> list[_Move]:
         """Return what can happen now, what is proposed first."""
-        loop = self.loop
+        loop, owners, spun = self.loop, self._owners, self._spun
         first: list[_Move] = []
         spins: list[_Move] = []
         if loop.fifo:
             if loop.ready:
                 task = loop.ready[0].task
-                owner = self._owners.get(task) if task is not None else None
-                spin = all(yields(h) and h.task in self._spun for h in loop.ready)
+                owner = owners.get(task) if task is not None else None
+                spin = all(yields(h) and h.task in spun for h in loop.ready)
                 (spins if spin else first).append(_Move("step", -1 if owner is None else owner.number, owner))
         else:
             for at, handle in enumerate(loop.ready):
-                owner = self._owners.get(handle.task)  # type: ignore[arg-type]
-                number = -1 if owner is None else owner.number
-                spin = yields(handle) and handle.task in self._spun
-                (spins if spin else first).append(_Move("step", number, owner, at))
-        first += [_Move("reply", r.agent.number, r.agent, 0, r) for r in self.requests if self._comes(r)]
-        offered: set[object] = set()
-        for agent in self.agents:
-            if agent.task is None:
-                kind = (agent.calls, agent.account, agent.number < self.plan.sliced)
-                if kind not in offered:
-                    offered.add(kind)
+                owner = owners.get(handle.task)  # type: ignore[arg-type]
+                spin = handle.task in spun and yields(handle)
+                (spins if spin else first).append(_Move("step", -1 if owner is None else owner.number, owner, at))
+        idle = not first  # time does not pass while somebody has something to do
+        first += [
+            _Move("reply", r.agent.number, r.agent, 0, r)
+            for r in self.requests
+            if r.call.ends != "never" and not r.future.done()
+        ]
+        if self._unborn:
+            offered: set[object] = set()
+            for agent in self.agents:
+                if agent.task is None and agent.kind not in offered:
+                    offered.add(agent.kind)
                     first.append(_Move("start", agent.number, agent))
-        if not loop.fifo:
-            first.sort(key=lambda move: (move.actor != self._last, move.actor))
-        idle = not any(move.kind == "step" for move in first)  # time does not pass while somebody has something to do
-        if idle and loop.next_timer() is not None and (first or spins or any(not a.ended for a in self.agents)):
+        if len(first) > 1 and not loop.fifo:
+            last = self._last
+            first.sort(key=lambda move: (move.actor != last, move.actor))
+        alive = bool(first or spins) or any(not a.ended for a in self.agents)
+        if idle and loop.timers and loop.next_timer() is not None and alive:
             first.append(_Move("time", _TIME))
         first += spins
         if self._cancels and first:
@@ -507,10 +534,6 @@ class Concurrent(Lockstep):
                 if agent.next and not agent.ended and not agent.cancelled and not telling:
                     first.append(_Move("cancel", _CANCEL + agent.number, agent))
         return first
-
-    @staticmethod
-    def _comes(request: _Request) -> bool:
-        return request.call.ends != "never" and not request.future.done()
 
     def _say(self, agent: _Agent | None, text: str) -> None:
         who = "" if agent is None else f"{agent_id(agent.number)} "
@@ -522,6 +545,7 @@ class Concurrent(Lockstep):
             self._take(move.at)
         elif move.kind == "start":
             assert agent is not None
+            self._unborn -= 1
             agent.task = self.loop.create_task(self._life(agent))
             self._owners[agent.task] = agent
             self._idle = 0
@@ -587,10 +611,12 @@ class Concurrent(Lockstep):
         agent = self._owners.get(task) if task is not None else None
         made = self._serves.get(task) if task is not None else None
         if agent is not None and agent.busy is not None and not self.spoiled:
-            agent.said = self._look(agent.account)
+            agent.said = self._between(agent.account)
         if made is not None and not self.spoiled:
-            self._step_began = made.resumed = self._look(made.account)
+            self._step_began = made.resumed = self._between(made.account)
+        self._says.clear()
         self.loop.take(at)
+        self._says.clear()
         if self.loop.needs is not None and self.failed is None:
             self.failed = self.loop.needs
         if agent is None or self.failed is not None or self.spoiled:
@@ -601,15 +627,16 @@ class Concurrent(Lockstep):
             self._after(again)
         self._suspended(agent)
         self._spun.discard(task)
-        if not task.done():
-            if any(h.task is task and yields(h) for h in self.loop.ready):
-                self._spun.add(task)
-        else:
+        if task.done():
             self._idle = 0
+            return
+        for waiting in self.loop.ready:
+            if waiting.task is task and yields(waiting):
+                self._spun.add(task)
 
     def _after(self, made: _Call) -> None:
         """Tell what a step has shown of a call: that it was admitted, or what became of its hold."""
-        now = self._look(made.account)
+        now = self._between(made.account)
         began = self._step_began
         if made.place == "waiting" and not made.how:
             self._admitted(made, began)
@@ -660,12 +687,16 @@ class Concurrent(Lockstep):
             self.do(Step("delegate", 0, 0, 1, program.slice))
             on = 1 if 1 in self.scopes else 0
         sliced = program.sliced if on else 0
-        self.agents = [_Agent(n, calls, on if n < sliced else 0) for n, calls in enumerate(program.agents)]
+        kinds: dict[object, int] = {}
+        for n, calls in enumerate(program.agents):
+            kind = kinds.setdefault((calls, n < sliced, n < program.sliced), n)
+            self.agents.append(_Agent(n, calls, on if n < sliced else 0, kind))
+        self._unborn = len(self.agents)
         key = None if self.world is None else self.key
         passed = 0
         while self.failed is None and not self.spoiled:
             moves = self._moves()
-            if all(a.ended for a in self.agents) and not any(m.kind in ("step", "reply") for m in moves):
+            if not any(m.kind in ("step", "reply") for m in moves) and all(a.ended for a in self.agents):
                 break
             if not moves:
                 if self._give_up_waiting():
@@ -705,11 +736,16 @@ class Concurrent(Lockstep):
             self._abandoned()
 
     def _watch(self) -> None:
-        for agent in self.agents:
-            if agent.number in self._least:
-                free = self._free(agent.account)
-                others = sum(a.busy[1] for a in self.agents if a.busy is not None and a is not agent)
-                self._least[agent.number] = min(self._least[agent.number], free - others)
+        """Keep the least that was free while each agent has been asking: a refusal may be right for that moment."""
+        accounts = self.state.accounts
+        for number, least in self._least.items():
+            agent = self.agents[number]
+            free: int = accounts[account_id(agent.account)].available
+            for other in self.agents:
+                if other.busy is not None and other is not agent:
+                    free -= other.busy[1]
+            if free < least:
+                self._least[number] = free
 
     def _give_up_waiting(self) -> bool:
         """Cancel the first agent whose provider never answers."""
@@ -885,12 +921,16 @@ def _draws(adapter: type[Adapter]) -> bool:
 _DRAWS: weakref.WeakKeyDictionary[type[Adapter], bool] = weakref.WeakKeyDictionary()
 
 
-@contextlib.contextmanager
-def _same_chance(adapter: type[Adapter]) -> Iterator[None]:
+def _same_chance(adapter: type[Adapter]) -> contextlib.AbstractContextManager[None]:
     """Let an implementation that uses ``random`` draw the same numbers in every run."""
-    if not _draws(adapter):
-        yield
-        return
+    return _seeded() if _draws(adapter) else _AS_IT_IS
+
+
+_AS_IT_IS = contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def _seeded() -> Iterator[None]:
     before = random.getstate()
     random.seed(0)
     try:

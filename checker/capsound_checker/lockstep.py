@@ -24,6 +24,7 @@ from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
+from functools import cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -997,16 +998,19 @@ def provider_file() -> str:
     return _suspend.__code__.co_filename
 
 
+@cache
 def account_id(number: int) -> AccountId:
     """Return how an account is called in events."""
     return AccountId(f"a{number}")
 
 
+@cache
 def hold_id(number: int) -> HoldId:
     """Return how a hold is called in events."""
     return HoldId(f"h{number}")
 
 
+@cache
 def agent_id(number: int) -> AgentId:
     """Return how an agent is called in events."""
     return AgentId(f"p{number}")

@@ -43,6 +43,8 @@ class Remembered:
     def __init__(self, memory: Memory) -> None:
         self.memory = memory
         self.node = memory.begin()
+        self.state: State = self.node.monitor.state
+        """The books of the model."""
 
     def feed(self, event: Event) -> tuple[Finding, ...]:
         """Do what ``Monitor.feed`` does, or remember what it did."""
@@ -58,12 +60,8 @@ class Remembered:
             node = following[event] = _Node(monitor, findings)
             self.memory.size += 1
         self.node = node
+        self.state = node.monitor.state
         return node.findings
-
-    @property
-    def state(self) -> State:
-        """The books of the model."""
-        return self.node.monitor.state
 
     def report(self) -> Report:
         """Return what the monitor says of the run so far."""

@@ -207,11 +207,12 @@ class Adapter:
 
         Worth overriding only for speed, where the library tells all three at once.
         """
-        mine = offers(self)
+        cls = type(self)
+        spent, held, remaining = _TOLD.get(cls) or _told(cls)
         return (
-            self.spent(scope) if "spent" in mine else None,
-            self.held(scope) if "held" in mine else None,
-            self.remaining(scope) if "remaining" in mine else None,
+            self.spent(scope) if spent else None,
+            self.held(scope) if held else None,
+            self.remaining(scope) if remaining else None,
         )
 
     def journal(self, scope: Any) -> list[str]:
@@ -259,6 +260,16 @@ def offers(adapter: Adapter | type[Adapter]) -> frozenset[str]:
 
 
 _OFFERS: dict[type[Adapter], frozenset[str]] = {}
+
+
+def _told(cls: type[Adapter]) -> tuple[bool, bool, bool]:
+    """Return which of the three balances an adapter tells; remembered, since they are asked for after every step."""
+    mine = offers(cls)
+    _TOLD[cls] = told = "spent" in mine, "held" in mine, "remaining" in mine
+    return told
+
+
+_TOLD: dict[type[Adapter], tuple[bool, bool, bool]] = {}
 
 
 def ask(adapter: Adapter, operation: str, *args: Any) -> Answer:
