@@ -29,7 +29,15 @@ from capsound_checker.isolation import Child, Ended
 from capsound_checker.lockstep import NO_LOOP, Lockstep
 from capsound_checker.precision import Precision, measured, workloads
 from capsound_checker.programs import PROFILES, Step, call
-from capsound_checker.tokens import ASYNC_PREFIX, async_token, parse_async_token, parse_token, token
+from capsound_checker.tokens import (
+    ASYNC_PREFIX,
+    RACE_PREFIX,
+    async_token,
+    parse_async_token,
+    parse_race_token,
+    parse_token,
+    token,
+)
 
 PROPER = tuple(f"proper {name}" for name in PROFILES if name not in ("misuse", "bad amounts"))
 """The profiles in which every handle is used once, and every amount is one."""
@@ -104,9 +112,13 @@ class Shown:
     at: int = 0
     """By how many events it shows."""
     schedule: str = ""
-    """The token of a schedule of asyncio."""
+    """The token of a schedule of asyncio, or of two operations at once."""
     events: tuple[Mapping[str, Any], ...] = ()
     """What was heard, where it was judged as events."""
+    recorded: tuple[str, ...] = ()
+    """The lines of a run that was recorded: it cannot be run again, but judged."""
+    driver: str = ""
+    """Which driver of threads has found it, if one of them did."""
 
     @property
     def misuse(self) -> bool:
@@ -115,7 +127,7 @@ class Shown:
 
     @property
     def token(self) -> str:
-        """What ``capsound replay`` runs again; empty for a schedule of threads."""
+        """What ``capsound replay`` runs again; empty for a run that was recorded."""
         return token(self.program) if self.program else self.schedule
 
 
@@ -304,7 +316,7 @@ class _Gathered:
                 if known is None or len(program) < len(known):
                     self.noticed[message["name"]] = program
             case "race":
-                self._at_once(job, message["anomaly"], message["sentence"], message["story"])
+                self._at_once(job, message["anomaly"], message["sentence"], message["story"], message["token"])
             case "workload":
                 events = [event_from_dict(data) for data in message["events"]]
                 self.precision += measured(workloads(self.seed)[message["number"]], events)
@@ -373,10 +385,15 @@ class _Gathered:
         if guarantee is not None and (guarantee, without) not in self.refutations:
             self.refutations.append((guarantee, without))
 
-    def _at_once(self, job: str, anomaly: str, sentence: str, story: str) -> None:
-        """Take a schedule of several threads: it refutes that calls may overlap, and is no program to run again."""
+    def _at_once(
+        self, job: str, anomaly: str, sentence: str, story: str, token: str, recorded: Sequence[str] = ()
+    ) -> None:
+        """Take what several threads did: it refutes that calls may overlap, and is no program."""
         self._refute(Guarantee.CONCURRENT)
-        self.shown.setdefault(f"{anomaly}, {job}", Shown(anomaly, sentence, (), story, Guarantee.CONCURRENT))
+        shown = Shown(
+            anomaly, sentence, (), story, Guarantee.CONCURRENT, schedule=token, recorded=tuple(recorded), driver=job
+        )
+        self.shown.setdefault(f"{anomaly}, {job}", shown)
 
     def _history(self, lines: Sequence[str]) -> None:
         """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
@@ -384,7 +401,8 @@ class _Gathered:
         self.schedules["history"] = self.schedules.get("history", 0) + 1
         self.informative = self.informative or found.admitted > 0
         if found.verdict is Verdict.VIOLATED:
-            self._at_once("history", found.anomaly or "history", found.sentence, "\n".join(found.window))
+            window = "\n".join(found.window)
+            self._at_once("history", found.anomaly or "history", found.sentence, window, "", lines)
 
     def _sample(self, message: Mapping[str, Any]) -> None:
         exercise = _folded(message).report().exercise
@@ -561,16 +579,25 @@ def _child(
 def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping[str, Any] | None, list[str]]:
     """Run a program again; return what is wrong in it, the run, and what stood in the way."""
     gathered, runs = _Gathered(), []
+    race: list[Shown] = []
 
     def hear(message: dict[str, Any]) -> None:
         if message["say"] == "run":
             runs.append(message)
+        elif message["say"] == "race":
+            told = message["anomaly"], message["sentence"], (), message["story"], Guarantee.CONCURRENT
+            race.append(Shown(*told, schedule=message["token"]))
+        elif message["say"] == "schedules":
+            tried = f"the two operations were run {message['schedules']:,} times at once: nothing is wrong"
+            runs.append({"events": [], "story": race[0].story if race else tried})
         else:
             gathered.hear("replay", message)
 
     ended, _ = _child(plan, request, hear, time.monotonic() + 2 * plan.silence)
     if ended.how != "done":
         gathered.doubts.append(ended.words)
+    if request["job"] == "replay race":
+        return race, (runs[0] if runs else None), gathered.doubts
     return (judged(runs[0]) if runs else []), (runs[0] if runs else None), gathered.doubts
 
 
@@ -600,6 +627,9 @@ def replay_target(target: str, text: str, *, python: str, as_json: bool) -> int:
 def _request(text: str) -> dict[str, Any]:
     if text.startswith(ASYNC_PREFIX):
         return {"job": "replay asyncio", "schedule": parse_async_token(text)}
+    if text.startswith(RACE_PREFIX):
+        race = parse_race_token(text)
+        return {"job": "replay race", "how": race["job"], "place": race["at"], "program": race["program"]}
     return {"job": "replay", "program": parse_token(text)}
 
 

@@ -277,10 +277,16 @@ def history(path: Path, as_json: bool) -> int:
     PATH holds operations with the times of their calls and returns, one JSON object a line; - is standard input.
     Some order of them must be one that the model allows.
     """
-    from capsound_checker import history as histories
     from capsound_checker.telling import lines_of
 
-    found = histories.check(histories.History.read(lines_of(path), str(path)))
+    return _judge(lines_of(path), str(path), as_json)
+
+
+def _judge(lines: list[str], where: str, as_json: bool) -> int:
+    """Judge a recorded run, and print what it shows."""
+    from capsound_checker import history as histories
+
+    found = histories.check(histories.History.read(lines, where))
     with reader_may_leave():
         if as_json:
             fields = (
@@ -382,13 +388,16 @@ def replay(path: str, token: str, as_json: bool, itf: Path | None, python: str) 
     """Run a schedule again, from its token.
 
     TOKEN is what `solve` or `check` printed, or a file that `check --save` wrote; PATH is the scenario or the target
-    that it was printed for.
+    that it was printed for. What real threads did cannot be run again: it is judged again, from the file.
     """
-    from capsound_checker.tokens import ASYNC_PREFIX, PREFIX, token_in
+    from capsound_checker.tokens import ASYNC_PREFIX, PREFIX, RACE_PREFIX, saved_in
 
     if token.endswith(".json"):
-        token = token_in(Path(token))
-    if not token.startswith((PREFIX, ASYNC_PREFIX)):
+        file = token
+        token, recorded = saved_in(Path(file))
+        if recorded:
+            return _judge(recorded, file, as_json)
+    if not token.startswith((PREFIX, ASYNC_PREFIX, RACE_PREFIX)):
         from capsound_checker.replaying import replay_token
 
         return replay_token(Path(path), token, as_json=as_json, itf=itf, colour=_colour(False))

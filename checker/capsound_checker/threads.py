@@ -64,13 +64,15 @@ class Race:
     where: str
     anomaly: str
     sentence: str
-    how: str = "in another thread"
+    handler: bool = False
+    """Whether the second operation is done by a signal handler, and not by another thread."""
 
     def story(self) -> str:
         """Return the race in words."""
+        how = "in a signal handler" if self.handler else "in another thread"
         lines = [f"[{n}] {call(step)}" for n, step in enumerate(self.before, start=1)]
         lines.append(f"[{len(lines) + 1}] {call(self.first)}, stopped at {self.where}")
-        lines.append(f"[{len(lines) + 1}] {call(self.second)} {self.how}, meanwhile")
+        lines.append(f"[{len(lines) + 1}] {call(self.second)} {how}, meanwhile")
         return "\n".join([*lines, f"   ** {self.anomaly}: {self.sentence}"])
 
 
@@ -174,8 +176,7 @@ def _schedules(
     adapter: type[Adapter], before: Program, one: Step, two: Step, patience: float, *, early_first: bool = False
 ) -> Iterator[Race | None]:
     """Stop ``one`` at each of its places in turn, and yield what each schedule shows."""
-    (first, answers), (second, swapped) = _after(adapter, before, one, two), _after(adapter, before, two, one)
-    serial = {_said(first, answers), _said(second, swapped[::-1])}
+    orders = _orders(adapter, before, one, two)
     alone = _Preempted(adapter, before, one, two, 0, patience)
     alone.run()
     places = dict(enumerate(alone.places, start=1))
@@ -185,16 +186,12 @@ def _schedules(
             continue
         raced = _Preempted(adapter, before, one, two, at, patience)
         raced.run()
-        where = tuple(before), one, two, at, raced.where
-        if raced.hung:
-            yield Race(*where, "hang", "the two operations wait for each other")
-            return
-        if raced.where and raced.said() not in serial:
-            yield Race(*where, *raced.named())
+        found = raced.shows(orders)
+        yield found
+        if found is not None:
             return
         if raced.waited:
             waited.add(places[at].segment)
-        yield None
 
 
 def interrupt(
@@ -205,23 +202,49 @@ def interrupt(
     Return the first schedule that no order of the two explains, if any, and how many were run. Where a journal is
     offered, it too must read as one of the two orders.
     """
-    (first, answers), (second, swapped) = _after(adapter, before, one, two), _after(adapter, before, two, one)
-    serial = {_said(first, answers), _said(second, swapped[::-1])}
-    lines = [_written(first), _written(second)] if "journal" in offers(adapter) else []
+    orders = _orders(adapter, before, one, two)
     for at in range(1, most + 1):
         run = _Interrupted(adapter, before, one, two, at, 0.0)
         run.run()
         if not run.where:
             return None, at
-        where = tuple(before), one, two, at, run.where
-        how = "in a signal handler"
-        if run.hung:
-            return Race(*where, "hang", "the handler waits for what it has interrupted", how), at
-        if run.said() not in serial:
-            return Race(*where, *run.named(), how), at
-        if lines and (told := _written(run.base)) not in lines:
-            return Race(*where, "wrong journal", f"no order of the two writes {told}", how), at
+        found = run.shows(orders)
+        if found is not None:
+            return found, at
     return None, most
+
+
+def again(
+    adapter: type[Adapter], before: Program, one: Step, two: Step, at: int, *, handler: bool, patience: float = 2.0
+) -> tuple[Race | None, int]:
+    """Run one schedule once more; return the race that it shows, if any, and how many schedules that took.
+
+    Where it shows nothing, all others of the two operations are tried: another version of the implementation, or of
+    Python, has other instructions.
+    """
+    orders = _orders(adapter, before, one, two)
+    kind = _Interrupted if handler else _Preempted
+    raced = kind(adapter, before, one, two, at, patience)
+    raced.run()
+    found = raced.shows(orders)
+    if found is not None:
+        return found, 1
+    found, more = (interrupt if handler else race)(adapter, before, one, two)
+    return found, 1 + more
+
+
+class _Orders(NamedTuple):
+    """What comes out of two operations one after the other, in either order."""
+
+    said: frozenset[Said]
+    journals: tuple[list[object], ...]
+    """What the journal says of each, where one is offered."""
+
+
+def _orders(adapter: type[Adapter], before: Program, one: Step, two: Step) -> _Orders:
+    (first, answers), (second, swapped) = _after(adapter, before, one, two), _after(adapter, before, two, one)
+    journals = (_written(first), _written(second)) if "journal" in offers(adapter) else ()
+    return _Orders(frozenset({_said(first, answers), _said(second, swapped[::-1])}), journals)
 
 
 def _written(run: Lockstep) -> list[object]:
@@ -411,6 +434,23 @@ class _Preempted:
         else:
             self.hung = first.is_alive()
 
+    waits = "the two operations wait for each other"
+    handler = False
+
+    def shows(self, orders: _Orders) -> Race | None:
+        """Return the race, where no order one after the other explains what came out."""
+        if not self.where and not self.hung:
+            return None
+        if self.hung:
+            named = "hang", self.waits
+        elif self.said() not in orders.said:
+            named = self.named()
+        elif self.handler and orders.journals and (told := _written(self.base)) not in orders.journals:
+            named = "wrong journal", f"no order of the two writes {told}"
+        else:
+            return None
+        return Race(tuple(self.before), *self.steps, self.at, self.where, *named, handler=self.handler)
+
     def said(self) -> Said:
         """Return what came out."""
         return _said(self.base, self.answers)
@@ -440,6 +480,8 @@ class _Interrupted(_Preempted):
     """
 
     previous = ""
+    waits = "the handler waits for what it has interrupted"
+    handler = True
 
     def _local(self, frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
         if event == "opcode":
@@ -459,7 +501,8 @@ class _Interrupted(_Preempted):
                 self._traced()
         except Hung:
             self.hung = True
-        self.hung = self.hung or any(answer.kind is Kind.HUNG for answer in self.answers)
+        if self.where:
+            self.hung = self.hung or any(answer.kind is Kind.HUNG for answer in self.answers)
 
 
 def _event(step: Step, run: Lockstep) -> Event:

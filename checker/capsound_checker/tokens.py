@@ -14,26 +14,35 @@ from capsound.schedule import BadToken
 from capsound_checker.agents import Program
 from capsound_checker.programs import FIELDS, Step
 
-PREFIX, ASYNC_PREFIX = "ck1:", "ca1:"
+PREFIX, ASYNC_PREFIX, RACE_PREFIX = "ck1:", "ca1:", "ct1:"
+"""Of a program, of a schedule of asyncio, and of two operations at once."""
 
 
 def token(program: Sequence[Step]) -> str:
     """Return a program as a short text that ``parse_token`` reads: ``ck1:open.0.0.0.1/reserve.0.0.0.1``."""
+    return PREFIX + _written(program)
+
+
+def _written(program: Sequence[Step]) -> str:
     parts: list[str] = []
     for step in program:
         said = list(step)
         while len(said) > 1 and said[-1] == 0:
             said.pop()
         parts.append(".".join(map(str, said)))
-    return PREFIX + "/".join(parts)
+    return "/".join(parts)
 
 
 def parse_token(text: str) -> list[Step]:
     """Return the program of a token; raises ``BadToken``."""
     if not text.startswith(PREFIX):
         raise BadToken(f"{text[:20]!r} is no token of `capsound check`", hint=f"its tokens begin with {PREFIX}")
+    return _read(text.removeprefix(PREFIX))
+
+
+def _read(text: str) -> list[Step]:
     steps: list[Step] = []
-    for part in text.removeprefix(PREFIX).split("/"):
+    for part in text.split("/"):
         do, *numbers = part.split(".")
         if (
             do not in FIELDS
@@ -45,8 +54,29 @@ def parse_token(text: str) -> list[Step]:
     return steps
 
 
-def token_in(path: Path) -> str:
-    """Return the token that a saved counterexample holds; raises ``BadToken``."""
+def race_token(job: str, at: int, before: Sequence[Step], one: Step, two: Step) -> str:
+    """Return two operations at once as a text: ``ct1:threads.17/open.0.0.0.6/reserve.0.0.7.1/reserve.0.0.8.1``.
+
+    ``job`` is ``threads`` or ``handlers``; the first of the last two steps is stopped at its place number ``at``, and
+    the other one is done there.
+    """
+    return f"{RACE_PREFIX}{job}.{at}/{_written([*before, one, two])}"
+
+
+def parse_race_token(text: str) -> dict[str, Any]:
+    """Return the job, the place and the program of a token of two operations at once; raises ``BadToken``."""
+    head, _, rest = text.removeprefix(RACE_PREFIX).partition("/")
+    job, _, at = head.partition(".")
+    if job not in ("threads", "handlers") or not (at.isascii() and at.isdigit() and int(at) > 0):
+        raise BadToken(f"the token is damaged: {head!r} is no place", hint="copy all of it")
+    program = _read(rest)
+    if len(program) < 3 or program[0].do != "open":
+        raise BadToken("the token is damaged: two operations on an open budget are missing", hint="copy all of it")
+    return {"job": job, "at": int(at), "program": program}
+
+
+def saved_in(path: Path) -> tuple[str, list[str]]:
+    """Return the token that a saved counterexample holds, or the recorded run; raises ``BadToken``."""
     try:
         held = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -55,11 +85,12 @@ def token_in(path: Path) -> str:
         raise BadToken(
             f"{path} is no saved counterexample", cause=str(error), hint="`check --save` writes them"
         ) from None
-    found = held.get("token") if isinstance(held, dict) else None
-    if not isinstance(found, str) or not found:
-        why = "a run of threads is found again by the same `check`, with the same --seed"
-        raise BadToken(f"{path} holds no token", hint=why)
-    return found
+    token, history = (held.get("token"), held.get("history")) if isinstance(held, dict) else (None, None)
+    if isinstance(history, list) and history and all(isinstance(line, str) for line in history):
+        return "", history
+    if not isinstance(token, str) or not token:
+        raise BadToken(f"{path} holds no token", hint="`check --save` writes one, or the run that was recorded")
+    return token, []
 
 
 def async_token(schedule: Mapping[str, Any]) -> str:

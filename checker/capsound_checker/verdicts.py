@@ -122,6 +122,9 @@ def _story(console: Console, checked: Checked, shown: Shown) -> None:
         target = shlex.quote(checked.plan.target)
         python = f"--python {shlex.quote(checked.plan.python)} " if checked.plan.python else ""
         console.print(f"  again: capsound replay {python}{target} {shown.token}", style="dim", soft_wrap=True)
+    elif shown.recorded:
+        told = "a recorded run cannot be run again: --save FOLDER keeps it, and capsound replay judges it again"
+        console.print(f"  {told}", style="dim", soft_wrap=True)
 
 
 # ----------------------------------------------------------------------------------------------- machines
@@ -167,13 +170,14 @@ def saved(checked: Checked) -> dict[str, dict[str, Any]]:
     """Return a document for each finding, by the name of its file: `capsound replay TARGET FILE` runs it again."""
     out: dict[str, dict[str, Any]] = {}
     for told, shown in zip(data(checked)["found"], checked.shown, strict=True):
-        name = "-".join(shown.anomaly.replace(",", " ").split())
+        name = "-".join([*shown.anomaly.split(), *([shown.driver] if shown.driver else [])])
         out[f"{name}.json"] = {
             "format": 1,
             "target": checked.plan.target,
             "seed": checked.plan.seed,
             **told,
             "events": list(shown.events),
+            **({"history": list(shown.recorded)} if shown.recorded else {}),
         }
     return out
 

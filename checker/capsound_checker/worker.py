@@ -39,7 +39,8 @@ from capsound_checker.remote.process import is_address, python_address
 from capsound_checker.shrinking import shrink
 from capsound_checker.targets import load, parse
 from capsound_checker.telling import error_data
-from capsound_checker.threads import BEFOREHAND, hunt, interrupt, pairs
+from capsound_checker.threads import BEFOREHAND, Race, again, hunt, interrupt, pairs
+from capsound_checker.tokens import race_token
 from capsound_checker.watch import SECONDS, patience, pulse
 
 SAMPLE = 60
@@ -290,10 +291,26 @@ def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
     most = request["schedules"]
     found, count = hunt(adapter, most=most or 400_000, told=lambda one, two: voice.doing(f"threads {one.do} {two.do}"))
     if found is not None:
-        voice.say("race", anomaly=found.anomaly, sentence=found.sentence, story=found.story())
+        _say_race(found, voice)
     elif most is not None and most - count <= BEFOREHAND:  # too few were left for one more turn
         voice.say("cut", job="threads", schedules=count)
     voice.say("schedules", job="threads", schedules=count)
+
+
+def _say_race(race: Race, voice: Voice) -> None:
+    job = "handlers" if race.handler else "threads"
+    token = race_token(job, race.at, race.before, race.first, race.second)
+    voice.say("race", anomaly=race.anomaly, sentence=race.sentence, story=race.story(), token=token)
+
+
+def _replay_race(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
+    """Run the schedule of a token of two operations at once."""
+    *before, one, two = [Step(*step) for step in request["program"]]
+    handler = request["how"] == "handlers"
+    found, count = again(adapter, before, one, two, request["place"], handler=handler)
+    if found is not None:
+        _say_race(found, voice)
+    voice.say("schedules", job=request["how"], schedules=count)
 
 
 def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -308,7 +325,7 @@ def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
         found, schedules = interrupt(adapter, before, one, two, most=min(400, (most or 400_000) - count))
         count += schedules
         if found is not None:
-            voice.say("race", anomaly=found.anomaly, sentence=found.sentence, story=found.story())
+            _say_race(found, voice)
             break
     voice.say("schedules", job="handlers", schedules=count)
 
@@ -410,6 +427,7 @@ JOBS: Mapping[str, Callable[[type[Adapter], Mapping[str, Any], Voice], None]] = 
     "replay asyncio": _replay_async,
     "trace": _trace,
     "replay": _replay,
+    "replay race": _replay_race,
 }
 
 if __name__ == "__main__":

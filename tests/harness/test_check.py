@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from capsound.guarantees import Guarantee
 from capsound.schedule import BadToken
 from capsound_checker.checking import Plan, check
 from capsound_checker.programs import Step
-from capsound_checker.tokens import parse_token, token
+from capsound_checker.tokens import parse_race_token, parse_token, race_token, token
 
 ROOT = Path(__file__).parents[2]
 DESK = ROOT / "tests" / "docs" / "desk"
@@ -92,6 +93,21 @@ def test_a_token_is_the_program() -> None:
 def test_a_damaged_token_is_refused(text: str) -> None:
     with pytest.raises(BadToken):
         parse_token(text)
+
+
+def test_a_token_of_two_operations_is_what_they_are() -> None:
+    before, one, two = [Step("open", amount=6)], Step("reserve", new=7, amount=1), Step("settle")
+    text = race_token("threads", 17, before, one, two)
+    assert text == "ct1:threads.17/open.0.0.0.6/reserve.0.0.7.1/settle"
+    assert parse_race_token(text) == {"job": "threads", "at": 17, "program": [*before, one, two]}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "threads", "threads.0/open/settle/settle", "processes.1/open/settle/settle", "threads.1/open/settle"]
+)
+def test_a_damaged_token_of_two_operations_is_refused(text: str) -> None:
+    with pytest.raises(BadToken, match="damaged"):
+        parse_race_token("ct1:" + text)
 
 
 @pytest.mark.parametrize(
@@ -234,27 +250,74 @@ def test_threads_and_histories_of_the_reference(capsound: Runs) -> None:
     assert json.loads(ran.out)["schedules"] == {"history": 3}
 
 
-def test_a_racy_budget_is_found_by_each_driver_of_threads(capsound: Runs, tmp_path: Path) -> None:
-    path = tmp_path / "racy.py"
-    path.write_text(
-        f"import sys\nsys.path.insert(0, {str(DESK)!r})\nfrom purse_adapter import Purse, PurseAdapter, OverBudget\n"
-        "class Slow(Purse):\n"
-        "    def look(self): return self.available\n"
-        "    def reserve(self, amount):\n"
-        "        seen = self.look()\n"
-        "        if amount > seen: raise OverBudget\n"
-        "        self.look()\n"
-        "        self.available = seen - amount\n"
-        "        self.held += amount\n"
-        "        return self, amount\n"
-        "class X(PurseAdapter):\n"
-        "    threads = handlers = True\n"
-        "    def open(self, cap): return Slow(cap)\n"
-    )
-    for driver in ("threads", "handlers", "history"):
-        ran = capsound("check", f"{path}:X", "--driver", driver, "--json")
-        assert ran.status == 1, driver
-        assert json.loads(ran.out)["strongest"] == "sequential", driver
+RACY = """\
+import sys
+sys.path.insert(0, {desk!r})
+from purse_adapter import Purse, PurseAdapter, OverBudget
+
+class Slow(Purse):
+    def look(self): return self.available
+
+    def reserve(self, amount):
+        seen = self.look()
+        if amount > seen: raise OverBudget
+        self.look()
+        self.available = seen - amount
+        self.held += amount
+        return self, amount
+
+class X(PurseAdapter):
+    threads = handlers = True
+    def open(self, cap): return Slow(cap)
+"""
+
+
+@pytest.fixture(scope="module")
+def racy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("racy") / "racy.py"
+    path.write_text(RACY.format(desk=str(DESK)))
+    return path
+
+
+@pytest.mark.parametrize("driver", ["threads", "handlers"])
+def test_two_operations_at_once_are_found_and_replayed(capsound: Runs, racy: Path, tmp_path: Path, driver: str) -> None:
+    saved = tmp_path / "found"
+    ran = capsound("check", f"{racy}:X", "--driver", driver, "--json", "--save", saved)
+    assert ran.status == 1
+    told = json.loads(ran.out)
+    assert told["strongest"] == "sequential"
+    (found,) = told["found"]
+    assert found["token"].startswith(f"ct1:{driver}.")
+    again = capsound("replay", f"{racy}:X", found["token"])
+    assert again.status == 1
+    assert again.out.splitlines()[:-1] == found["story"]
+    (file,) = saved.iterdir()
+    assert file.name.endswith(f"-{driver}.json")
+    assert capsound("replay", f"{racy}:X", file).out == again.out
+
+
+def test_two_operations_that_are_done_right_by_now_are_not_accused(capsound: Runs, racy: Path, tmp_path: Path) -> None:
+    """A token of an older version: its place shows nothing, and neither does any other."""
+    told = json.loads(capsound("check", f"{racy}:X", "--driver", "handlers", "--json").out)
+    fixed = tmp_path / "fixed.py"
+    fixed.write_text(racy.read_text().replace("return Slow(cap)", "return Purse(cap)"))
+    again = capsound("replay", f"{fixed}:X", told["found"][0]["token"])
+    assert again.status == 0, again.out
+    assert re.fullmatch(r"the two operations were run \d+ times at once: nothing is wrong\nsound\n", again.out)
+
+
+def test_a_recorded_run_is_saved_and_judged_again(capsound: Runs, racy: Path, tmp_path: Path) -> None:
+    ran = capsound("check", f"{racy}:X", "--driver", "history", "--save", tmp_path / "found")
+    assert ran.status == 1
+    assert "--save FOLDER keeps it" in ran.out
+    file = min((tmp_path / "found").iterdir())
+    held = json.loads(file.read_text())
+    again = capsound("replay", f"{racy}:X", file)
+    assert again.status == 1
+    anomaly, *window, last = again.out.splitlines()
+    assert anomaly == f"{held['anomaly']}: {held['sentence']}"
+    assert window == held["story"]
+    assert re.fullmatch(r"violated: \d+ operations of 9 clients", last)
 
 
 def test_another_interpreter(capsound: Runs) -> None:
@@ -458,7 +521,7 @@ def test_where_nothing_is_found_no_trace_is_written(capsound: Runs, tmp_path: Pa
     assert not path.exists()
 
 
-@pytest.mark.parametrize("text", ["", "[1]", '{"token": ""}'])
+@pytest.mark.parametrize("text", ["", "[1]", '{"token": ""}', '{"token": "", "history": [1]}'])
 def test_a_file_without_a_token_is_bad_input(capsound: Runs, tmp_path: Path, text: str) -> None:
     path = tmp_path / "saved.json"
     path.write_text(text)
