@@ -102,10 +102,6 @@ class Range:
         return f"{self.low}..{self.high}"
 
 
-_BALANCES: Final = range(3)
-"""Where the balances are in an account: what is available, held and spent."""
-
-
 def after(op: Op, state: State, spec: Spec) -> Iterator[State]:
     """Yield the states after an operation, one for each way in which what is open can be; ``state`` if none is new."""
     left = [state]
