@@ -6,12 +6,10 @@ events, which the process that judges folds again through its own monitor.
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import io
 import json
 import os
-import pkgutil
 import sys
 import threading
 import time
@@ -20,8 +18,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import capsound
-import capsound_checker
 from capsound.adapter import ASSUMABLE, Adapter, Gate, offers
 from capsound.errors import CapsoundError, nearest
 from capsound.events import event_to_dict
@@ -94,7 +90,6 @@ def main() -> None:
         os.environ["PYTHONPATH"] = request["pythonpath"]
     if not request["python"] and not is_address(request["target"]):  # else it is not here that memory is eaten
         limit_memory(int(request["memory"]))
-    _import_all()
     before = _fingerprint()
     threading.Thread(target=voice.beat, daemon=True).start()
     try:
@@ -105,7 +100,8 @@ def main() -> None:
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a target are no orders
         told = "".join(traceback.format_exception(error)[-6:])
         voice.say("broke", error=f"{type(error).__name__}: {error}", trace=told, ours=_is_ours(error))
-    voice.say("end", intact=_fingerprint() == before)
+    after = _fingerprint()  # of a module that the target itself has imported nothing is used
+    voice.say("end", intact=all(after.get(name) == number for name, number in before.items()))
     os._exit(0)  # threads and exit handlers of the target have no say in it
 
 
@@ -131,16 +127,11 @@ def _is_ours(error: BaseException) -> bool:
 # ------------------------------------------------------------------------------------------ what is changed
 
 
-def _import_all() -> None:
-    """Import every module of ours that a run needs, so that nothing of ours comes after the target."""
-    for package in (capsound, capsound_checker):
-        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            if not module.name.endswith(("__main__", "worker", "plugin")):
-                importlib.import_module(module.name)
-
-
 def _fingerprint() -> dict[str, int]:
-    """Return what our modules and their classes consist of: a target that replaces a part of them is noticed."""
+    """Return what our modules and their classes consist of: a target that replaces a part of them is noticed.
+
+    All that a run needs is imported with this module, so that nothing of ours comes after the target.
+    """
     out: dict[str, int] = {}
     for name, module in sorted(sys.modules.items()):
         if name.split(".")[0] not in ("capsound", "capsound_checker") or module is None:

@@ -360,6 +360,8 @@ def _next_chunk(f: Frame) -> None:
 
 
 def _extend(f: Frame) -> None:
+    # No deficit is covered by this, as the monitor sees one covered: a chunk is never billed above its size, and one
+    # is always held ahead, so that before the tail of a stream nothing is billed above what covers it.
     f.account.available = f.account.available - f.costs.chunk(f)
     f.account.held = f.account.held + f.costs.chunk(f)
     f.call.cover = f.call.cover + f.costs.chunk(f)

@@ -45,5 +45,33 @@ def test_a_hostile_target_gets_its_verdict(path: Path) -> None:
     assert left_behind(os.getpid()) == []
 
 
+EARLY = """\
+import sys
+sys.path.insert(0, {folder!r})
+from reference_adapter import ReferenceAdapter
+
+def ours():
+    return {{name for name in sys.modules if name.split(".")[0] in ("capsound", "capsound_checker")}}
+
+class Target(ReferenceAdapter):
+    threads = handlers = False
+
+    def open(self, cap):
+        if late := sorted(ours() - known):
+            raise RuntimeError(f"imported after the target: {{late}}")
+        return super().open(cap)
+
+known = ours()
+"""
+
+
+def test_nothing_of_ours_is_imported_after_the_target(tmp_path: Path) -> None:
+    """A target can replace what is there, and that is noticed; what came later would not be."""
+    path = tmp_path / "early.py"
+    path.write_text(EARLY.format(folder=str(Path(__file__).parents[1] / "support")))
+    told = check(Plan(f"{path}:Target", programs=12, seconds=30))
+    assert (told.verdict.value, told.doubts) == ("sound", ())
+
+
 def words(told: Checked) -> str:
     return "\n".join([*told.doubts, *(f"{s.anomaly}: {s.sentence}" for s in told.shown)])

@@ -618,7 +618,7 @@ class Slow(base.Settling):  # type: ignore[misc]
 
 
 def test_who_is_merely_slow_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("capsound_checker.judging._BRIEF", 0.01)
+    monkeypatch.setattr("capsound_checker.judging.BRIEF", 0.01)
     said = judge(Slow, programs=2, profiles=(SEQUENTIAL,))
     assert (said.first, said.found, said.refuted) == (None, {}, None)
 
