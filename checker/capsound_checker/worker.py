@@ -24,12 +24,12 @@ from capsound.events import event_to_dict
 from capsound_checker import agents, asynchronous
 from capsound_checker.asynchronous import explore
 from capsound_checker.driver import Driver
-from capsound_checker.history import record
 from capsound_checker.isolation import limit_memory
 from capsound_checker.judging import BRIEF, judge, shows
 from capsound_checker.lockstep import AdapterFailed, Lockstep
 from capsound_checker.precision import perform, workloads
 from capsound_checker.programs import PROFILES, Profile, Step
+from capsound_checker.recording import record
 from capsound_checker.remote.client import remote, remote_adapter
 from capsound_checker.remote.process import is_address, python_address
 from capsound_checker.shrinking import shrink

@@ -329,7 +329,7 @@ def test_another_interpreter(capsound: Runs) -> None:
 def test_a_recorded_history_is_checked(capsound: Runs, tmp_path: Path) -> None:
     from reference_adapter import ReferenceAdapter
 
-    from capsound_checker.history import record
+    from capsound_checker.recording import record
 
     lines = list(record(ReferenceAdapter, seed=1, operations=200).lines())
     path = tmp_path / "run.jsonl"

@@ -16,8 +16,9 @@ from zoo import animal, twins
 
 from capsound.adapter import Adapter, Gate, Refused, offers
 from capsound.verdict import Verdict
-from capsound_checker.history import BadHistory, History, NotRecordable, check, record
+from capsound_checker.history import BadHistory, History, check
 from capsound_checker.lockstep import AdapterFailed
+from capsound_checker.recording import NotRecordable, record
 from capsound_checker.sequential import Operation
 
 
