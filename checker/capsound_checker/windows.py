@@ -480,15 +480,18 @@ class _Search:
     def _came_before(self, op: Op, forced: Sequence[Op]) -> bool:
         """Whether an operation may have come before the end of its account or hold, which had returned by then.
 
-        Not one that ends or keeps open what was ended: of two of these, only one can have been right.
+        Of two that end a hold only one can have been right; but a settlement that was refused may have come second.
         """
-        operations = self.history.operations
-        if op.do not in ("extend", "sent", "charge", "record"):
+        said = self.history.operations
+        ended = [o for o in forced if o.do in _ENDS and not o.passive]
+        ends = [o for o in ended if op.on == (o.new if o.do == "merge" else o.on)]
+        if not all(_overlap(said[op.index], said[o.index]) for o in ends):
             return False
-        ends = [o for o in forced if op.on == (o.new if o.do == "merge" else o.on) and o.do in _ENDS]
+        if op.do in ("settle", "release", "forfeit"):
+            return bool(ends) and all(said[o.index].outcome not in ("done", "pending") for o in ends)
         if op.do == "sent" and self.spec.strict and any(o.do == "release" for o in ends):
             return False  # what has left is not released
-        return bool(ends) and all(_overlap(operations[op.index], operations[o.index]) for o in ends)
+        return bool(ends) and op.do in ("extend", "sent", "charge", "record")
 
     def _ambiguous(self, op: Op, said: Operation) -> bool:
         """Whether what has returned may have changed nothing, or have changed what it seems not to."""
