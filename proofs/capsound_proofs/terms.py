@@ -15,6 +15,16 @@ Term = Any
 """A z3 term, or a Python constant: the model folds constants by itself."""
 
 
+def ints(names: str) -> list[Term]:
+    """Return integer variables: z3 leaves open of what type they are."""
+    return list(z3.Ints(names))
+
+
+def reals(names: str) -> list[Term]:
+    """Return real variables."""
+    return list(z3.Reals(names))
+
+
 class TermAlgebra:
     """What integers and z3 terms do not write alike, for z3 terms; constants stay constants."""
 

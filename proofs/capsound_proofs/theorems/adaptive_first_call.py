@@ -8,7 +8,7 @@ from typing import Any
 
 import z3
 
-from capsound_proofs.terms import Term
+from capsound_proofs.terms import Term, ints
 from capsound_proofs.theorem import (
     Answer,
     Fact,
@@ -26,13 +26,13 @@ from capsound_proofs.theorems.tokens_per_byte import short_call
 
 # ------------------------------------------------------------------------------------------ any rule, alone
 
-RULE = z3.Function("rule", z3.IntSort(), z3.IntSort(), z3.IntSort())
+RULE: Term = z3.Function("rule", z3.IntSort(), z3.IntSort(), z3.IntSort())
 """What the rule reserves, from what it has seen and the request. Nothing is said of it: it stands for every rule."""
 
 NOTHING = 0
 """The history of one who has seen no bill."""
 
-SEEN, PAYLOAD, BILL, WORST = z3.Ints("seen payload bill worst")
+SEEN, PAYLOAD, BILL, WORST = ints("seen payload bill worst")
 """A history and a request, by any numbering of them; what the call is billed, and the most that it can be billed."""
 
 
@@ -68,7 +68,7 @@ def _alone(name: str, reserved: Term) -> Callable[[Values], Witness]:
 
 TOGETHER: dict[str, Term] = {name: z3.Int(name) for name in ("calls", "reserved", "billed", "short")}
 CALLS, RESERVED, BILLED, SHORT = TOGETHER.values()
-NEXT, COST = z3.Ints("next cost")
+NEXT, COST = ints("next cost")
 
 FIRST_CALL = Transition(
     "one more first call is admitted and sent, while no bill is known",
@@ -115,7 +115,7 @@ def together(reserved: tuple[int, ...]) -> Witness:
 
 # ---------------------------------------------------------------------------- a rule that learns and is sound
 
-LEARNED, ADDED, MOST, TOKENS, SIZE = z3.Ints("learned added most tokens size")
+LEARNED, ADDED, MOST, TOKENS, SIZE = ints("learned added most tokens size")
 """The bound that was learned, what the template adds, the most that it can add; and of one call tokens and bytes."""
 
 AT_MOST_ONE_A_BYTE = Fact("at most one token a byte (theorem 9)", TOKENS <= SIZE)

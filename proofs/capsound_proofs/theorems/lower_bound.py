@@ -6,7 +6,7 @@ from typing import Any
 
 import z3
 
-from capsound_proofs.terms import Term
+from capsound_proofs.terms import Term, ints
 from capsound_proofs.theorem import (
     Answer,
     Fact,
@@ -24,12 +24,12 @@ from capsound_proofs.theorems.tokens_per_byte import short_call
 
 # ------------------------------------------------------------------------------------ a rule of the request
 
-RULE = z3.Function("rule", z3.IntSort(), z3.IntSort())
+RULE: Term = z3.Function("rule", z3.IntSort(), z3.IntSort())
 """What is reserved for a request, by any numbering of requests: any function of the request alone."""
 
-REQUEST, WORST, BILL, CAP = z3.Ints("request worst bill cap")
-INPUT, OUTPUT, MAX_OUTPUT = z3.Ints("input output max_output")
-RESERVED = RULE(REQUEST)
+REQUEST, WORST, BILL, CAP = ints("request worst bill cap")
+INPUT, OUTPUT, MAX_OUTPUT = ints("input output max_output")
+RESERVED: Term = RULE(REQUEST)
 
 ADMITS = Fact("the rule admits what it reserves for", CAP == RESERVED)
 BILLED = Fact("the worst case is billed", BILL == WORST)
@@ -77,7 +77,7 @@ def _request_rules() -> tuple[Obligation, ...]:
 
 SEEN: dict[str, Term] = {name: z3.Int(name) for name in ("told", "flight", "billed", "owed")}
 TOLD, FLIGHT, PAID, OWED = SEEN.values()
-NEW, DONE, COST, GRANT = z3.Ints("new done cost grant")
+NEW, DONE, COST, GRANT = ints("new done cost grant")
 
 ROOM = Fact("the worst case fits beside all that is told and in flight", TOLD + FLIGHT + NEW <= GRANT)
 

@@ -13,20 +13,20 @@ from capsound.scenario import Agents, Assume, CallKind, Estimator, Interval, Pro
 from capsound.steps import CallVars, Frame, Ledger
 from capsound_proofs.estimator import judge_estimator
 from capsound_proofs.margins import Demand, demands, smallest_margin, smallest_overhead
-from capsound_proofs.terms import TERMS, Term
+from capsound_proofs.terms import TERMS, Term, ints, reals
 from capsound_proofs.theorem import Answer, Computation, Fact, Kind, Obligation, Theorem, Values, Witness
 from capsound_proofs.theorems.tokens_per_byte import short_call
 
 # -------------------------------------------------------------------------------- the formula, in symbols
 
-SIZE, LOW, GAP, ABOVE = z3.Reals("size low gap above")
+SIZE, LOW, GAP, ABOVE = reals("size low gap above")
 """Bytes, the fewest bytes, tokens that the provider adds and the estimator does not, and margin minus ratio."""
 
-PRODUCT, COUNTED = z3.Reals("margin.size ratio.size")
+PRODUCT, COUNTED = reals("margin.size ratio.size")
 """The margin on the bytes and the ratio on the bytes, before they are rounded down."""
 
 ADDED = z3.Int("added")
-TOKENS, NEED, PERIOD, SLOPE, AT = z3.Ints("tokens need period slope at")
+TOKENS, NEED, PERIOD, SLOPE, AT = ints("tokens need period slope at")
 """Tokens that the provider counts of ``at`` bytes, what is needed beyond, and the growth ``slope`` in ``period``."""
 
 SLACK = Fact("the margin is safe at the smallest request", ABOVE * LOW >= GAP)
@@ -91,7 +91,7 @@ def _formula() -> Iterator[Obligation]:
 # --------------------------------------------------------------------------- the model's own costs, on terms
 
 
-TEMPLATE, OVERHEAD, BYTES = z3.Ints("template overhead bytes")
+TEMPLATE, OVERHEAD, BYTES = ints("template overhead bytes")
 
 MAX_OUTPUT = 100
 """Output is estimated at its maximum, so it cancels out; the model takes a number here and no term."""
