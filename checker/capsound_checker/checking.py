@@ -579,25 +579,20 @@ def _child(
 def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping[str, Any] | None, list[str]]:
     """Run a program again; return what is wrong in it, the run, and what stood in the way."""
     gathered, runs = _Gathered(), []
-    race: list[Shown] = []
 
     def hear(message: dict[str, Any]) -> None:
         if message["say"] == "run":
             runs.append(message)
-        elif message["say"] == "race":
-            told = message["anomaly"], message["sentence"], (), message["story"], Guarantee.CONCURRENT
-            race.append(Shown(*told, schedule=message["token"]))
-        elif message["say"] == "schedules":
-            tried = f"the two operations were run {message['schedules']:,} times at once: nothing is wrong"
-            runs.append({"events": [], "story": race[0].story if race else tried})
         else:
             gathered.hear("replay", message)
 
     ended, _ = _child(plan, request, hear, time.monotonic() + 2 * plan.silence)
     if ended.how != "done":
         gathered.doubts.append(ended.words)
-    if request["job"] == "replay race":
-        return race, (runs[0] if runs else None), gathered.doubts
+    if gathered.shown or gathered.schedules:  # of two operations at once
+        race = list(gathered.shown.values())
+        tried = f"the two operations were run {sum(gathered.schedules.values()):,} times at once: nothing is wrong"
+        return race, {"events": [], "story": race[0].story if race else tried}, gathered.doubts
     return (judged(runs[0]) if runs else []), (runs[0] if runs else None), gathered.doubts
 
 

@@ -45,10 +45,12 @@ from capsound_checker.sequential import (
     Operation,
     Spec,
     State,
+    connected,
     family,
     keys_of,
     moments,
     readable,
+    starves,
 )
 from capsound_checker.windows import shortest
 
@@ -229,17 +231,8 @@ class _Search:
             layer = list(following.values())
 
     def _starves(self, op: Op, start: _Config) -> bool:
-        """Whether ``op`` takes without a guard, and might leave too little for what is under way."""
-        state, done = start.state, start.effect | start.answered
-        account: tuple[int, ...] | None
-        if op.do == "record":
-            account, takes = state.get(op.on), op.amount
-        elif op.do == "settle" and (hold := state.get(op.on)) is not None and op.amount > hold[1]:
-            account, takes = state[hold[0]], op.amount - hold[1]
-        else:
-            return False
-        others = sum(o.amount for o in self.under_way if not o.passive and not o.bit & done and o is not op)
-        return account is None or account[0] - takes < others
+        done = start.effect | start.answered
+        return starves(op, start.state, [o for o in self.under_way if not o.bit & done and o is not op])
 
     def linearized(self, op: Op, config: _Config, state: State, waiting: Iterable[Op]) -> _Config:
         """Return the configuration after ``op``, with every passive operation answered that the new state allows."""
@@ -259,15 +252,8 @@ class _Search:
         """Return the operations under way that can matter to ``op`` or to a passive operation that waits."""
         done = config.effect | config.answered
         rest = [o for o in self.under_way if not o.passive and not o.bit & done and o is not op]
-        keys = set(op.keys).union(*(p.keys for p in waiting))
-        chosen: list[Op] = []
-        while True:
-            more = [o for o in rest if not keys.isdisjoint(o.keys)]
-            if not more:
-                return sorted(chosen, key=lambda o: o.index)
-            chosen += more
-            rest = [o for o in rest if keys.isdisjoint(o.keys)]
-            keys.update(*(o.keys for o in more))
+        keys = op.keys.union(*(p.keys for p in waiting))
+        return sorted(connected(keys, rest), key=lambda o: o.index)
 
 
 def _best(group: list[_Config]) -> list[_Config]:

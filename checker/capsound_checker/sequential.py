@@ -111,6 +111,27 @@ def moments(ops: Iterable[Op], operations: Sequence[Operation]) -> list[Moment]:
     return [moment for *_, moment in sorted(found, key=lambda one: one[:3])]
 
 
+def connected(keys: Iterable[int], ops: Sequence[Op]) -> list[Op]:
+    """Return the operations that share one of ``keys``, or an account or a hold with others that do, in turn."""
+    reached, rest, found = set(keys), list(ops), list[Op]()
+    while more := [op for op in rest if not reached.isdisjoint(op.keys)]:
+        found += more
+        rest = [op for op in rest if reached.isdisjoint(op.keys)]
+        reached.update(*(op.keys for op in more))
+    return found
+
+
+def starves(op: Op, state: State, others: Iterable[Op]) -> bool:
+    """Whether ``op`` takes without a guard, and might leave too little for ``others``, which are under way as well."""
+    if op.do == "record":
+        account, takes = state.get(op.on), op.amount
+    elif op.do == "settle" and (hold := state.get(op.on)) is not None and op.amount > hold[1]:
+        account, takes = state[hold[0]], op.amount - hold[1]
+    else:
+        return False
+    return account is None or account[0] - takes < sum(other.amount for other in others if not other.passive)
+
+
 def account_key(number: int) -> int:
     """Return the key of an account in a state: even, so that holds have the odd ones."""
     return 2 * number

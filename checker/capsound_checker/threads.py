@@ -345,6 +345,9 @@ class _Preempted:
     Where ``at`` is 0 it is not stopped, and ``places`` are found.
     """
 
+    waits = "the two operations wait for each other"
+    handler = False
+
     def __init__(self, adapter: type[Adapter], before: Program, one: Step, two: Step, at: int, patience: float) -> None:
         self.adapter_type, self.before, self.steps, self.at = adapter, before, (one, two), at
         self.patience = patience
@@ -433,9 +436,6 @@ class _Preempted:
             self.hung = first.is_alive() or self.second.is_alive()
         else:
             self.hung = first.is_alive()
-
-    waits = "the two operations wait for each other"
-    handler = False
 
     def shows(self, orders: _Orders) -> Race | None:
         """Return the race, where no order one after the other explains what came out."""

@@ -22,7 +22,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, cast
 
-from capsound_checker.sequential import CREATES, Moment, Op, Operation, Spec, State
+from capsound_checker.sequential import CREATES, Moment, Op, Operation, Spec, State, connected, starves
 
 STEPS, IN_ALL = 40_000, 80_000
 """How many transitions are tried for one beginning before it is given up, and for all of them."""
@@ -387,10 +387,7 @@ class _History:
                 for op in rest
                 if self.failed.on in op.keys and (op.do == self.only or (op.do in moves and not op.passive))
             ]
-        keys, chosen = set(self.failed.keys), {self.failed.index}
-        while more := [op for op in rest if op.index not in chosen and not keys.isdisjoint(op.keys)]:
-            chosen.update(op.index for op in more)
-            keys.update(*(op.keys for op in more))
+        chosen = {op.index for op in connected(self.failed.keys, rest)}
         on_hold: dict[int, list[Op]] = {}
         for op in rest:
             for key in {op.on, op.new}:
@@ -599,28 +596,20 @@ class _Search:
             return False
 
     def _starves(self, op: Op, config: _Config) -> bool:
-        """Whether an operation takes without a guard, and might leave too little for what is under way."""
-        account: tuple[int | Range, ...] | None
-        if op.do == "record":
-            account, takes = config.state.get(op.on), op.amount
-        elif op.do == "settle" and (hold := config.state.get(op.on)) is not None and op.amount > hold[1]:
-            account, takes = config.state[hold[0]], op.amount - hold[1]
-        else:
-            return False
-        rest = [o for o in self.under_way if not o.passive and not config.done & self.ops[o.index] and o is not op]
-        least = account[0].low if account is not None and isinstance(account[0], Range) else account and account[0]
-        return account is None or cast("float", least) - takes < sum(o.amount for o in rest)
+        """Whether an operation might leave too little for what is under way, if the balances are the least."""
+        try:
+            return starves(op, config.state, self._left(op, config))
+        except _Open:
+            return True
+
+    def _left(self, op: Op, config: _Config) -> list[Op]:
+        """Return what is under way beside ``op``, and has not been linearized."""
+        return [o for o in self.under_way if o is not op and not config.done & self.ops[o.index]]
 
     def _relevant(self, op: Op, config: _Config) -> list[Op]:
         """Return what is under way that can matter to ``op``, or to what has not been answered yet."""
-        rest = [o for o in self.under_way if o is not op and not config.done & self.ops[o.index]]
-        keys = set(op.keys).union(*(o.keys for o in rest if o.passive))
-        chosen: list[Op] = []
-        while more := [o for o in rest if not keys.isdisjoint(o.keys)]:
-            chosen += more
-            rest = [o for o in rest if o not in more]
-            keys.update(*(o.keys for o in more))
-        return chosen
+        rest = self._left(op, config)
+        return connected(op.keys.union(*(o.keys for o in rest if o.passive)), rest)
 
     def _answered(self, config: _Config) -> _Config:
         """Answer what changes nothing and is allowed whatever the balances are: that cannot be too early."""
