@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import inspect
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any
@@ -66,17 +68,22 @@ def _ring(signum: int, frame: FrameType | None) -> None:
 
 
 def _swallows(frame: FrameType | None) -> bool:
-    """Whether an exception raised here would be lost: in a callback of the garbage collector, or a finalizer.
+    """Whether an exception raised here would be lost: in a finalizer, or a callback of collector or weak reference.
 
-    A collection that lasts is over when the first Python code runs again, and that is its callback: the block
-    under the limit has done nothing wrong, and gets its time once more.
+    A collection that lasts is over when the first Python code runs again, and that is such a callback: the block under
+    the limit has done nothing wrong, and gets its time once more.
     """
     callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
     while frame is not None:
-        if frame.f_code in callbacks or frame.f_code.co_name == "__del__":
+        code = frame.f_code
+        if code in callbacks or code.co_name == "__del__" or code.co_filename in _WEAK:
             return True
         frame = frame.f_back
     return False
+
+
+_WEAK = frozenset({inspect.getfile(weakref.WeakSet), inspect.getfile(weakref.WeakValueDictionary)})
+"""Where the standard library drops what only weak references held; asyncio keeps its tasks so."""
 
 
 @contextlib.contextmanager

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import random
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -1062,6 +1065,35 @@ def test_an_alarm_that_would_be_lost_gives_the_time_once_more() -> None:
     finally:
         gc.callbacks.remove(slow)
     assert rung[:2] == ["start", "stop"]
+    assert left > 30
+
+
+@pytest.mark.parametrize("weak", [weakref.WeakSet, weakref.WeakKeyDictionary, weakref.WeakValueDictionary])
+def test_an_alarm_in_a_callback_of_a_weak_reference_gives_the_time_once_more(weak: type) -> None:
+    """A long collection that drops a task of asyncio ends there: what is raised is printed and lost as well."""
+    rung: list[str] = []
+
+    def trace(frame: FrameType, event: str, _about: object) -> None:
+        if event == "call" and frame.f_code.co_filename == inspect.getfile(weak) and "remove" in frame.f_code.co_name:
+            rung.append(frame.f_code.co_name)
+            signal.raise_signal(signal.SIGALRM)
+
+    held, kept = Slow(), weak()
+    if isinstance(kept, weakref.WeakSet):
+        kept.add(held)
+    elif isinstance(kept, weakref.WeakKeyDictionary):
+        kept[held] = "held"
+    else:
+        kept["held"] = held
+    try:
+        with patience(60), limit():
+            sys.setprofile(trace)
+            del held
+            sys.setprofile(None)
+            left = signal.getitimer(signal.ITIMER_REAL)[0]
+    finally:
+        sys.setprofile(None)
+    assert len(rung) == 1
     assert left > 30
 
 
