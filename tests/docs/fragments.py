@@ -27,6 +27,7 @@ from capsound.anomalies import ANOMALIES, IMPLICATIONS, implied_by
 from capsound.disciplines import DISCIPLINES, Retry
 from capsound.events import EVENT_TYPES, event_from_dict
 from capsound.explorer import Scope, explore
+from capsound.glossary import TERMS
 from capsound.guarantees import LADDER, Guarantee
 from capsound.loading import MAX_FILE, MAX_ITEMS, MAX_NUMBER, MAX_OWN_SLICES, parse_scenario, scenario_schema
 from capsound.machine import TOLD_APART, compile_scenario
@@ -164,6 +165,31 @@ def write_monitor(page: Path, argument: str) -> str:
     return "".join(
         f"* event {f.step}: {f.sentence} (`{f.anomaly}`{f', {f.rule}' if f.rule else ''})\n" for f in findings
     )
+
+
+# -------------------------------------------------------------------------------------------- the glossary
+
+
+@fragment
+def write_glossary(page: Path, argument: str) -> str:
+    out = []
+    for term in TERMS.values():
+        see = ", ".join(_linked(name) for name in term.see)
+        out.append(f"## {term.name}\n\n{term.meaning}\n\n*Example:* {term.example}\n\nSee: {see}.\n")
+    return "\n".join(out)
+
+
+def _linked(name: str) -> str:
+    """Return a name of ``Term.see`` with a link to where the book describes it."""
+    pages = (
+        (TERMS, f"#{name}"),
+        (ANOMALIES, f"anomalies/{name}.md"),
+        (ASSUMPTIONS, "assumptions.md"),
+        (DISCIPLINES, f"disciplines.md#{name}"),
+        ({rung.guarantee.label for rung in LADDER}, "guarantees.md"),
+        ({prop.value for prop in MEANING}, "model.md#properties"),
+    )
+    return f"[{name}]({next(target for names, target in pages if name in names)})"
 
 
 # ----------------------------------------------------------------------------------------- the disciplines

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import textwrap
 
 from capsound.accounts import RULES
 from capsound.anomalies import ANOMALIES, IMPLICATIONS, UnknownName, implied_by
 from capsound.disciplines import DISCIPLINES, Discipline
-from capsound.errors import nearest
+from capsound.glossary import TERMS
 from capsound.guarantees import LADDER
 from capsound.properties import ASSUMPTIONS, MEANING
 from capsound.steps import STEPS
@@ -15,27 +16,32 @@ from capsound.steps import STEPS
 WIDTH = 100
 
 
+def names_by_kind() -> dict[str, list[str]]:
+    """Return all names that can be explained, by kind, in the order in which the meanings of one name are given."""
+    return {
+        "anomalies": list(ANOMALIES),
+        "guarantees": [rung.guarantee.label for rung in LADDER],
+        "properties": [prop.value for prop in MEANING],
+        "assumptions": list(ASSUMPTIONS),
+        "disciplines": list(DISCIPLINES),
+        "steps": list(STEPS),
+        "rules": list(RULES),
+        "terms": list(TERMS),
+    }
+
+
 def list_names() -> str:
-    """Return all names that can be explained, by kind."""
-    kinds = (
-        ("anomalies", list(ANOMALIES)),
-        ("guarantees", [rung.guarantee.label for rung in LADDER]),
-        ("properties", [prop.value for prop in MEANING]),
-        ("assumptions", list(ASSUMPTIONS)),
-        ("disciplines", list(DISCIPLINES)),
-        ("steps", list(STEPS)),
-        ("rules", list(RULES)),
-    )
+    """Return the list that ``capsound explain`` prints without a name."""
     out = ["capsound explain NAME explains one of these:", ""]
-    for kind, names in kinds:
+    for kind, names in names_by_kind().items():
         out.append(textwrap.fill(f"{kind}: {', '.join(names)}", WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return "\n".join(out)
 
 
 def explain_name(name: str) -> str:
-    """Return what a name means; raises ``UnknownName`` with the nearest match.
+    """Return what a name means; raises ``UnknownName`` with the nearest name of any kind.
 
-    A name may mean several things (``overrun`` is a property, ``release`` a step): all of them are given.
+    A name may mean several things (``overrun`` is a property, ``release`` a step and a term): all of them are given.
     """
     parts = [
         text
@@ -47,21 +53,20 @@ def explain_name(name: str) -> str:
             _discipline(name),
             _step(name),
             _rule(name),
+            _term(name),
         )
         if text
     ]
     if not parts:
-        known = [
-            *ANOMALIES,
-            *(r.guarantee.label for r in LADDER),
-            *MEANING,
-            *ASSUMPTIONS,
-            *DISCIPLINES,
-            *STEPS,
-            *RULES,
-        ]
-        raise UnknownName(f"nothing is called {name!r}", hint=nearest(name, [str(k) for k in known]))
+        raise UnknownName(f"nothing is called {name!r}", hint=_suggestion(name))
     return "\n\n".join(parts)
+
+
+def _suggestion(name: str) -> str:
+    """Return the nearest name of any kind, whatever the case of its letters, or where to find all of them."""
+    known = {name.lower(): name for names in names_by_kind().values() for name in names}
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
+    return f"did you mean {known[close[0]]!r}?" if close else "`capsound explain` lists all names"
 
 
 def _anomaly(name: str) -> str:
@@ -138,3 +143,13 @@ def _step(name: str) -> str:
 def _rule(name: str) -> str:
     rule = RULES.get(name.upper())
     return "" if rule is None else f"{rule.id} (rule): {rule.says}\n  a breach is called: {rule.anomaly}"
+
+
+def _term(name: str) -> str:
+    term = TERMS.get(name.lower())
+    if term is None:
+        return ""
+    out = [f"{term.name} (term): {term.meaning}", f"  example: {term.example}"]
+    if term.see:
+        out.append(f"  see: {', '.join(term.see)}")
+    return "\n".join(out)
