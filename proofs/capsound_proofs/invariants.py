@@ -16,8 +16,10 @@ import z3
 from capsound.predicates import balance, billed_below
 from capsound.properties import Property
 from capsound.steps import Ledger
-from capsound_proofs.aggregate import Abstraction, Spot, System, cost_bounds
+from capsound_proofs.aggregate import Abstraction
+from capsound_proofs.calls import Spot, cost_bounds
 from capsound_proofs.terms import Term, integer, truth
+from capsound_proofs.transitions import System
 
 
 @dataclass(frozen=True, slots=True)
