@@ -30,6 +30,7 @@ from capsound.machine import (
 from capsound.steps import CallVars, Frame, Ledger
 from capsound_proofs.calls import (
     LOCALS,
+    Family,
     Spot,
     Sums,
     call_vars,
@@ -49,12 +50,13 @@ from capsound_proofs.transitions import System
 class Options:
     """Which questions the abstraction is for.
 
-    ``children``: slices are summed up below the only account (any tree). ``counts``: how many calls of each
-    group there are (None: any number). ``shortfall``: the factor by which bills may exceed covers, if bounded.
+    ``children``: slices are summed up below the only account (any tree). ``counts``: how many calls each entry of
+    agents starts at most, by its number in the file (None: any number). ``shortfall``: the factor by which bills may
+    exceed covers, if bounded.
     """
 
     children: bool = False
-    counts: Mapping[str, int] | None = None
+    counts: Mapping[int, int] | None = None
     shortfall: Fraction | None = None
 
 
@@ -67,10 +69,11 @@ class Abstraction:
         self.system = System()
         self.ledgers: list[Ledger] = []
         self.spots: dict[Spot, Sums] = {}
-        self.started: dict[str, Term] = {}
+        self.started: dict[int, Term] = {}
         self.slice_at: dict[int, Term] = {}
         self.child: Sums | None = None
         self.groups = _groups(machine)
+        self.limits = _limits(machine, self.groups, options)
         places = tuple(spots_of(machine, self.groups))
         self.holds = {spot: _holding(machine, spot) for spot in places}
         self.facts = find_facts(machine, places, self.groups, options.shortfall)
@@ -104,10 +107,10 @@ class Abstraction:
             system.axioms += [truth(f.of(sums.of, sums.count)) for f in self.facts[spot]]
             empty = z3.And(*[v == 0 for v in sums.of.values()])
             system.axioms.append(z3.Implies(sums.count == 0, empty))
-        for group, index in self.groups.items():
-            self.started[group] = system.add(f"p{index}.started", 0)
-            if self.options.counts is not None and group in self.options.counts:
-                system.axioms.append(self.started[group] <= self.options.counts[group])
+        for index in self.groups.values():
+            self.started[index] = system.add(f"p{index}.started", 0)
+            if index in self.limits:
+                system.axioms.append(self.started[index] <= self.limits[index])
         for index, process in enumerate(self.machine.processes):
             if any(p.kind in ("delegate", "move", "close") for p in process.places):
                 self.slice_at[index] = system.add(f"p{index}.at", 0)
@@ -127,7 +130,7 @@ class Abstraction:
             process = self.machine.processes[branch.process]
             place = process.places[branch.place]
             if place.kind == "call":
-                if self.groups[process.group] == branch.process:
+                if self.groups[process.family] == branch.process:
                     self._call_step(branch, place, process.group)
             else:
                 self._slice_step(branch, place)
@@ -167,9 +170,9 @@ class Abstraction:
             if target in self.spots and at != place.start:
                 self._arrive(after, target, running.call)
         if place.draws_size and branch.kind == "run":
-            started = self.started[group]
-            if self.options.counts is not None and group in self.options.counts:
-                guard = conj([guard, started < self.options.counts[group]])
+            started = self.started[branch.process]
+            if branch.process in self.limits:
+                guard = conj([guard, started < self.limits[branch.process]])
             after[f"p{branch.process}.started"] = started + 1
         name = f"{branch.kind} {place.label}" if branch.kind != "run" else place.label
         self.system.step(f"{group}: {name}", guard, after)
@@ -257,12 +260,19 @@ class Abstraction:
 # ------------------------------------------------------------------------------------------- helpers
 
 
-def _groups(machine: Machine) -> dict[str, int]:
-    """Return one process for each group that makes calls."""
-    groups: dict[str, int] = {}
+def _limits(machine: Machine, groups: Mapping[Family, int], options: Options) -> dict[int, int]:
+    """Return how many calls the processes that each of ``groups`` stands for start at most, where that is known."""
+    counts = options.counts or {}
+    shared = {index: machine.processes[index] for index in groups.values()}
+    return {index: counts[p.entry] for index, p in shared.items() if p.entry in counts and not p.alone}
+
+
+def _groups(machine: Machine) -> dict[Family, int]:
+    """Return one process for each family of interchangeable ones that makes calls."""
+    groups: dict[Family, int] = {}
     for index, process in enumerate(machine.processes):
         if any(place.kind == "call" for place in process.places):
-            groups.setdefault(process.group, index)
+            groups.setdefault(process.family, index)
     return groups
 
 

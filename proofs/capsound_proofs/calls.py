@@ -13,6 +13,9 @@ from capsound.steps import CallVars, Ledger
 from capsound_proofs.ranges import cost_ranges
 from capsound_proofs.terms import TERMS, Term, conj, truth
 
+Family = tuple[bool, int, int]
+"""What processes that are interchangeable have in common (``Process.family``)."""
+
 LOCALS = ("size", "cover", "bill", "told", "over")
 """What is summed over the calls at one place; ``over`` is by how much a bill is above its cover."""
 
@@ -63,19 +66,19 @@ def place_of(machine: Machine, spot: Spot) -> Place:
     return machine.processes[spot.process].places[spot.at]
 
 
-def spots_of(machine: Machine, groups: Mapping[str, int]) -> Iterator[Spot]:
+def spots_of(machine: Machine, groups: Mapping[Family, int]) -> Iterator[Spot]:
     """Yield every place at which an admitted call can be, and each again for calls whose agent crashed there."""
-    for group, index in groups.items():
+    for index in groups.values():
         process = machine.processes[index]
         for at, place in enumerate(process.places):
             if place.kind == "call" and not place.draws_size:
-                yield Spot(group, index, at)
+                yield Spot(process.group, index, at)
                 if machine.faults[2]:
-                    yield Spot(group, index, at, dead=True)
+                    yield Spot(process.group, index, at, dead=True)
 
 
 def find_facts(
-    machine: Machine, spots: Sequence[Spot], groups: Mapping[str, int], shortfall: Fraction | None
+    machine: Machine, spots: Sequence[Spot], groups: Mapping[Family, int], shortfall: Fraction | None
 ) -> dict[Spot, list[Fact]]:
     """Return the facts of each place: all candidates, less those that some step of one call breaks."""
     live = [spot for spot in spots if not spot.dead]
@@ -134,13 +137,13 @@ def _candidate_facts(place: Place, shortfall: Fraction | None) -> list[Fact]:
 
 
 def _call_edges(
-    machine: Machine, live: list[Spot], groups: Mapping[str, int]
+    machine: Machine, live: list[Spot], groups: Mapping[Family, int]
 ) -> Iterator[tuple[Spot | None, Spot, dict[str, Term], Term, dict[str, Term]]]:
     """Yield every step of a single call between two places, whatever its account looks like."""
     known = {(s.process, s.at): s for s in live}
     for branch in machine.branches():
         process = machine.processes[branch.process]
-        if groups.get(process.group) != branch.process or process.places[branch.place].kind != "call":
+        if groups.get(process.family) != branch.process or process.places[branch.place].kind != "call":
             continue
         source = known.get((branch.process, branch.place))
         config = _free_config(machine)

@@ -25,6 +25,16 @@ def lemma_of(scenario: Scenario, invariant: Invariant, machine: Machine) -> Lemm
     if not invariant.finished:
         return None
     abstraction = invariant.abstraction
+    # The two machines may number their processes differently: an agent fewer of one entry moves all that follow.
+    families = [process.family for process in abstraction.machine.processes]
+    here_at = {process.identity: index for index, process in enumerate(machine.processes)}
+    slice_at = {
+        here_at[abstraction.machine.processes[index].identity]: variable
+        for index, variable in abstraction.slice_at.items()
+    }
+    members_of = {
+        family: [i for i, process in enumerate(machine.processes) if process.family == family] for family in families
+    }
     uncounted = machine.discipline.retry is not Retry.NEVER and scenario.faults.timeout > 0
 
     def facts(config: Config) -> list[Term]:
@@ -32,16 +42,16 @@ def lemma_of(scenario: Scenario, invariant: Invariant, machine: Machine) -> Lemm
         for ledger, mine in zip(config.ledgers, abstraction.ledgers, strict=True):
             pairs += [(getattr(mine, name), integer(getattr(ledger, name))) for name in LEDGER_FIELDS]
         for spot, sums in abstraction.spots.items():
-            members = [i for i, p in enumerate(machine.processes) if p.group == spot.group]
+            members = members_of[families[spot.process]]
             place = -1 - spot.at if spot.dead else spot.at
             here = [config.running[i].at == place for i in members]
             pairs.append((sums.count, _sum([_if(h, 1) for h in here])))
             for name in LOCALS:
                 values = [_local(config, i, name) for i in members]
                 pairs.append((sums.of[name], _sum([_if(h, v) for h, v in zip(here, values, strict=True)])))
-        for group, variable in abstraction.started.items():
-            pairs.append((variable, _started(machine, config, group)))
-        for index, variable in abstraction.slice_at.items():
+        for index, variable in abstraction.started.items():
+            pairs.append((variable, _started(machine, config, members_of[families[index]])))
+        for index, variable in slice_at.items():
             pairs.append((variable, _slice_position(machine, config, index)))
         kept = [c for c in invariant.kept if not (uncounted and "calls sent" in c.text)]
         return [z3.substitute(c.formula, *pairs) for c in kept]
@@ -73,13 +83,11 @@ def _local(config: Config, index: int, name: str) -> Term:
     return z3.If(condition, integer(over), z3.IntVal(0))
 
 
-def _started(machine: Machine, config: Config, group: str) -> Term:
+def _started(machine: Machine, config: Config, members: list[int]) -> Term:
     total: Term = z3.IntVal(0)
-    for index, process in enumerate(machine.processes):
-        if process.group != group:
-            continue
+    for index in members:
         position = _position(config.running[index].at)
-        for at, place in enumerate(process.places):
+        for at, place in enumerate(machine.processes[index].places):
             if place.kind == "call" and place.draws_size:
                 total = total + _if(position > at, 1)
     return total

@@ -11,15 +11,15 @@ from capsound_proofs.invariants import Invariant, find
 from capsound_proofs.problem import MAX_ACCOUNTS, Problem
 
 
-def _counts(scenario: Scenario, machine: Machine) -> dict[str, int] | None:
-    """Return how many calls each group starts at most; None where restarts would not be counted."""
+def _counts(scenario: Scenario, machine: Machine) -> dict[int, int] | None:
+    """Return how many calls each entry of agents starts at most; None where restarts would not be counted."""
     if machine.discipline.retry is Retry.NEW_HOLD and scenario.faults.timeout:
         return None
-    counts: dict[str, int] = {}
-    for agents in scenario.agents:
+    counts: dict[int, int] = {}
+    for entry, agents in enumerate(scenario.agents):
         if agents.count is None or agents.program or agents.own_slice is not None:
             continue
-        counts[agents.name] = agents.count * agents.calls
+        counts[entry] = agents.count * agents.calls
     return counts
 
 

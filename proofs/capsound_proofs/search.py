@@ -81,8 +81,8 @@ def needed_agents(scenario: Scenario, steps: int) -> int:
 
 def renumbered(schedule: Schedule, here: Machine, there: Machine) -> Schedule:
     """Return the schedule with its processes numbered as in another machine of the same scenario."""
-    index = {process.name: number for number, process in enumerate(there.processes)}
-    choices = (replace(c, process=index[here.processes[c.process].name]) for c in schedule.choices)
+    index = {process.identity: number for number, process in enumerate(there.processes)}
+    choices = (replace(c, process=index[here.processes[c.process].identity]) for c in schedule.choices)
     return Schedule(schedule.cap, tuple(choices))
 
 
