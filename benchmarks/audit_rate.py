@@ -19,7 +19,9 @@ from statistics import median
 
 LINES = "for line in log: pass"
 PARSED = "import json\nfor line in log: json.loads(line)"
-AUDITED = "from capsound_checker.auditing import audit\ntold = audit(log)\nassert told.events == count, told.events"
+AUDITED = (
+    "from capsound_checker.audit.auditing import audit\ntold = audit(log)\nassert told.events == count, told.events"
+)
 RUN = """
 import resource, sys, time
 count = int(sys.argv[2])

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 
 from histories import simulate
 
-from capsound_checker.linearize import linearize
-from capsound_checker.sequential import ON_HOLD, Operation
+from capsound_checker.histories.linearize import linearize
+from capsound_checker.histories.sequential import ON_HOLD, Operation
 
 
 def off_by_one(history: list[Operation], seed: int) -> list[Operation]:

@@ -20,13 +20,13 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-from capsound_checker.agents import Call, Program
-from capsound_checker.asynchronous import explore
-from capsound_checker.concurrency import run
-from capsound_checker.eventloop import new_loop
-from capsound_checker.interleave import Exhaustive, coroutines, every
-from capsound_checker.remembering import Memory
-from capsound_checker.watch import held
+from capsound_checker.programs.watch import held
+from capsound_checker.schedules.agents import Call, Program
+from capsound_checker.schedules.asynchronous import explore
+from capsound_checker.schedules.concurrency import run
+from capsound_checker.schedules.eventloop import new_loop
+from capsound_checker.schedules.interleave import Exhaustive, coroutines, every
+from capsound_checker.schedules.remembering import Memory
 
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 sys.path[:0] = [str(TESTS / "quality" / "zoo"), str(TESTS / "support")]

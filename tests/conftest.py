@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -26,6 +27,11 @@ INSTALLED = importlib.util.find_spec("capsound") is not None
 if not INSTALLED:
     sys.path[:0] = ROOTS
 sys.path.insert(0, str(REPOSITORY / "tests" / "support"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what runs in the background (`make test &`) with interrupts ignored, and children inherit that:
+    # the tests of Ctrl-C would wait for ever.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)

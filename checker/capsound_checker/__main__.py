@@ -11,7 +11,7 @@ import click
 
 from capsound.errors import EXIT_OUR_BUG, EXIT_USAGE, CapsoundError
 from capsound_checker.commands import cli
-from capsound_checker.telling import OUR_BUG, error_data, error_text
+from capsound_checker.display.telling import OUR_BUG, error_data, error_text
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -16,8 +16,8 @@ import click
 from capsound import __version__
 
 if TYPE_CHECKING:
-    from capsound_checker.audited import Shown
-    from capsound_checker.running import Request, Solved
+    from capsound_checker.audit.audited import Shown
+    from capsound_checker.solve.running import Request, Solved
 
 EPILOG = (
     "Exit status: 0 sound, 1 violated (or an expectation not met), 2 unknown, 64 usage, 65 bad input, "
@@ -75,8 +75,8 @@ def solve(
 
     PATHS are scenario files, or folders of them (searched for *.toml).
     """
-    from capsound_checker.running import Request, find_scenarios, solve_all
-    from capsound_checker.telling import check_writable
+    from capsound_checker.display.telling import check_writable
+    from capsound_checker.solve.running import Request, find_scenarios, solve_all
 
     if itf is not None:
         check_writable(itf)
@@ -98,7 +98,7 @@ def solve(
 
 
 def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool, whole: bool) -> None:
-    from capsound_checker.running import summary_text
+    from capsound_checker.solve.running import summary_text
 
     if whole:
         for item in solved:
@@ -113,7 +113,7 @@ def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool,
 
 
 def _write_itf(solved: list[Solved], path: Path) -> None:
-    from capsound_checker.telling import write_itf
+    from capsound_checker.display.telling import write_itf
 
     for item in solved:
         if item.itf is not None:
@@ -204,9 +204,9 @@ def check(
     first adapter, and `capsound smoke` tries whether it works.
     """
     from capsound.errors import nearest
-    from capsound_checker import checking, verdicts
-    from capsound_checker.running import rendered, status
-    from capsound_checker.telling import check_writable, make_folder, write_itf, write_text
+    from capsound_checker.check import checking, verdicts
+    from capsound_checker.display.telling import check_writable, make_folder, write_itf, write_text
+    from capsound_checker.display.terminal import rendered, status
 
     for path in (junit, itf):
         if path is not None:
@@ -260,7 +260,7 @@ def smoke(target: str, as_json: bool) -> int:
 
     One call that always fits must be admitted and booked, one that never fits must be refused.
     """
-    from capsound_checker.smoke import smoke as run
+    from capsound_checker.check.smoke import smoke as run
 
     told = run(target)
     with reader_may_leave():
@@ -277,14 +277,14 @@ def history(path: Path, as_json: bool) -> int:
     PATH holds operations with the times of their calls and returns, one JSON object a line; - is standard input.
     Some order of them must be one that the model allows.
     """
-    from capsound_checker.telling import lines_of
+    from capsound_checker.display.telling import lines_of
 
     return _judge(lines_of(path), str(path), as_json)
 
 
 def _judge(lines: list[str], where: str, as_json: bool) -> int:
     """Judge a recorded run, and print what it shows."""
-    from capsound_checker import history as histories
+    from capsound_checker.histories import history as histories
 
     found = histories.check(histories.History.read(lines, where))
     with reader_may_leave():
@@ -347,9 +347,9 @@ def audit(
     LOG holds one event a line as a JSON object, in the vocabulary of capsound or in one that a mapping explains; - is
     standard input, and a name that ends in .gz is decompressed. It is read once, in memory that does not grow with it.
     """
-    from capsound_checker import auditing, logreading
-    from capsound_checker.mapping import load_mapping
-    from capsound_checker.running import status
+    from capsound_checker.audit import auditing, logreading
+    from capsound_checker.audit.mapping import load_mapping
+    from capsound_checker.display.terminal import status
 
     if follow and log == "-":
         raise click.UsageError("--follow is for files: standard input is followed in any case")
@@ -390,7 +390,7 @@ def replay(path: str, token: str, as_json: bool, itf: Path | None, python: str) 
     TOKEN is what `solve` or `check` printed, or a file that `check --save` wrote; PATH is the scenario or the target
     that it was printed for. What real threads did cannot be run again: it is judged again, from the file.
     """
-    from capsound_checker.tokens import ASYNC_PREFIX, PREFIX, RACE_PREFIX, saved_in
+    from capsound_checker.check.tokens import ASYNC_PREFIX, PREFIX, RACE_PREFIX, saved_in
 
     if token.endswith(".json"):
         file = token
@@ -398,12 +398,12 @@ def replay(path: str, token: str, as_json: bool, itf: Path | None, python: str) 
         if recorded:
             return _judge(recorded, file, as_json)
     if not token.startswith((PREFIX, ASYNC_PREFIX, RACE_PREFIX)):
-        from capsound_checker.replaying import replay_token
+        from capsound_checker.solve.replaying import replay_token
 
         return replay_token(Path(path), token, as_json=as_json, itf=itf, colour=_colour(False))
     if itf is not None:
         raise click.UsageError("--itf is for tokens of `solve`")
-    from capsound_checker.checking import replay_target
+    from capsound_checker.check.checking import replay_target
 
     return replay_target(path, token, python=python, as_json=as_json)
 
@@ -415,7 +415,7 @@ def explain(name: str | None) -> None:
 
     NAME is an anomaly, guarantee, property, assumption, rule, step or discipline; without it, all are listed.
     """
-    from capsound_checker.explaining import explain_name, list_names
+    from capsound_checker.display.explaining import explain_name, list_names
 
     click.echo(list_names() if name is None else explain_name(name))
 
@@ -440,8 +440,8 @@ def new(what: str, path: Path | None, force: bool) -> None:
     It goes to PATH, or to standard output.
     """
     from capsound.loading import scenario_template
-    from capsound_checker.smoke import adapter_template
-    from capsound_checker.telling import CannotWrite, write_text
+    from capsound_checker.check.smoke import adapter_template
+    from capsound_checker.display.telling import CannotWrite, write_text
 
     text = scenario_template() if what == "scenario" else adapter_template()
     if path is None:
@@ -477,8 +477,8 @@ def prove(
 
     NAMES are names or numbers of theorems; without any, all are proved.
     """
-    from capsound_checker import proving
-    from capsound_checker.running import rendered, status
+    from capsound_checker.display.terminal import rendered, status
+    from capsound_checker.solve import proving
 
     theorems = proving.find_theorems(names)
     if only_list:
@@ -540,11 +540,11 @@ def ratio(
     WORKLOAD is a CSV file of calls or sessions, or gen:NAME. It is replayed under each strategy, which reserves money
     for every call before the bill is known; what was reserved in vain, refused in vain and risked is told.
     """
-    from capsound_checker import ratio as lab
-    from capsound_checker.workloads import Reading
+    from capsound_checker.costs import ratio as lab
+    from capsound_checker.costs.workloads import Reading
 
     if plot is not None:
-        from capsound_checker.frontier import check_plot
+        from capsound_checker.costs.frontier import check_plot
 
         check_plot(plot)
     measured = lab.run_lab(

@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from capsound_checker.suites import Suite
+    from capsound_checker.check.suites import Suite
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +44,7 @@ class SuiteItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the suite; a skip of unittest becomes one of pytest."""
-        from capsound_checker.machines import Violation
+        from capsound_checker.programs.machines import Violation
 
         try:
             getattr(self.suite(), self.name.rpartition("::")[2])()
@@ -60,8 +60,8 @@ class SuiteItem(pytest.Item):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what was found, and no traceback of ours."""
         from capsound.errors import CapsoundError
-        from capsound_checker.machines import Violation
-        from capsound_checker.telling import error_text
+        from capsound_checker.display.telling import error_text
+        from capsound_checker.programs.machines import Violation
 
         if isinstance(excinfo.value, Violation):
             return str(excinfo.value)
@@ -91,9 +91,9 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
 
 def _items(session: pytest.Session, text: str, expected: set[str]) -> Iterator[SuiteItem]:
     from capsound.errors import CapsoundError
-    from capsound_checker.suites import Suite, suite
-    from capsound_checker.targets import load, parse
-    from capsound_checker.telling import error_text
+    from capsound_checker.check.suites import Suite, suite
+    from capsound_checker.check.targets import load, parse
+    from capsound_checker.display.telling import error_text
 
     try:
         adapter = load(parse(text))

@@ -433,6 +433,40 @@ def breaches(state: State, event: Event) -> tuple[Breach, ...]:
     return tuple(judge(state, event)) if judge else ()
 
 
+LEFT_SHORT = replace(
+    RULES["R11"],
+    told="the true bills below {account} reach {billed}: {over} more than the {granted} that it kept "
+    "when it gave {returned} back",
+)
+"""R11 as ``left_short`` argues it: no bill came, the grant went."""
+
+
+def left_short(was: State, now: State, event: Close | Merge) -> tuple[Breach, ...]:
+    """Return R11 for every slice to which ``event``, on the way from ``was`` to ``now``, left less than its true bills.
+
+    Only the monitors ask. ``breaches`` does not, because no ledger could refuse the event for this: where a
+    cost was never told, or told too low, it gives back in good faith what the provider has billed.
+    """
+    ended = event.child if isinstance(event, Close) else event.source
+    return tuple(_left_short(was, now, ended))
+
+
+def _left_short(was: State, now: State, ended: AccountId) -> Iterator[Breach]:
+    for account in now.path(ended):
+        # The cap of a root does not shrink: what leaves it for another root is a breach of R13.
+        returned = account.returned - was.account(account.id).returned
+        if returned and account.parent is not None:
+            kept, billed = account.granted - account.returned, now.billed_below(account.id)
+            if billed > kept:
+                yield short_of_bills(account.id, billed, kept, returned)
+
+
+def short_of_bills(name: AccountId, billed: int, granted: int, returned: int) -> Breach:
+    """Return the breach of R11 by a slice that has ``granted`` left, after it gave ``returned`` back."""
+    numbers = {"billed": billed, "granted": granted, "over": billed - granted, "returned": returned}
+    return Breach(LEFT_SHORT, (("account", name), *numbers.items()))
+
+
 # ---------------------------------------------------------------------------------------- the transition
 
 

@@ -149,15 +149,15 @@ class _Search:
     def _successors(self, state: tuple[int, ...]) -> Iterator[tuple[Choice, Config]]:
         """Yield every step that is possible in a state; of identical untouched agents only the first moves."""
         config = thaw(self.machine, state)
-        fresh: set[str] = set()
+        fresh: set[tuple[bool, int, int]] = set()
         for index, process in enumerate(self.machine.processes):
             at = config.running[index].at
             if at < 0 or at == process.done:
                 continue
             if at == 0:
-                if process.group in fresh:
+                if process.family in fresh:
                     continue
-                fresh.add(process.group)
+                fresh.add(process.family)
             for branch in self.by_place[index, at]:
                 yield from self._outcomes(config, branch)
 
@@ -210,7 +210,7 @@ def _groups(machine: Machine) -> list[list[tuple[int, int]]]:
     """Return, for each group of interchangeable processes, where their variables are in a flat state."""
     width = 1 + len(CALL_FIELDS)
     offset = len(machine.accounts) * (len(LEDGER_FIELDS) + 1)
-    slots: dict[str, list[tuple[int, int]]] = {}
+    slots: dict[tuple[bool, int, int], list[tuple[int, int]]] = {}
     for index, process in enumerate(machine.processes):
-        slots.setdefault(process.group, []).append((offset + index * width, offset + (index + 1) * width))
+        slots.setdefault(process.family, []).append((offset + index * width, offset + (index + 1) * width))
     return [group for group in slots.values() if len(group) > 1]

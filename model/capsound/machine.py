@@ -67,12 +67,30 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """An agent or the owner of a slice. Processes of one ``group`` are interchangeable."""
+    """An agent or the owner of a slice.
+
+    ``entry`` is which [[agents]] or [[slices]] of the file it comes from, ``number`` which agent of that entry.
+    ``alone`` is an agent that no other can stand for. ``name`` and ``group`` are for people, who may give one name
+    twice.
+    """
 
     name: str
     group: str
     places: tuple[Place, ...]
     is_agent: bool = True
+    entry: int = 0
+    number: int = 1
+    alone: bool = False
+
+    @property
+    def identity(self) -> tuple[bool, int, int]:
+        """What tells the process from all others, in every machine of the same scenario."""
+        return (self.is_agent, self.entry, self.number)
+
+    @property
+    def family(self) -> tuple[bool, int, int]:
+        """The same for processes that are interchangeable, and for no others."""
+        return (self.is_agent, self.entry, self.number if self.alone else 0)
 
     @property
     def done(self) -> int:
@@ -405,9 +423,9 @@ class _Compiler:
                 self._account(item.name, self.index[item.parent], item.grant)
                 pending.remove(item)
         owners = {item.name: self._reserve_process() for item in self.scenario.slices}
-        for agents in self.scenario.agents:
+        for entry, agents in enumerate(self.scenario.agents):
             for number in range(1, self._count(agents) + 1):
-                self._agent(agents, number)
+                self._agent(agents, entry, number)
         for item in self.scenario.slices:
             self._slice(item.name, owners[item.name])
         return Machine(
@@ -444,7 +462,7 @@ class _Compiler:
             owners = [self._owner(other.name) for other in self.scenario.slices if other.parent == name]
             after = tuple(dict.fromkeys((*self.users[account], *owners)))
             places.append(self._close(account, info.parent, end=2, after=after))
-        self.processes[at] = Process(f"slice {name}", f"slice {name}", tuple(places), is_agent=False)
+        self.processes[at] = Process(f"slice {name}", f"slice {name}", tuple(places), is_agent=False, entry=at)
 
     def _owner(self, name: str) -> int:
         return [s.name for s in self.scenario.slices].index(name)
@@ -477,7 +495,7 @@ class _Compiler:
             label="close",
         )
 
-    def _agent(self, agents: Agents, number: int) -> None:
+    def _agent(self, agents: Agents, entry: int, number: int) -> None:
         many = agents.count != 1
         name = f"{agents.name}-{number}" if many else agents.name
         places: list[Place] = []
@@ -502,7 +520,7 @@ class _Compiler:
         # the explorer does not permute accounts, so they get groups of their own.
         alone = own is not None or bool(agents.program)
         group = f"{agents.name}#{number}" if alone else agents.name
-        self.processes.append(Process(name, group, tuple(places)))
+        self.processes.append(Process(name, group, tuple(places), entry=entry, number=number, alone=alone))
 
     def _call(self, places: list[Place], account: int, costs: CallCosts, number: int) -> None:
         d = self.discipline

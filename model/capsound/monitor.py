@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from capsound.accounts import RESOLVED, Account, Breach, Hold, HoldState, State, breaches, move
+from capsound.accounts import (
+    RESOLVED,
+    Account,
+    Breach,
+    Hold,
+    HoldState,
+    State,
+    breaches,
+    left_short,
+    move,
+    short_of_bills,
+)
 from capsound.amounts import AccountId, AgentId, CallId, HoldId
 from capsound.anomalies import ANOMALIES
 from capsound.events import (
@@ -121,6 +132,7 @@ class Monitor:
     _seen: dict[AccountId, Observe] = field(default_factory=dict)
     _wrong: dict[AccountId, dict[str, int]] = field(default_factory=dict)
     _told: dict[AccountId, int] = field(default_factory=dict)
+    _given_back: dict[AccountId, int] = field(default_factory=dict)
     _crashed: set[AgentId] = field(default_factory=set)
     _last_call: dict[HoldId, CallId | None] = field(default_factory=dict)
     _call_bills: dict[CallId | None, int] = field(default_factory=dict)
@@ -149,6 +161,9 @@ class Monitor:
                 self._on_admission(event, extended.account)
             case Bill():
                 self._on_bill(event, was)
+            case Close() | Merge():
+                for breach in left_short(was, self.state, event):
+                    self._add(event, breach)
             case Observe():
                 self._on_observe(event)
             case Accept(account=account, operation=operation, value=value):
@@ -241,6 +256,8 @@ class Monitor:
         if grown:
             self._open_deficit[hold.account] = self._open_deficit.get(hold.account, 0) + grown
             self._windows[hold.account] = self._windows.get(hold.account, 0) + grown
+        if self._given_back and event.amount > 0:
+            self._judge_given_back(event, self.state.path(hold.account))
         self._judge_overrun(hold.account)
 
     def _judge_overrun(self, name: AccountId) -> None:
@@ -325,6 +342,23 @@ class Monitor:
                     says=says,
                     books=books,
                 )
+            if name == "returned" and says > books:
+                self._given_back[account.id] = says
+                if says - books > known:
+                    self._judge_given_back(event, (account,))
+
+    def _judge_given_back(self, event: Observe | Bill, slices: Iterable[Account]) -> None:
+        """Judge slices by what they say that they gave back, where that is more than the books let them give.
+
+        A copied balance is given back although it is still out. What a slice of the books still has covers the
+        bills then, and the slice of the implementation has it no more.
+        """
+        for account in slices:
+            says = self._given_back.get(account.id, 0)
+            limit = account.granted - says
+            billed = self.state.billed_below(account.id)
+            if says and limit < billed <= account.granted - account.returned and account.parent is not None:
+                self._add(event, short_of_bills(account.id, billed, limit, says))
 
     def _on_drift(self, event: Observe, account: Account, moved: int) -> None:
         last = self._last_settled(account.id)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, cast
 
-from capsound.accounts import RESOLVED, RULES, Account, Breach, Hold, HoldState, State, breaches, move
+from capsound.accounts import RESOLVED, RULES, Account, Breach, Hold, HoldState, State, breaches, move, short_of_bills
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
 from capsound.errors import BadTrace
 from capsound.events import (
@@ -400,6 +400,10 @@ class FastMonitor(Monitor):
         for live in touched:
             for name in _BALANCES:
                 setattr(live, name, getattr(after.accounts[live.id], name))
+            returned = live.returned - before.accounts[live.id].returned
+            limit = live.granted - live.returned
+            if returned and live.parent is not None and live.below > limit:
+                self._add(event, short_of_bills(live.id, live.below, limit, returned))
         if was_open and account.up is not None:
             account.up.slices -= 1
         self._delegated += 1
@@ -482,6 +486,8 @@ class FastMonitor(Monitor):
                 self._over(node, Bill(call, Amount(amount)))
             node = node.up
         account.billed += amount
+        if self._given_back and amount > 0:
+            self._judge_given_back(Bill(call, Amount(amount)), self.state.path(account.id))
         top = cast("LiveAccount", account.top)
         if top.below > top.granted:
             self._judge_overrun(account.id)

@@ -34,7 +34,7 @@ from capsound.events import (
 from capsound.machine import Branch, Config, Env, Machine, fire, initial
 from capsound.predicates import live, violates
 from capsound.properties import Property
-from capsound.steps import IntAlgebra
+from capsound.steps import IntAlgebra, Ledger
 
 TOKEN_VERSION = "cs1"
 
@@ -240,8 +240,18 @@ class Recorder:
             old, new = before.ledgers[index], after.ledgers[index]
             spent = new.charged + new.forfeited
             changed = (spent, new.available) != (old.charged + old.forfeited, old.available)
-            if changed or (resolved and index == place.account) or (delegated and index == place.parent):
-                self.events.append(Observe(AccountId(info.name), spent, new.available))
+            # A copied balance comes back although it is still out: only what the account says shows it, since
+            # `close` has no amount and the books return what a sound ledger had left.
+            back = new.returned if new.returned - old.returned > max(0, _left(old)) else None
+            touched = (resolved and index == place.account) or (delegated and index == place.parent)
+            if changed or back is not None or touched:
+                self.events.append(Observe(AccountId(info.name), spent, new.available, returned=back))
+
+
+def _left(ledger: Ledger) -> int:
+    """Return what a sound ledger would have available, from the ghosts."""
+    left: int = ledger.granted - ledger.booked - ledger.outstanding - ledger.carved - ledger.returned
+    return left
 
 
 def settled(conditions: list[object]) -> bool:

@@ -444,12 +444,13 @@ def _copy(f: Frame) -> None:
 
 def _move_all(f: Frame) -> None:
     assert f.parent is not None
-    _take(f, f.parent.available)
+    # A debt stays where it was made: nobody is granted less than nothing.
+    _take(f, f.excess(f.parent.available, 0))
 
 
 def _copy_all(f: Frame) -> None:
     assert f.parent is not None
-    _grant(f, f.parent.available)
+    _grant(f, f.excess(f.parent.available, 0))
 
 
 def _give_back(f: Frame) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import z3
 
 from capsound.errors import Disagreement
-from capsound.machine import Branch, Config, Env, Machine, fire, initial, thaw, variable_names
+from capsound.machine import Branch, Config, Env, Machine, fire, initial, thaw
 from capsound.predicates import sum_billed, violates
 from capsound.properties import Property
 from capsound.schedule import INTS, Choice, Schedule, settled
@@ -73,7 +73,6 @@ class Unrolling:
         self.machine = machine
         self.lemma = lemma
         self.solver = z3.SimpleSolver()
-        self.names = variable_names(machine)
         cap_interval = machine.cap
         if cap is not None:
             self.cap: Term = cap
@@ -148,7 +147,7 @@ class Unrolling:
                     changed = True
                     value = z3.If(literal, integer(after[position]), integer(value))
             if changed:
-                fresh = z3.Int(f"{self.names[position]}@{number + 1}")
+                fresh = z3.Int(f"v{position}@{number + 1}")
                 self.solver.add(fresh == value)
                 value = fresh
             joined.append(value)
@@ -226,12 +225,12 @@ def _previous_in_group(machine: Machine) -> dict[int, int]:
 
     Identical agents are interchangeable: any run can be renamed so that they start in order.
     """
-    last: dict[str, int] = {}
+    last: dict[tuple[bool, int, int], int] = {}
     previous: dict[int, int] = {}
     for index, process in enumerate(machine.processes):
-        if process.group in last:
-            previous[index] = last[process.group]
-        last[process.group] = index
+        if process.family in last:
+            previous[index] = last[process.family]
+        last[process.family] = index
     return previous
 
 

@@ -16,8 +16,10 @@ import z3
 from capsound.predicates import balance, billed_below
 from capsound.properties import Property
 from capsound.steps import Ledger
-from capsound_proofs.aggregate import Abstraction, Spot, System, cost_bounds
+from capsound_proofs.aggregate import Abstraction
+from capsound_proofs.calls import Spot, cost_bounds
 from capsound_proofs.terms import Term, integer, truth
+from capsound_proofs.transitions import System
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +85,8 @@ def candidates(abstraction: Abstraction) -> Iterator[Candidate]:
         yield from _of_account(abstraction, index, info.name)
     for spot, sums in abstraction.spots.items():
         yield Candidate(f"no call is ever at {_label(abstraction, spot)}", sums.count == 0)
-    for group, started in abstraction.started.items():
-        yield Candidate(f"{group}.started >= 0", started >= 0)
+    for index, started in abstraction.started.items():
+        yield Candidate(f"{machine.processes[index].group}.started >= 0", started >= 0)
     for index, at in abstraction.slice_at.items():
         name = machine.processes[index].name
         yield Candidate(f"{name}.at >= 0", at >= 0)
@@ -218,8 +220,8 @@ def _counted(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str
     """Yield bounds by how many calls there are, where the numbers of the scenario give one."""
     machine = abstraction.machine
     total: Term = z3.IntVal(0)
-    for group, index in abstraction.groups.items():
-        mine = [s for s in spots if s.group == group]
+    for index in abstraction.groups.values():
+        mine = [s for s in spots if s.process == index]
         if not mine:
             continue
         places = machine.processes[index].places
@@ -228,7 +230,7 @@ def _counted(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str
             return
         top = max(int(t) for t in tops if t is not None)
         waiting = [s for s in mine if _phase(abstraction, s) != "sent" and not s.dead]
-        total = total + (abstraction.started[group] - _count(abstraction, waiting)) * top
+        total = total + (abstraction.started[index] - _count(abstraction, waiting)) * top
     yield Candidate(f"{a}billed <= largest bill x calls sent", ledger.billed <= integer(total))
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import z3
 
 from capsound.errors import Disagreement
-from capsound_proofs.aggregate import Transition
 from capsound_proofs.invariants import Invariant
 from capsound_proofs.terms import Term, truth
+from capsound_proofs.transitions import Transition
 
 
 def obligations(invariant: Invariant, goal: Term) -> list[tuple[str, list[Term]]]:

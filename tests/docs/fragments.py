@@ -35,9 +35,9 @@ from capsound.monitor import _BY_CIRCUMSTANCE, Report, fold
 from capsound.predicates import STATE_PROPERTIES
 from capsound.properties import ASSUMPTIONS, MEANING, Property
 from capsound.steps import MOVE_ALL, STEPS
-from capsound_checker.machines import Violation
-from capsound_checker.programs import FIELDS, GATES, NEEDS, PROFILES
-from capsound_checker.suites import Suite, suite
+from capsound_checker.check.suites import Suite, suite
+from capsound_checker.programs.machines import Violation
+from capsound_checker.programs.program import FIELDS, GATES, NEEDS, PROFILES
 
 # ----------------------------------------------------------------------------------------- the catalogues
 

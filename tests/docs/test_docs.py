@@ -36,8 +36,8 @@ from capsound.properties import ASSUMPTIONS, MEANING, Property
 from capsound.schedule import INTS, Choice, Schedule, run_schedule, settled
 from capsound.steps import STEPS
 from capsound_checker import plugin
+from capsound_checker.audit.mapping import parse_mapping
 from capsound_checker.commands import cli
-from capsound_checker.mapping import parse_mapping
 from capsound_proofs.solve import solve
 from capsound_reference import errors as reference_errors
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from book import PAGES, ROOT, label
 
-from capsound_checker.explaining import explain_name, names_by_kind
+from capsound_checker.display.explaining import explain_name, names_by_kind
 
 ROOTS = ("model", "proofs", "checker", "reference_impl", "scenarios", "docs", "tests", "benchmarks", "examples")
 TEXT = {".py", ".md", ".toml", ".json", ".txt"}

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from zoo import FOLDER, animal
 
-from capsound_checker.lockstep import Lockstep
-from capsound_checker.programs import Step
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.program import Step
 
 STORIES = Path(__file__).resolve().parent / "stories"
 UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))

@@ -18,9 +18,9 @@ from processes import left_behind
 
 from capsound.guarantees import Guarantee
 from capsound.schedule import BadToken
-from capsound_checker.checking import Plan, check
-from capsound_checker.programs import Step
-from capsound_checker.tokens import parse_race_token, parse_token, race_token, token
+from capsound_checker.check.checking import Plan, check
+from capsound_checker.check.tokens import parse_race_token, parse_token, race_token, token
+from capsound_checker.programs.program import Step
 
 ROOT = Path(__file__).parents[2]
 DESK = ROOT / "tests" / "docs" / "desk"
@@ -329,7 +329,7 @@ def test_another_interpreter(capsound: Runs) -> None:
 def test_a_recorded_history_is_checked(capsound: Runs, tmp_path: Path) -> None:
     from reference_adapter import ReferenceAdapter
 
-    from capsound_checker.recording import record
+    from capsound_checker.histories.recording import record
 
     lines = list(record(ReferenceAdapter, seed=1, operations=200).lines())
     path = tmp_path / "run.jsonl"

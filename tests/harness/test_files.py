@@ -157,12 +157,12 @@ def test_json_of_a_broken_file_tells_every_problem(folder: Path, capsound: Runs)
 def test_an_output_that_cannot_be_written_is_said_before_anything_is_solved(
     monkeypatch: pytest.MonkeyPatch, capsound: Runs, shared: Path
 ) -> None:
-    import capsound_checker.running
+    import capsound_checker.solve.running
 
     solved: list[Path] = []
-    real = capsound_checker.running.solve_file
+    real = capsound_checker.solve.running.solve_file
     monkeypatch.setattr(
-        capsound_checker.running, "solve_file", lambda path, *rest: solved.append(path) or real(path, *rest)
+        capsound_checker.solve.running, "solve_file", lambda path, *rest: solved.append(path) or real(path, *rest)
     )
     ran = capsound("solve", "sound.toml", "--itf", "nowhere/trace.itf.json", cwd=shared)
     assert ran.status == 64

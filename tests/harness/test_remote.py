@@ -19,9 +19,11 @@ import pytest
 from zoo import FOLDER, animal
 
 from capsound.adapter import Gate, Granted, Kind, NotOffered, ask, offers
-from capsound_checker.exhaust import Opaque, shortest
-from capsound_checker.judging import Judgement, judge
-from capsound_checker.lockstep import AdapterFailed, Lockstep
+from capsound_checker.check.judging import Judgement, judge
+from capsound_checker.check.suites import suite
+from capsound_checker.programs.exhaust import Opaque, shortest
+from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
+from capsound_checker.programs.watch import limit, patience
 from capsound_checker.remote.client import (
     HarnessDiverged,
     HarnessErrored,
@@ -32,8 +34,6 @@ from capsound_checker.remote.client import (
 )
 from capsound_checker.remote.process import Address, CannotStart, HarnessDied, HarnessHung, python_address
 from capsound_checker.remote.protocol import BadMessage
-from capsound_checker.suites import suite
-from capsound_checker.watch import limit, patience
 
 ROOT = Path(__file__).parents[2]
 NODE = shutil.which("node")

@@ -224,7 +224,7 @@ def test_the_same_counterexample_is_found_whatever_was_solved_before(
     """Bills that can trade against each other: 30 + 31, 31 + 30, 34 + 27 all break the cap in as many steps."""
     (tmp_path / "ties.toml").write_text(source["dropped"].replace("{ min = 31,", "{ min = 0,"))
     program = (
-        "from capsound_checker.running import Request, solve_file\n"
+        "from capsound_checker.solve.running import Request, solve_file\n"
         "from pathlib import Path\n"
         "for _ in range(2): print(solve_file(Path('ties.toml'), Request()).data['properties'][0]['token'])"
     )

@@ -104,7 +104,7 @@ class Unsaid(Mine):
 
 TESTS = """
 from hypothesis import settings
-from capsound_checker.suites import suite
+from capsound_checker.check.suites import suite
 from my_adapter import Mine, Nothing, Racy, Unsaid
 
 settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)

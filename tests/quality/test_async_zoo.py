@@ -12,7 +12,7 @@ from zoo import NAMES, animal, faults, twins
 
 from capsound.adapter import Adapter, Gate
 from capsound.verdict import Verdict
-from capsound_checker.asynchronous import Explored, explore, replay
+from capsound_checker.schedules.asynchronous import Explored, explore, replay
 
 CALLS = [name for name in faults() if animal(name).Target.gate is Gate.CALL]
 ALSO = (

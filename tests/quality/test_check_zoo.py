@@ -9,7 +9,7 @@ import pytest
 from zoo import FOLDER, NAMES, animal
 
 from capsound.verdict import Verdict
-from capsound_checker.checking import Checked, Plan, check
+from capsound_checker.check.checking import Checked, Plan, check
 
 FEW = (
     "check_then_act",

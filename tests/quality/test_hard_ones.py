@@ -17,11 +17,11 @@ sys.path.insert(0, str(FOLDER))
 from zoo_base import Account, Hold, Merging, Streaming, whole
 
 from capsound.adapter import Adapter
-from capsound_checker.driver import Driver
-from capsound_checker.lockstep import Lockstep
-from capsound_checker.machines import Violation, machine
-from capsound_checker.programs import PROFILES
-from capsound_checker.shrinking import shrink
+from capsound_checker.programs.driver import Driver
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.machines import Violation, machine
+from capsound_checker.programs.program import PROFILES
+from capsound_checker.programs.shrinking import shrink
 
 
 class ForgetsAtDepth(Account):

@@ -15,11 +15,11 @@ import pytest
 
 from capsound.strategies import quantile
 from capsound.workload import Workload
-from capsound_checker import paper
-from capsound_checker.figures import MEDIAN, P95
-from capsound_checker.paper import ADVERSARIAL, CONDITIONS, figures_of
-from capsound_checker.ratio import run_lab
-from capsound_checker.workloads import Condition, Reading, read_workload
+from capsound_checker.costs import paper
+from capsound_checker.costs.figures import MEDIAN, P95
+from capsound_checker.costs.paper import ADVERSARIAL, CONDITIONS, figures_of
+from capsound_checker.costs.ratio import run_lab
+from capsound_checker.costs.workloads import Condition, Reading, read_workload
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("CAPSOUND_DATA") or REPOSITORY.parent / "shared" / "data")

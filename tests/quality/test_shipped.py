@@ -11,7 +11,7 @@ from capsound.disciplines import DISCIPLINES
 from capsound.loading import load_scenario
 from capsound.properties import Property
 from capsound.verdict import Verdict
-from capsound_checker.data import mismatches
+from capsound_checker.display.data import mismatches
 from capsound_proofs.solve import Outcome, solve
 
 SCENARIOS = Path(__file__).parents[2] / "scenarios"

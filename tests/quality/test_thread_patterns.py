@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from capsound.adapter import Adapter
-from capsound_checker.programs import Program, Step
-from capsound_checker.threads import hunt, race
+from capsound_checker.programs.program import Program, Step
+from capsound_checker.schedules.threads import hunt, race
 
 SEEDS = range(10)
 MOST = 200

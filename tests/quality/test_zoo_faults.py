@@ -12,7 +12,7 @@ import pytest
 from zoo import animal, faults, judged, shorter
 
 from capsound.anomalies import ANOMALIES
-from capsound_checker.lockstep import Lockstep
+from capsound_checker.programs.lockstep import Lockstep
 
 
 @pytest.mark.parametrize("name", faults())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from zoo import animal, faults, judged, twins
 
-from capsound_checker.exhaust import Bounds, shortest
+from capsound_checker.programs.exhaust import Bounds, shortest
 
 
 @pytest.mark.parametrize("name", twins())

@@ -6,9 +6,9 @@ import pytest
 from block_adapter import BlockAdapter
 from reference_adapter import CallAdapter, JournalAdapter, ReferenceAdapter
 
-from capsound_checker.coverage import SMALL, Coverage, cover
-from capsound_checker.driver import Driver
-from capsound_checker.suites import suite
+from capsound_checker.check.suites import suite
+from capsound_checker.programs.coverage import SMALL, Coverage, cover
+from capsound_checker.programs.driver import Driver
 
 running: list[pytest.Item] = []
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from capsound.ledger_fast import HELD, USED, FastLedger
-from capsound_checker.sequential import READS, Operation
+from capsound_checker.histories.sequential import READS, Operation
 
 
 def simulate(

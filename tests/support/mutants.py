@@ -42,13 +42,13 @@ from reference_adapter import CallAdapter, JournalAdapter, ReferenceAdapter
 import capsound.adapter
 import capsound_reference
 from capsound.adapter import Adapter
-from capsound_checker.driver import Driver
-from capsound_checker.journaling import problems
-from capsound_checker.judging import Hunt
-from capsound_checker.lockstep import Lockstep
-from capsound_checker.programs import AMOUNTS, FAULTY, MISUSE, OVERRUNS, PROFILES, Profile, Step
-from capsound_checker.threads import interrupt, pairs, race
-from capsound_checker.watch import Hung, patience
+from capsound_checker.check.judging import Hunt
+from capsound_checker.programs.driver import Driver
+from capsound_checker.programs.journaling import problems
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.program import AMOUNTS, FAULTY, MISUSE, OVERRUNS, PROFILES, Profile, Step
+from capsound_checker.programs.watch import Hung, patience
+from capsound_checker.schedules.threads import interrupt, pairs, race
 
 SOURCE = Path(capsound_reference.__file__).parent
 MODULES = ("errors", "arithmetic", "journal", "budget")

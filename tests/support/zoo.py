@@ -8,9 +8,9 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
-from capsound_checker.exhaust import Bounds, shortest
-from capsound_checker.judging import Judgement, judge
-from capsound_checker.watch import patience
+from capsound_checker.check.judging import Judgement, judge
+from capsound_checker.programs.exhaust import Bounds, shortest
+from capsound_checker.programs.watch import patience
 
 FOLDER = Path(__file__).parents[1] / "quality" / "zoo"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "zoo_base")

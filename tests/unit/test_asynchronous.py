@@ -16,12 +16,12 @@ from zoo import FOLDER, animal
 
 from capsound.adapter import Adapter, Gate, Provider, Refused
 from capsound.verdict import Verdict
-from capsound_checker.agents import BadProgram, Call, Program, programs
-from capsound_checker.asynchronous import Explored, explore, replay
-from capsound_checker.concurrency import run, world_of
-from capsound_checker.interleave import BadChoice, Replay, every
-from capsound_checker.lockstep import AdapterFailed
-from capsound_checker.remembering import Memory
+from capsound_checker.programs.lockstep import AdapterFailed
+from capsound_checker.schedules.agents import BadProgram, Call, Program, programs
+from capsound_checker.schedules.asynchronous import Explored, explore, replay
+from capsound_checker.schedules.concurrency import run, world_of
+from capsound_checker.schedules.interleave import BadChoice, Replay, every
+from capsound_checker.schedules.remembering import Memory
 
 base: Any = animal("zoo_base")
 Over = base.Over
@@ -538,8 +538,8 @@ def test_the_result_does_not_depend_on_the_order_of_hashes(hash_seed: str, proce
     code = (
         f"import sys; sys.path[:0] = [{str(FOLDER)!r}]\n"
         "import lost_update\n"
-        "from capsound_checker.agents import Call, Program\n"
-        "from capsound_checker.asynchronous import explore\n"
+        "from capsound_checker.schedules.agents import Call, Program\n"
+        "from capsound_checker.schedules.asynchronous import explore\n"
         "said = explore(lost_update.Target, seconds=60, schedules=2000, scope=(Program(3, ((Call(2, 2),),) * 2, 1),))\n"
         "print(said.schedules, [(s.schedules, s.states) for s in said.scopes])\n"
         "for f in said.findings: print(f.to_dict(), f.story)\n"

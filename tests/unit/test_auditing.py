@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from capsound.verdict import Verdict
-from capsound_checker.audited import Audit, Shown
-from capsound_checker.auditing import audit
-from capsound_checker.logreading import BadLog, followed, open_log
-from capsound_checker.mapping import BadMapping, load_mapping, moment, parse_mapping
+from capsound_checker.audit.audited import Audit, Shown
+from capsound_checker.audit.auditing import audit
+from capsound_checker.audit.logreading import BadLog, followed, open_log
+from capsound_checker.audit.mapping import BadMapping, load_mapping, moment, parse_mapping
 from capsound_reference import Budget
 
 

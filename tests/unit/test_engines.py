@@ -21,13 +21,13 @@ import pytest
 from zoo import FOLDER, animal
 
 from capsound.adapter import Adapter, Gate, Granted, Provider, Refused
-from capsound_checker.driver import Driver
-from capsound_checker.exhaust import Bounds, Opaque, fingerprint, shortest
-from capsound_checker.judging import judge
-from capsound_checker.lockstep import Lockstep
-from capsound_checker.programs import CONCURRENT, DELEGATED, FAULTY, OVERRUNS, SEQUENTIAL, Step
-from capsound_checker.threads import interrupt, pairs, race
-from capsound_checker.watch import Hung, limit, patience
+from capsound_checker.check.judging import judge
+from capsound_checker.programs.driver import Driver
+from capsound_checker.programs.exhaust import Bounds, Opaque, fingerprint, shortest
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.program import CONCURRENT, DELEGATED, FAULTY, OVERRUNS, SEQUENTIAL, Step
+from capsound_checker.programs.watch import Hung, limit, patience
+from capsound_checker.schedules.threads import interrupt, pairs, race
 
 base: Any = animal("zoo_base")
 Account, Hold, Unique, whole = base.Account, base.Hold, base.Unique, base.whole
@@ -621,7 +621,7 @@ class Slow(base.Settling):  # type: ignore[misc]
 
 
 def test_who_is_merely_slow_does_not_hang(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("capsound_checker.judging.BRIEF", 0.01)
+    monkeypatch.setattr("capsound_checker.check.judging.BRIEF", 0.01)
     said = judge(Slow, programs=2, profiles=(SEQUENTIAL,))
     assert (said.first, said.found, said.refuted) == (None, {}, None)
 
@@ -1188,8 +1188,8 @@ def test_a_step_that_hangs_ends_the_run() -> None:
 JUDGE = """
 import sys
 sys.path.insert(0, {folder!r})
-from capsound_checker.judging import judge
-from capsound_checker.programs import CONCURRENT, FAULTY, STREAMS
+from capsound_checker.check.judging import judge
+from capsound_checker.programs.program import CONCURRENT, FAULTY, STREAMS
 for name in ("check_then_act", "late_refusal", "extension_not_reserved"):
     print(judge(__import__(name).Target, programs=20, enough=2, seed=3, profiles=(CONCURRENT, FAULTY, STREAMS)))
 """

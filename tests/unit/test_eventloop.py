@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from capsound_checker.eventloop import ABSENT, Deadlock, NeedsRealLoop, new_loop
+from capsound_checker.schedules.eventloop import ABSENT, Deadlock, NeedsRealLoop, new_loop
 
 Main = Callable[[], Coroutine[Any, Any, Any]]
 

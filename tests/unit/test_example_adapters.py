@@ -25,10 +25,10 @@ import pytest
 from capsound.adapter import Adapter, Gate, Kind, ask, offers
 from capsound.anomalies import ANOMALIES
 from capsound.guarantees import Guarantee
-from capsound_checker.judging import judge
-from capsound_checker.lockstep import Lockstep
-from capsound_checker.programs import AMOUNTS, FIELDS, MISUSE, PROFILES, Step
-from capsound_checker.threads import pairs, race
+from capsound_checker.check.judging import judge
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.program import AMOUNTS, FIELDS, MISUSE, PROFILES, Step
+from capsound_checker.schedules.threads import pairs, race
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "examples" / "adapters"

@@ -8,7 +8,7 @@ import pytest
 
 from capsound.anomalies import UnknownName
 from capsound.glossary import TERMS, Term
-from capsound_checker.explaining import explain_name, list_names, names_by_kind
+from capsound_checker.display.explaining import explain_name, list_names, names_by_kind
 
 terms = pytest.mark.parametrize("term", TERMS.values(), ids=lambda term: term.name)
 

@@ -16,10 +16,10 @@ from zoo import animal, twins
 
 from capsound.adapter import Adapter, Gate, Refused, offers
 from capsound.verdict import Verdict
-from capsound_checker.history import BadHistory, History, check
-from capsound_checker.lockstep import AdapterFailed
-from capsound_checker.recording import NotRecordable, record
-from capsound_checker.sequential import Operation
+from capsound_checker.histories.history import BadHistory, History, check
+from capsound_checker.histories.recording import NotRecordable, record
+from capsound_checker.histories.sequential import Operation
+from capsound_checker.programs.lockstep import AdapterFailed
 
 
 class Counter:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from capsound_checker.exhaust import Opaque
-from capsound_checker.interleave import (
+from capsound_checker.programs.exhaust import Opaque
+from capsound_checker.schedules.interleave import (
     BadChoice,
     Chance,
     Chooser,

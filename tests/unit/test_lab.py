@@ -21,11 +21,11 @@ from capsound.events import Event
 from capsound.monitor import fold
 from capsound.scenario import Prices
 from capsound.workload import Call, Seen, Session, Workload, broken_premises, input_bound, optimum
-from capsound_checker import frontier, ratio
-from capsound_checker.figures import Figure, Resampler, measure, wilson
-from capsound_checker.generators import GENERATORS, NoSuchWorkload, generate, quantile_of
-from capsound_checker.lab import Fate, replay
-from capsound_checker.workloads import COLUMNS, BadWorkload, Reading, read_workload
+from capsound_checker.costs import frontier, ratio
+from capsound_checker.costs.figures import Figure, Resampler, measure, wilson
+from capsound_checker.costs.generators import GENERATORS, NoSuchWorkload, generate, quantile_of
+from capsound_checker.costs.lab import Fate, replay
+from capsound_checker.costs.workloads import COLUMNS, BadWorkload, Reading, read_workload
 
 UNIT = Prices(1, 1)
 ROOT = AccountId("root0")
@@ -414,7 +414,7 @@ def test_the_data_are_those_of_the_table() -> None:
 
 def test_the_same_lab_has_the_same_bytes_under_any_hash_seed(process_env: dict[str, str]) -> None:
     code = (
-        "import json; from capsound_checker.ratio import *; "
+        "import json; from capsound_checker.costs.ratio import *; "
         "lab = run_lab('gen:growth', ['history', 'conformal', 'quantile'], sessions=15, agents=3, cap=9000, resamples=9); "
         "print(text_of(lab), json.dumps(data_of(lab)))"
     )

@@ -15,8 +15,8 @@ from capsound.amounts import AccountId, Amount, CallId, HoldId
 from capsound.errors import BadTrace
 from capsound.events import Close, Delegate, Event, Extend, Forfeit, Merge, Open, Record, Release, Reserve, Send, Settle
 from capsound.verdict import Verdict
-from capsound_checker.linearize import linearize
-from capsound_checker.sequential import ON_HOLD, READS, Operation
+from capsound_checker.histories.linearize import linearize
+from capsound_checker.histories.sequential import ON_HOLD, READS, Operation
 
 SOUND, VIOLATED, UNKNOWN = Verdict.SOUND, Verdict.VIOLATED, Verdict.UNKNOWN
 

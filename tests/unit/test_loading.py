@@ -28,6 +28,7 @@ from capsound.loading import (
     scenario_schema,
     scenario_template,
 )
+from capsound.machine import compile_scenario
 from capsound.positions import KeyPath, Place, Positions
 from capsound.properties import ASSUMPTIONS, Property
 from capsound.scenario import (
@@ -308,6 +309,17 @@ MALFORMED: dict[str, tuple[str, int, int, str, str]] = {
     "rise under A8": (race(more="[assume]\nrise = 2\n"), 11, 1, "while A8 is assumed", "A8 = false"),
     "retries under A10": (race(more="[assume]\nhidden_retries = 2\n"), 11, 1,
         "while A10 is assumed", "A10 = false"),
+    "A2 without a width": (race(more="[assume]\nA2 = false\n"), 11, 6,
+        "A2 = false needs a width", "add width = 64"),
+    "the property width without a width": (race("cap =", 'properties = ["cap", "width"]\ncap ='), 2, 22,
+        "the property width needs a width", "add width = 64"),
+    "a name that one of several has": (race(more='[[agents]]\nname = "worker-3"\n'), 11, 8,
+        'two agents are called "worker-3": the one of line 11, and number 3 of the 3 agents that line 5 calls "worker"',
+        'the agents of "worker" are called "worker-1" to "worker-3"'),
+    "a name that one of any number has": (
+        race("count = 3", 'count = "any"').replace("[[agents]]", '[[agents]]\nname = "worker-70"\n[[agents]]'), 5, 8,
+        'the one of line 5, and number 70 of the agents that line 7 calls "worker"',
+        '"worker-1", "worker-2" and so on'),
     "width too small": (race(more="[assume]\nwidth = 4\n"), 11, 9, "4, less than 8", "from 8 to 256"),
     "too many faults": (race(more="[faults]\ncrash = 9\n"), 11, 9, "9, more than 8", "from 0 to 8"),
     "search without end": (race(more="[search]\nsteps = 61\n"), 11, 9, "61, more than 60", "from 1 to 60"),
@@ -549,6 +561,20 @@ def test_every_sense_problem_is_found_at_once() -> None:
         + ONE_SLICE.replace("40", "70")
     )
     assert [problem.line for problem in error.problems] == [3, 11, 12, 14, 17]
+
+
+@pytest.mark.parametrize("name", ["worker-0", "worker-03", "worker-4", "worker-1-1", "worker-x", "worker-", "a-1"])
+def test_a_name_that_no_agent_of_a_group_has(name: str) -> None:
+    """The three agents called worker are worker-1, worker-2 and worker-3."""
+    scenario = parse(race(more=f'[[agents]]\nname = "{name}"\n'))
+    names = [process.name for process in compile_scenario(scenario).processes]
+    assert names == ["worker-1", "worker-2", "worker-3", name]
+
+
+def test_groups_of_several_never_share_a_name() -> None:
+    scenario = parse(race(more='[[agents]]\nname = "worker-1"\ncount = 2\n'))
+    names = [process.name for process in compile_scenario(scenario).processes]
+    assert names == ["worker-1", "worker-2", "worker-3", "worker-1-1", "worker-1-2"]
 
 
 # Valid files

@@ -13,8 +13,8 @@ from zoo import animal
 from capsound.adapter import Adapter, Gate, Granted, Provider, Refused
 from capsound.events import event_to_dict
 from capsound.guarantees import Guarantee
-from capsound_checker.journaling import problems
-from capsound_checker.lockstep import (
+from capsound_checker.programs.journaling import problems
+from capsound_checker.programs.lockstep import (
     BAD_AMOUNTS,
     BAD_FOR_STRICT,
     PROBED,
@@ -24,7 +24,7 @@ from capsound_checker.lockstep import (
     hold_id,
     provider_file,
 )
-from capsound_checker.programs import Step
+from capsound_checker.programs.program import Step
 
 base: Any = animal("zoo_base")
 Account, whole = base.Account, base.whole

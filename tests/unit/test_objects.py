@@ -17,9 +17,9 @@ from typing import Any, Generic, TypeVar
 
 import pytest
 
-from capsound_checker.eventloop import new_loop
-from capsound_checker.exhaust import Opaque
-from capsound_checker.objects import Reader, World
+from capsound_checker.programs.exhaust import Opaque
+from capsound_checker.schedules.eventloop import new_loop
+from capsound_checker.schedules.objects import Reader, World
 
 
 def read(value: Any) -> object:

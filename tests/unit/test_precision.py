@@ -11,8 +11,8 @@ from zoo import animal
 
 from capsound.adapter import Adapter, Refused
 from capsound.events import Event
-from capsound_checker.lockstep import Lockstep
-from capsound_checker.precision import Precision, Workload, measured, perform, workloads
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.precision import Precision, Workload, measured, perform, workloads
 
 
 def events(adapter: type[Adapter], workload: Workload) -> list[Event]:

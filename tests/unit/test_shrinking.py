@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zoo import animal
 
-from capsound_checker.lockstep import Lockstep
-from capsound_checker.programs import FIELDS, MISUSE, OVERRUNS, Program, Step
-from capsound_checker.shrinking import renumbered, shrink
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.program import FIELDS, MISUSE, OVERRUNS, Program, Step
+from capsound_checker.programs.shrinking import renumbered, shrink
 
 number = st.integers(0, 4)
 steps = st.builds(
@@ -180,7 +180,7 @@ def test_new_numbers_mean_the_same(
     name: str, seed: int, accounts: list[int], holds: list[int], agents: list[int]
 ) -> None:
     """A real program with its numbers shuffled is renumbered into one that shows the same."""
-    from capsound_checker.driver import Driver
+    from capsound_checker.programs.driver import Driver
 
     target = animal(name).Target
     driver = Driver(target, (MISUSE, OVERRUNS)[seed % 2])

@@ -19,8 +19,8 @@ from capsound.accounts import Account, Hold, HoldState, State, breaches, move
 from capsound.affine import check_linear, parse_program
 from capsound.errors import Disagreement
 from capsound.monitor import fold
-from capsound_checker import proving
-from capsound_checker.running import rendered
+from capsound_checker.display.terminal import rendered
+from capsound_checker.solve import proving
 from capsound_proofs import theorem as theorem_module
 from capsound_proofs.second import decide as decide_text
 from capsound_proofs.symbolic import Amount, Effect, effect, merged, ways

@@ -13,9 +13,20 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from capsound.verdict import Verdict
-from capsound_checker.linearize import linearize
-from capsound_checker.sequential import ON_HOLD, READS, Moment, Op, Operation, Spec, State, family, keys_of, moments
-from capsound_checker.windows import Range, Window, after, explained, shortest
+from capsound_checker.histories.linearize import linearize
+from capsound_checker.histories.sequential import (
+    ON_HOLD,
+    READS,
+    Moment,
+    Op,
+    Operation,
+    Spec,
+    State,
+    family,
+    keys_of,
+    moments,
+)
+from capsound_checker.histories.windows import Range, Window, after, explained, shortest
 
 ROOT = 0  # the key of account 0
 

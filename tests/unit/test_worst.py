@@ -33,7 +33,7 @@ class Tired:
 def test_a_time_out_is_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     call = CallKind("c", Plain(Interval.exactly(31), Interval.exactly(23)))
     scenario = Scenario("race", Interval.exactly(60), "racy-counter", (Agents("w", 3, "root", "c"),), (call,))
-    invariant = find(Abstraction(compile_scenario(scenario), Options(counts={"w": 3})))
+    invariant = find(Abstraction(compile_scenario(scenario), Options(counts={0: 3})))
     assert worst.upper_bound(invariant, 60) == 9
     monkeypatch.setattr(worst.z3, "SimpleSolver", Tired)
     assert worst.upper_bound(invariant, 60) == worst.UNBOUNDED - 1

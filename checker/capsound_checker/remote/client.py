@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from capsound.adapter import OPERATIONS, Adapter, Gate, Granted, NotOffered, Provider, Refused, Rejected, Stale
 from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, CapsoundError
+from capsound_checker.programs.watch import Hung
 from capsound_checker.remote.process import (
     Address,
     Child,
@@ -26,7 +27,6 @@ from capsound_checker.remote.process import (
     unhurried,
 )
 from capsound_checker.remote.protocol import ODD, VERSION, BadMessage, Message, decode, encode
-from capsound_checker.watch import Hung
 
 
 class HarnessErrored(CapsoundError):

@@ -1,0 +1,237 @@
+"""The stateful suites for anybody's implementation.
+
+A test file of three lines runs them all::
+
+    from capsound_checker.check.suites import suite
+    from my_adapter import MyAdapter
+    TestMine = suite(MyAdapter)
+
+pytest collects one test for each kind of schedule. What the implementation does not offer is skipped by name. How
+many examples are run is Hypothesis' own setting: load a profile, or decorate nothing and get its default.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import unittest
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+
+from capsound.adapter import Adapter, offers
+from capsound_checker.check.judging import Hunt
+from capsound_checker.programs.coverage import SMALL, Coverage, cover
+from capsound_checker.programs.driver import Driver
+from capsound_checker.programs.journaling import problems
+from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
+from capsound_checker.programs.machines import Tally, Violation, explained, machine
+from capsound_checker.programs.program import (
+    AMOUNTS,
+    CONCURRENT,
+    DELEGATED,
+    FAULTY,
+    MISUSE,
+    OVERRUNS,
+    PROFILES,
+    SEQUENTIAL,
+    STREAMS,
+    Profile,
+    Program,
+    possible,
+)
+from capsound_checker.programs.shrinking import shrink
+from capsound_checker.schedules.threads import Race, interrupt, pairs, race
+
+Say = Callable[[str, str], None]
+
+
+class Suite:
+    """All suites as methods; ``suite`` makes a subclass of it for an adapter."""
+
+    adapter: type[Adapter]
+    programs: int
+    report: Say | None = None
+
+    def _machine(self, profile: Profile, *needs: str, journaled: bool = False) -> Tally:
+        self._require(profile, *needs)
+        tally = Tally()
+        begin = time.perf_counter()
+        made = machine(self.adapter, profile, tally=tally, journaled=journaled)
+        try:
+            run_state_machine_as_test(made, settings=_settings(profile.length))
+        except Violation as found:
+            raise smallest(self.adapter, found) from None
+        seconds = time.perf_counter() - begin
+        self._say(profile.name, f"{tally.runs} runs, {tally.steps} steps, {tally.steps / seconds:,.0f} steps a second")
+        return tally
+
+    def _require(self, profile: Profile, *needs: str) -> None:
+        """Skip, naming what is missing."""
+        can = possible(self.adapter)
+        if not can & {"reserve", "begin"}:
+            _skip(f"{self.adapter.__name__} offers no way to admit a call")
+        for need in needs:
+            options = need.split("|")
+            if not can & set(options):
+                _skip(f"{self.adapter.__name__} offers no {' or '.join(options)}, which {profile.name!r} is about")
+
+    def _say(self, name: str, text: str) -> None:
+        print(f"{self.adapter.__name__}, {name}: {text}")  # noqa: T201 - shown by `pytest -rP` or on failure
+        if self.report is not None:
+            type(self).report(name, text)  # type: ignore[misc]
+
+    # ------------------------------------------------------------------------------ machines of Hypothesis
+
+    def test_sequential(self) -> None:
+        """One call after the other."""
+        self._machine(SEQUENTIAL)
+
+    def test_flat(self) -> None:
+        """Several agents on one account, their calls interleaved."""
+        self._machine(CONCURRENT)
+
+    def test_delegation_trees(self) -> None:
+        """Slices of slices, of several roots, closed and merged between calls."""
+        self._machine(DELEGATED, "delegate")
+
+    def test_faults(self) -> None:
+        """Errors, cancellations and crashes, before and after the request has left."""
+        self._machine(FAULTY, "forfeit|cancel|fail")
+
+    def test_overruns(self) -> None:
+        """Bills above their holds: assumption A1 is off."""
+        self._machine(OVERRUNS)
+
+    def test_streaming(self) -> None:
+        """Holds that are extended while the call runs."""
+        self._machine(STREAMS, "extend")
+
+    def test_bad_amounts(self) -> None:
+        """Numbers that are none, in every place where an amount is taken."""
+        self._machine(AMOUNTS)
+
+    def test_handles(self) -> None:
+        """Handles used twice, after their end, and copied."""
+        self._machine(MISUSE)
+
+    def test_journal(self) -> None:
+        """The journal leads to the same books as the run that wrote it."""
+        if "journal" not in offers(self.adapter):
+            _skip(f"{self.adapter.__name__} offers no journal")
+        self._machine(OVERRUNS, journaled=True)
+
+    # ------------------------------------------------------------------------------------ the other engine
+
+    def test_many_programs(self) -> None:
+        """Every profile again, by the fast driver: far more programs, shrunk when one shows something."""
+        operations, begin = 0, time.perf_counter()
+        for number, profile in enumerate(PROFILES.values()):
+            if not possible(self.adapter) & {"reserve", "begin"} & set(profile.weights):
+                continue
+            driver = Driver(self.adapter, profile)
+            programs = self.programs if driver.fast else self.programs // 20
+            hunt, chance = Hunt(self.adapter), random.Random(number)
+            for program in driver.hunt(range(number * 10_000_000, number * 10_000_000 + programs)):
+                if hunt.taken < _CONTINUED:
+                    hunt.take(program, driver, chance)
+                self._fail_if_wrong(min(hunt.starts, key=len, default=program))
+            operations += driver.operations
+        rate = operations / (time.perf_counter() - begin)
+        self._say("many programs", f"{operations} operations, {rate:,.0f} a second")
+
+    def test_small_scope(self) -> None:
+        """Which part of the state space of two agents with two calls each was visited."""
+        self._require(SMALL)
+        coverage = Coverage()
+        driver = Driver(self.adapter, SMALL, coverage.visit)
+        if not driver.fast:
+            _skip(f"{self.adapter.__name__} does not offer reserve, spent, held and remaining")
+        begin = time.perf_counter()
+        program = cover(driver, coverage, programs=20 * self.programs)
+        if program is not None:
+            self._fail_if_wrong(program)
+        rate = driver.operations / (time.perf_counter() - begin)
+        self._say("small scope", f"{coverage.told()}, {driver.operations} operations, {rate:,.0f} a second")
+
+    def test_threads(self) -> None:
+        """Two operations in two threads, one of them preempted at each of its instructions."""
+        if not self.adapter.threads:
+            _skip(f"{self.adapter.__name__} does not claim to be safe under threads")
+        self._require(CONCURRENT)
+        self._at_once("threads", race)
+
+    def test_handlers(self) -> None:
+        """The second operation in the middle of the first, in the same thread, as a signal handler would do it."""
+        if not self.adapter.handlers:
+            _skip(f"{self.adapter.__name__} does not claim to be safe in signal handlers")
+        self._require(CONCURRENT)
+        self._at_once("handlers", interrupt)
+
+    def _at_once(self, name: str, schedule: Callable[..., tuple[Race | None, int]]) -> None:
+        schedules, begin = 0, time.perf_counter()
+        for before, one, two in pairs(self.adapter):
+            found, count = schedule(self.adapter, before, one, two)
+            schedules += count
+            if found is not None:
+                raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story()}")
+        self._say(name, f"{schedules} schedules, {schedules / (time.perf_counter() - begin):,.0f} a second")
+
+    def _fail_if_wrong(self, program: Program) -> None:
+        run = Lockstep(self.adapter()).run(program)
+        if wrong := run.wrong():  # the driver only suspects, the monitor decides
+            raise smallest(self.adapter, Violation(wrong[0].sentence, program, wrong[0].anomaly))
+
+
+def smallest(adapter: type[Adapter], found: Violation) -> Violation:
+    """Return the violation again by the smallest program that shows the same; as it was if it does not repeat."""
+
+    def shows(program: Program) -> bool:
+        try:
+            run = Lockstep(adapter()).run(program)
+        except AdapterFailed:
+            return False
+        if found.anomaly:
+            return any(f.anomaly == found.anomaly for f in run.wrong())
+        return bool(problems(run))
+
+    if not shows(found.program):
+        return found
+    run = Lockstep(adapter()).run(shrink(found.program, shows))
+    if not found.anomaly:
+        return Violation(explained(run, problems(run)[0]), run.steps)
+    finding = next(f for f in run.wrong() if f.anomaly == found.anomaly)
+    return Violation(explained(run, f"{finding.anomaly}: {finding.sentence}"), run.steps, found.anomaly)
+
+
+def suite(adapter: type[Adapter], *, programs: int = 2_000, report: Say | None = None) -> type[Suite]:
+    """Return all suites for ``adapter`` as one test class.
+
+    ``programs`` is how many programs the fast driver makes of each profile; ``report`` is called with the
+    name of a test and what it did.
+    """
+    space: dict[str, Any] = {"adapter": adapter, "programs": programs, "__doc__": f"The suites for {adapter.__name__}."}
+    if report is not None:
+        space["report"] = staticmethod(report)
+    return type(f"Suite{adapter.__name__}", (Suite,), space)
+
+
+_CONTINUED = 20
+"""How many suspicious programs of a profile are continued, where lock step finds nothing wrong in them yet."""
+
+
+def _settings(length: int) -> settings:
+    return settings(
+        stateful_step_count=2 * length,
+        # Our own shrinker makes the smallest program; it needs a hundredth of the time.
+        phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target],
+        report_multiple_bugs=False,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
+    )
+
+
+def _skip(why: str) -> None:
+    raise unittest.SkipTest(why)

@@ -1,0 +1,237 @@
+"""Renderings of a check: text, JSON, JUnit, annotations; each is a function of ``Checked``."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import asdict
+from typing import Any
+from xml.sax.saxutils import escape as xml
+from xml.sax.saxutils import quoteattr
+
+from rich.console import Console
+from rich.markup import escape
+
+from capsound.adapter import ASSUMABLE
+from capsound.events import event_from_dict
+from capsound.guarantees import LADDER, Guarantee
+from capsound.verdict import Verdict
+from capsound_checker.check.checking import Checked, Shown
+from capsound_checker.display.itf import events_to_itf
+from capsound_checker.display.telling import printable
+from capsound_checker.programs.program import call
+
+STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
+
+
+def rungs(checked: Checked) -> list[tuple[Guarantee, str, str]]:
+    """Return each guarantee with ``kept``, ``refuted``, ``not tried`` or ``unknown``, and why."""
+    untried = checked.untried()
+    out: list[tuple[Guarantee, str, str]] = []
+    for rung in LADDER[1:]:
+        guarantee = rung.guarantee
+        if checked.refuted is not None and guarantee >= checked.refuted:
+            by = [s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee]
+            least = min(by, key=lambda s: (s.misuse, len(s.program)), default=None)
+            out.append((guarantee, "refuted", f"by {least.anomaly}" if least is not None else ""))
+        elif guarantee in untried:
+            out.append((guarantee, "not tried", untried[guarantee]))
+        elif checked.doubts:
+            out.append((guarantee, "unknown", ""))
+        else:
+            out.append((guarantee, "kept", ""))
+    return out
+
+
+def render(console: Console, checked: Checked, *, verbose: bool = False) -> None:
+    """Print everything that a check found out."""
+    adapter, plan = checked.adapter, checked.plan
+    claims = f" · claims {', '.join(adapter['claims'])}" if adapter["claims"] else ""
+    console.print(f"[bold]{escape(printable(plan.target))}[/]")
+    console.print(f"[dim]gate {adapter['gate']} · offers {', '.join(adapter['offers'])}{claims}[/]")
+    console.print()
+    mark = {"kept": "green", "refuted": "red", "not tried": "dim", "unknown": "yellow"}
+    for guarantee, state, why in rungs(checked):
+        console.print(f"  {guarantee.label:16} [{mark[state]}]{state:9}[/] [dim]{escape(why)}[/]".rstrip())
+    proper, misuse = ([s for s in checked.faults if s.misuse is wanted] for wanted in (False, True))
+    excused = [s for s in checked.shown if not checked.counts(s)]
+    for head, group in (
+        ("what was found", proper),
+        ("by misuse: handles used twice or copied, no amounts", misuse),
+        (f"only without what it assumes ({', '.join(sorted(checked.assumes))})", excused),
+    ):
+        if group:
+            console.print()
+            console.print(f"  [bold]{head}[/]")
+            for shown in group:
+                steps = f"{len(shown.program)} steps" if shown.program else "a schedule"
+                console.print(f"  {escape(shown.anomaly)} ({steps}): {escape(printable(shown.sentence))}")
+    if proper and misuse and checked.strongest_under(_once(checked)) != checked.strongest:
+        kept = checked.strongest_under(_once(checked))
+        console.print(f"\n  Where every handle is used once, the strongest guarantee is {kept.label}.")
+    if excused:
+        console.print()
+        for name, kept in strongest_without(checked).items():
+            console.print(f"  Without {name} ({ASSUMABLE[name]}) the strongest guarantee is {kept.label}.")
+    if checked.precision.calls:
+        console.print("\n  [bold]precision[/]")
+        for line in checked.precision.lines:
+            console.print(f"  {escape(line)}", soft_wrap=True)
+    told = [*checked.faults, *excused]
+    for shown in told if verbose else told[:1]:
+        _story(console, checked, shown)
+    console.print()
+    for note in checked.notes:
+        console.print(f"  [dim]{escape(note)}[/]")
+    for doubt in checked.doubts:
+        console.print(f"  [yellow]{escape(printable(doubt))}[/]")
+    console.print(f"[{STYLE[checked.verdict]}]{checked.verdict.value}[/]{escape(_outcome(checked))}")
+
+
+def _once(checked: Checked) -> frozenset[str]:
+    return checked.assumes | {"affine"}
+
+
+def strongest_without(checked: Checked) -> dict[str, Guarantee]:
+    """Return for each thing that the implementation assumes which guarantee is left where that alone fails."""
+    return {name: checked.strongest_under(checked.assumes - {name}) for name in sorted(checked.assumes)}
+
+
+def _outcome(checked: Checked) -> str:
+    """Return what the verdict rests on, in one line."""
+    programs = sum(checked.programs.values())
+    schedules = sum(checked.schedules.values())
+    parts = [f"{programs:,} programs", f"{checked.operations:,} operations"]
+    if schedules:
+        parts.append(f"{schedules:,} schedules")
+    done = f"{', '.join(parts)}, seed {checked.plan.seed}, {checked.seconds:.1f} s"
+    if checked.verdict is Verdict.VIOLATED:
+        alone = " by misuse alone" if all(shown.misuse for shown in checked.faults) else ""
+        return f"{alone}: strongest guarantee {checked.strongest.label} · {done}"
+    if checked.verdict is Verdict.UNKNOWN:
+        return f" · {done}"
+    under = f" under {', '.join(sorted(checked.assumes))}" if checked.assumes else ""
+    return f": nothing was found{under}, which is no proof · {done}"
+
+
+def _story(console: Console, checked: Checked, shown: Shown) -> None:
+    console.print()
+    for line in shown.story.splitlines():
+        style = "red" if line.lstrip().startswith("**") else "none"
+        console.print(f"  {escape(printable(line))}", style=style, soft_wrap=True)
+    if shown.token:
+        target = shlex.quote(checked.plan.target)
+        python = f"--python {shlex.quote(checked.plan.python)} " if checked.plan.python else ""
+        console.print(f"  again: capsound replay {python}{target} {shown.token}", style="dim", soft_wrap=True)
+    elif shown.recorded:
+        told = "a recorded run cannot be run again: --save FOLDER keeps it, and capsound replay judges it again"
+        console.print(f"  {told}", style="dim", soft_wrap=True)
+
+
+# ----------------------------------------------------------------------------------------------- machines
+
+
+def data(checked: Checked) -> dict[str, Any]:
+    """Return a check as JSON data, without anything that depends on the time."""
+    return {
+        "target": checked.plan.target,
+        "adapter": {k: v for k, v in checked.adapter.items() if k != "say"},
+        "verdict": checked.verdict.value,
+        "strongest": checked.strongest.label,
+        "strongest_if_used_once": checked.strongest_under(_once(checked)).label,
+        "strongest_without": {name: kept.label for name, kept in strongest_without(checked).items()},
+        "required": checked.plan.require.label,
+        "guarantees": [{"name": g.label, "state": state, "why": why} for g, state, why in rungs(checked)],
+        "found": [
+            {
+                "anomaly": s.anomaly,
+                "sentence": s.sentence,
+                "misuse": s.misuse,
+                "without": sorted(s.without),
+                "counts": checked.counts(s),
+                "refutes": s.refutes.label if s.refutes is not None else None,
+                "program": [call(step) for step in s.program],
+                "story": s.story.splitlines(),
+                "token": s.token,
+            }
+            for s in checked.shown
+        ],
+        "precision": asdict(checked.precision),
+        "doubts": list(checked.doubts),
+        "notes": list(checked.notes),
+        "exercise": dict(checked.exercise),
+        "programs": dict(checked.programs),
+        "operations": checked.operations,
+        "schedules": dict(checked.schedules),
+        "seed": checked.plan.seed,
+    }
+
+
+def saved(checked: Checked) -> dict[str, dict[str, Any]]:
+    """Return a document for each finding, by the name of its file: `capsound replay TARGET FILE` runs it again."""
+    out: dict[str, dict[str, Any]] = {}
+    for told, shown in zip(data(checked)["found"], checked.shown, strict=True):
+        name = "-".join([*shown.anomaly.split(), *([shown.driver] if shown.driver else [])])
+        out[f"{name}.json"] = {
+            "format": 1,
+            "target": checked.plan.target,
+            "seed": checked.plan.seed,
+            **told,
+            "events": list(shown.events),
+            **({"history": list(shown.recorded)} if shown.recorded else {}),
+        }
+    return out
+
+
+def itf(checked: Checked) -> dict[str, Any] | None:
+    """Return the first finding as an ITF trace; None where none was judged as events."""
+    shown = next((s for s in [*checked.faults, *checked.shown] if s.events), None)
+    if shown is None:
+        return None
+    events = [event_from_dict(event) for event in shown.events]
+    return events_to_itf(events, description=f"{shown.anomaly}: {shown.sentence}", source=checked.plan.target)
+
+
+def junit(checked: Checked) -> str:
+    """Return a check as JUnit XML: one test case for each guarantee, and one for misuse."""
+    cases: list[str] = []
+    failed = skipped = 0
+    suite = quoteattr(f"capsound check {checked.plan.target}")
+    for guarantee, state, why in rungs(checked):
+        body = ""
+        if state == "refuted":
+            failed += 1
+            shown = next((s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee), None)
+            story = shown.story if shown is not None else ""
+            body = f"<failure message={quoteattr(why or state)}>{xml(_clean(story))}</failure>"
+        elif state != "kept":
+            skipped += 1
+            body = f"<skipped message={quoteattr(why or state)}/>"
+        cases.append(f'  <testcase classname={suite} name="{guarantee.label}">{body}</testcase>')
+    misuse = [s for s in checked.faults if s.misuse]
+    body = "".join(
+        f"<failure message={quoteattr(f'{s.anomaly}: {s.sentence}')}>{xml(_clean(s.story))}</failure>"
+        for s in misuse[:1]
+    )
+    failed += bool(misuse)
+    cases.append(f'  <testcase classname={suite} name="misuse">{body}</testcase>')
+    head = f'<testsuite name={suite} tests="{len(cases)}" failures="{failed}" skipped="{skipped}" errors="0">'
+    return "\n".join(['<?xml version="1.0" encoding="utf-8"?>', head, *cases, "</testsuite>", ""])
+
+
+def _clean(text: str) -> str:
+    return "\n".join(printable(line) for line in text.splitlines())
+
+
+def annotation(checked: Checked) -> str:
+    """Return the verdict as a workflow annotation of GitHub; empty where nothing is wrong."""
+    if checked.verdict is Verdict.SOUND:
+        return ""
+    place = checked.plan.target.rpartition(":")[0]
+    file = f"file={place}," if place.endswith(".py") else ""
+    level = "error" if checked.verdict is Verdict.VIOLATED else "warning"
+    first = checked.faults[0] if checked.faults else None
+    told = f"{first.anomaly}: {first.sentence}" if first is not None else "; ".join(checked.doubts)
+    text = f"{checked.verdict.value}, strongest guarantee {checked.strongest.label}. {told}"
+    for raw, safe in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
+        text = text.replace(raw, safe)
+    return f"::{level} {file}title=capsound check::{text}"

@@ -1,0 +1,125 @@
+"""Outcomes as JSON data, and whether they are what a scenario expects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from capsound.events import event_to_dict
+from capsound.properties import Property
+from capsound.verdict import Verdict
+from capsound_checker.display.words import argue
+from capsound_proofs.solve import Outcome, PropertyResult
+
+FORMAT = 1
+"""The version of the JSON rendering."""
+
+
+def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
+    """Return an outcome as JSON data. Times are left out, so that the same input gives the same bytes."""
+    scenario = outcome.scenario
+    return {
+        "format": FORMAT,
+        "scenario": scenario.name,
+        "path": scenario.path,
+        "unit": scenario.unit,
+        "discipline": scenario.discipline,
+        "blocks": str(outcome.machine.discipline),
+        "verdict": outcome.verdict.value,
+        "properties": [_result(result) for result in outcome.results],
+        "anomalies": list(outcome.anomalies),
+        "flags": list(outcome.flags),
+        "sentences": list(outcome.sentences),
+        "largest_overshoot": None
+        if outcome.worst is None
+        else {
+            "attained": outcome.worst.least,
+            "at_most": outcome.worst.most,
+            "exact": outcome.worst.exact,
+        },
+        "estimators": [
+            {
+                "call": answer.call,
+                "a1_follows": answer.earned,
+                "smallest_safe_margin": None if answer.margin is None else str(answer.margin),
+                "why_no_margin": answer.margin_why,
+                "smallest_safe_overhead": answer.overhead,
+                "largest_bill_per_estimate": None if answer.shortfall is None else str(answer.shortfall),
+                "breaking_request": None
+                if answer.breaking is None
+                else {
+                    "bytes": answer.breaking.bytes,
+                    "estimate": answer.breaking.estimate,
+                    "bill": answer.breaking.bill,
+                },
+            }
+            for answer in outcome.estimators
+        ],
+        "expected": not mismatches(outcome),
+    }
+
+
+def _result(result: PropertyResult) -> dict[str, Any]:
+    data: dict[str, Any] = {
+        "property": result.property.value,
+        "verdict": result.verdict.value,
+        "bound": result.bound,
+        "method": result.method,
+    }
+    if result.invariant:
+        data["invariant"] = list(result.invariant)
+    if result.trace is not None and result.report is not None:
+        argument = argue(result.trace, result.report, result.property)
+        data |= {
+            "token": result.trace.schedule.token,
+            "steps": [
+                {
+                    "step": number,
+                    "actor": step.actor,
+                    "action": step.action,
+                    "events": [event_to_dict(e) for e in step.events],
+                }
+                for number, step in enumerate(result.trace.steps, start=1)
+            ],
+            "findings": [
+                {
+                    "anomaly": f.anomaly,
+                    "rule": f.rule,
+                    "event": f.step,
+                    "sentence": f.sentence,
+                    "numbers": f.numbers,
+                }
+                for f in result.report.findings
+            ],
+            "argument": argument.lines(),
+            "refuted": argument.refuted,
+            "also_not": list(argument.also_not),
+        }
+    return data
+
+
+def mismatches(outcome: Outcome) -> list[str]:
+    """Return how an outcome differs from what its scenario expects; nothing when it is as expected."""
+    expect = outcome.scenario.expect
+    out: list[str] = []
+    if expect.verdict is not None and outcome.verdict is not expect.verdict:
+        out.append(f"verdict {outcome.verdict.value}, expected {expect.verdict.value}")
+    found = {result.property: result.verdict for result in outcome.results}
+    for prop, wanted in expect.properties.items():
+        got = found.get(Property(prop))
+        if got is not Verdict(wanted):
+            out.append(f"{prop} {got.value if got else 'not asked'}, expected {wanted}")
+    out += [f"no {name}" for name in expect.anomalies if name not in outcome.anomalies]
+    out += [f"not {flag}" for flag in expect.flags if flag not in outcome.flags]
+    if expect.overshoot is not None:
+        worst = outcome.worst.least if outcome.worst is not None else 0
+        if worst != expect.overshoot:
+            out.append(f"overshoot {worst}, expected {expect.overshoot}")
+    if expect.steps is not None:
+        lengths = [len(r.trace.schedule.choices) for r in outcome.results if r.trace is not None]
+        if expect.steps not in lengths:
+            out.append(f"counterexamples of {lengths or 'no'} steps, expected {expect.steps}")
+    if expect.margin is not None and expect.margin not in [a.margin for a in outcome.estimators]:
+        out.append(f"smallest safe margin {[str(a.margin) for a in outcome.estimators]}, expected {expect.margin}")
+    if expect.overhead is not None and expect.overhead not in [a.overhead for a in outcome.estimators]:
+        out.append(f"smallest safe overhead {[a.overhead for a in outcome.estimators]}, expected {expect.overhead}")
+    return out

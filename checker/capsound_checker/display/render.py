@@ -1,0 +1,228 @@
+"""Renderings of an outcome for people: a function of the data, on a terminal or not."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from capsound.events import Accept, Bill, Crash, Event, Observe, Send, Stall, event_to_dict
+from capsound.guarantees import Guarantee
+from capsound.machine import LEDGER_FIELDS, Config, Machine, thaw
+from capsound.properties import MEANING, Property
+from capsound.scenario import Scenario
+from capsound.schedule import Trace, TraceStep
+from capsound.verdict import Verdict
+from capsound_checker.display.telling import printable
+from capsound_checker.display.words import argue, what_is_lost
+
+if TYPE_CHECKING:
+    from capsound_proofs.estimator import EstimatorAnswer
+    from capsound_proofs.solve import Outcome, PropertyResult
+
+STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
+
+FLAGS = {
+    "useless": "no call can be admitted in any run: this is safe and of no use",
+    "uninformative": "all calls together fit under the cap: no schedule could overshoot, so this shows nothing",
+}
+
+_SHOWN = ("available", "held", "charged", "forfeited", "delegated", "returned", "billed")
+
+
+def render_outcome(console: Console, outcome: Outcome, *, verbose: bool = False) -> None:
+    """Print everything that ``solve`` found out."""
+    scenario = outcome.scenario
+    head = scenario.title or scenario.name
+    console.print(Text(head, style="bold"), highlight=False)
+    where = printable(scenario.path or scenario.name)
+    console.print(escape(f"{where}: {describe(scenario)}"), highlight=False, style="dim")
+    console.print(escape(f"{scenario.discipline}: {outcome.machine.discipline}"), highlight=False, style="dim")
+    console.print()
+    for answer in outcome.estimators:
+        _estimator(console, answer, scenario)
+    shown: set[str] = set()
+    for result in outcome.results:
+        _result(console, outcome, result, shown, verbose=verbose)
+    for sentence in outcome.sentences:
+        console.print(f"  {escape(sentence)}", highlight=False)
+    _worst(console, outcome)
+    for flag in outcome.flags:
+        console.print(f"  [bold yellow]{flag}[/]: {FLAGS[flag]}", highlight=False)
+    console.print(f"[{STYLE[outcome.verdict]}]{outcome.verdict.value}[/] in {outcome.seconds:.1f} s", highlight=False)
+
+
+def _pasted(path: str) -> str:
+    """Return a path as it can be pasted into a shell: quoted, and never mistaken for an option."""
+    return shlex.quote(f"./{path}" if path.startswith("-") else path)
+
+
+def describe(scenario: Scenario) -> str:
+    """Return one line on who spends what."""
+    parts = [f"cap {scenario.cap} {scenario.unit}"]
+    for agents in scenario.agents:
+        count = "any number of" if agents.count is None else str(agents.count)
+        plural = "" if agents.count == 1 else "s"
+        each = f", {agents.calls} calls each" if agents.calls > 1 else ""
+        parts.append(f"{count} agent{plural} on {agents.account}{each}")
+    faults = scenario.faults
+    for name, most in (("cancel", faults.cancel), ("timeout", faults.timeout), ("crash", faults.crash)):
+        if most:
+            parts.append(f"up to {most} {name}")
+    return " · ".join(parts)
+
+
+def _result(console: Console, outcome: Outcome, result: PropertyResult, shown: set[str], *, verbose: bool) -> None:
+    style = STYLE[result.verdict]
+    label = result.verdict.value.upper() if result.verdict is Verdict.VIOLATED else result.verdict.value
+    console.print(f"[{style}]{label}[/]  {result.property.value}: {MEANING[result.property]}", highlight=False)
+    if result.trace is None:
+        console.print(f"  {escape(result.bound)}", highlight=False, style="dim")
+        if verbose:
+            console.print(f"  by {escape(result.method)}, {result.seconds:.2f} s", highlight=False, style="dim")
+            for line in result.invariant:
+                console.print(f"    {escape(line)}", highlight=False, style="dim")
+        return
+    token = result.trace.schedule.token
+    if token in shown:
+        console.print("  by the same run as above", highlight=False, style="dim")
+    else:
+        shown.add(token)
+        console.print()
+        render_trace(console, outcome.machine, result.trace)
+        console.print()
+        _argument(console, result)
+        console.print(
+            f"  replay: capsound replay {escape(_pasted(outcome.scenario.path or 'scenario.toml'))} {token}",
+            highlight=False,
+            soft_wrap=True,
+        )
+    console.print(f"  {escape(result.bound)}; {escape(result.method)}", highlight=False, style="dim")
+    console.print()
+
+
+def _argument(console: Console, result: PropertyResult) -> None:
+    assert result.trace is not None
+    assert result.report is not None
+    argument = argue(result.trace, result.report, result.property)
+    for line in argument.lines():
+        console.print(f"  {escape(line)}", highlight=False)
+    broken, stronger = what_is_lost(result.report)
+    if broken:
+        weaker = [g.label for g in Guarantee if g > Guarantee.NONE and g.label not in (broken, *stronger)]
+        parts = [f"not {broken}"]
+        if stronger:
+            parts.append(f"also not {', '.join(stronger)}")
+        if weaker:
+            parts.append(f"not contradicted by this run: {', '.join(weaker)}")
+        console.print(f"  What can be claimed: {'; '.join(parts)}.", highlight=False)
+
+
+def render_trace(console: Console, machine: Machine, trace: Trace) -> None:
+    """Print a run as numbered steps: who did what, and only what changed."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
+    for _column in range(5):
+        table.add_column(no_wrap=False, overflow="fold")
+    before = thaw(machine, trace.initial)
+    for number, step in enumerate(trace.steps, start=1):
+        after = thaw(machine, step.values)
+        table.add_row(
+            f"  [{number}]".replace("[", r"\["),
+            escape(step.actor),
+            escape(step.action),
+            escape(_told(step)),
+            escape(", ".join(changes(machine, before, after))),
+        )
+        before = after
+    console.print(table, highlight=False)
+
+
+def changes(machine: Machine, before: Config, after: Config) -> list[str]:
+    """Return what changed between two states: ``charged 0 -> 23``, by account where there are several."""
+    out = []
+    several = len(machine.accounts) > 1
+    for info, old, new in zip(machine.accounts, before.ledgers, after.ledgers, strict=True):
+        for name in LEDGER_FIELDS:
+            was, now = getattr(old, name), getattr(new, name)
+            if name in _SHOWN and was != now:
+                label = f"{info.name}.{name}" if several else name
+                note = " (true bill)" if name == "billed" else ""
+                out.append(f"{label} {was} -> {now}{note}")
+    return out
+
+
+def _told(step: TraceStep) -> str:
+    return "; ".join(text for event in step.events if (text := _event(event)))
+
+
+def _event(event: Event) -> str:
+    match event:
+        case Observe():
+            return ""
+        case Send(hold=hold, call=call):
+            return f"{call} leaves under {hold}"
+        case Crash():
+            return "crash"
+        case Accept(operation=operation, value=value):
+            return f"{operation} accepted {value}"
+        case Stall(agents=agents):
+            return f"stall: {', '.join(agents)} cannot go on"
+        case Bill(call=call, amount=amount):
+            return f"{call} billed {amount}"
+        case _:
+            data = event_to_dict(event)
+            kind = data.pop("event")
+            data.pop("agent", None)
+            data.pop("reason", None)
+            return f"{kind} {' '.join(str(v) for v in data.values())}"
+
+
+def _worst(console: Console, outcome: Outcome) -> None:
+    worst = outcome.worst
+    if worst is None:
+        return
+    unit = escape(outcome.scenario.unit)
+    if worst.exact:
+        text = f"largest overshoot: {worst.least} {unit} (exact: attained by a run, and no run exceeds it)"
+    elif worst.most is not None:
+        text = f"largest overshoot: at least {worst.least} {unit} (a run), at most {worst.most} (proved)"
+    else:
+        text = f"largest overshoot: at least {worst.least} {unit}; no upper bound was proved"
+    console.print(f"  {text}", highlight=False)
+
+
+def _estimator(console: Console, answer: EstimatorAnswer, scenario: Scenario) -> None:
+    margin = scenario.estimator.margin
+    if answer.earned:
+        console.print(f"estimator, {escape(answer.call)}: no request is billed above its estimate", highlight=False)
+    elif answer.breaking is not None:
+        b = answer.breaking
+        console.print(
+            f"estimator, {escape(answer.call)}: a request of {b.bytes} bytes is estimated at {b.estimate} and "
+            f"billed {b.bill} {escape(scenario.unit)} ({b.estimated_tokens} input tokens estimated, "
+            f"{b.needed_tokens} needed)",
+            highlight=False,
+        )
+    else:
+        console.print(f"estimator, {escape(answer.call)}: the solver could not decide", highlight=False)
+    if answer.margin is not None:
+        ratio = str(answer.margin)
+        decimal = f" = {float(answer.margin):g}" if answer.margin.denominator > 1 else ""
+        console.print(f"  smallest safe factor on bytes: {ratio}{decimal} (given: {float(margin):g})", highlight=False)
+    else:
+        console.print(f"  no factor on bytes is safe: {escape(answer.margin_why)}", highlight=False)
+    if answer.overhead is not None:
+        console.print(
+            f"  smallest safe overhead beside the factor {float(margin):g}: {answer.overhead} tokens",
+            highlight=False,
+        )
+    else:
+        console.print("  no additive overhead is safe: the bill of a request is not bounded", highlight=False)
+    console.print()
+
+
+__all__ = ["Property", "describe", "render_outcome", "render_trace"]

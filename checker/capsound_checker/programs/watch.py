@@ -1,0 +1,130 @@
+"""A time limit on somebody else's code, within this process: a lock that nobody gives back, a loop without end.
+
+Works in the main thread of a system with ``SIGALRM``; elsewhere there is no limit. Nested limits, and the one of
+a test runner, are put back as they were.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import inspect
+import signal
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from types import FrameType
+from typing import Any
+
+SECONDS = 2.0
+"""How long one step may take; it takes microseconds where nothing hangs."""
+
+_seconds = [SECONDS]
+
+
+@contextlib.contextmanager
+def patience(seconds: float) -> Iterator[None]:
+    """Let ``limit`` wait for another time inside the block: less where hangs are hunted, and confirmed afterwards."""
+    _seconds.append(seconds)
+    try:
+        yield
+    finally:
+        _seconds.pop()
+
+
+pulse = [0]
+"""How many blocks under a limit were begun: it stands still only where something hangs."""
+
+
+class Hung(TimeoutError):
+    """The code under test did not come back in time."""
+
+    hung = True
+
+
+_active = [0]
+"""How many blocks under a limit are being run, one inside the other."""
+
+_outside: list[Any] = []
+"""Whose handler it was, while ours is kept installed (``held``)."""
+
+_MAIN = threading.main_thread().ident
+
+
+def _possible() -> bool:
+    return hasattr(signal, "setitimer") and threading.get_ident() == _MAIN
+
+
+def _ring(signum: int, frame: FrameType | None) -> None:
+    if not _active[0]:  # a timer of somebody else, that came back when the last block had ended
+        if callable(_outside[-1]):
+            _outside[-1](signum, frame)
+        return
+    if _swallows(frame):
+        signal.setitimer(signal.ITIMER_REAL, _seconds[-1])
+        return
+    raise Hung("it did not come back in time")
+
+
+def _swallows(frame: FrameType | None) -> bool:
+    """Whether an exception raised here would be lost: in a finalizer, or a callback of collector or weak reference.
+
+    A collection that lasts is over when the first Python code runs again, and that is such a callback: the block under
+    the limit has done nothing wrong, and gets its time once more.
+    """
+    callbacks = [getattr(callback, "__code__", None) for callback in gc.callbacks]
+    while frame is not None:
+        code = frame.f_code
+        if code in callbacks or code.co_name == "__del__" or code.co_filename in _WEAK:
+            return True
+        frame = frame.f_back
+    return False
+
+
+_WEAK = frozenset({inspect.getfile(weakref.WeakSet), inspect.getfile(weakref.WeakValueDictionary)})
+"""Where the standard library drops what only weak references held; asyncio keeps its tasks so."""
+
+
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Keep our handler installed: a block inside then costs two system calls instead of four."""
+    if not _possible() or _outside:
+        yield
+        return
+    _outside.append(signal.signal(signal.SIGALRM, _ring))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGALRM, _outside.pop())
+
+
+class limit:  # noqa: N801 - used as a block: `with limit():`
+    """Raise ``Hung`` inside the block when it takes too long."""
+
+    __slots__ = ("_before", "_begin", "_every", "_left", "_watches")
+
+    def __enter__(self) -> None:
+        """Begin to watch."""
+        pulse[0] += 1
+        self._watches = _possible()
+        if not self._watches:
+            return
+        self._before = None if _outside else signal.signal(signal.SIGALRM, _ring)
+        _active[0] += 1
+        self._begin = time.monotonic()
+        self._left, self._every = signal.setitimer(signal.ITIMER_REAL, _seconds[-1])
+
+    def __exit__(self, *_: object) -> None:
+        """Put the handler and the timer back that were there before."""
+        if not self._watches:
+            return
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        finally:  # it may ring on the way out
+            _active[0] -= 1
+            if self._before is not None:
+                signal.signal(signal.SIGALRM, self._before)
+            if self._left:
+                left = self._left - (time.monotonic() - self._begin)
+                signal.setitimer(signal.ITIMER_REAL, max(0.001, left), self._every)

@@ -1,0 +1,222 @@
+"""A process of its own for somebody else's code: watched, limited, and never left behind.
+
+The target may hang, crash, exit, print, or eat memory. It lives in a child with a session of its own, so that it
+and everything it starts can be killed at once. What it prints is kept, a little of it. What the child has to say
+comes as JSON lines over a pipe that is not its standard output.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+KEPT = 20
+"""How many lines of what the target prints are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a child came to its end: ``how`` is ``done``, ``exit``, ``signal``, ``silent``, ``time`` or ``stopped``."""
+
+    how: str
+    code: int = 0
+    printed: tuple[str, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """What happened, in words."""
+        match self.how:
+            case "exit":
+                return f"the process that ran it exited with status {self.code}"
+            case "signal":
+                return f"the process that ran it was killed by {_signal(self.code)}"
+            case "silent":
+                return "it did not come back, and could not be interrupted"
+            case "time":
+                return "the time was over"
+            case _:
+                return "it came to its end"
+
+
+@dataclass
+class Child:
+    """One process of ``capsound_checker.check.worker``; ``run`` hands on what it says until it ends."""
+
+    request: Mapping[str, Any]
+    memory: int
+    """In MiB: how much the child may allocate; 0 for no limit."""
+    inherit: tuple[int, ...]
+    """Open files that the child may use."""
+    silence: float
+    """How many seconds it may say nothing before it is killed."""
+    stop: threading.Event
+    """Set from another thread, it ends the child."""
+    _printed: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _process: subprocess.Popen[bytes] | None = None
+    _mark: str = ""
+
+    def run(self, hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
+        """Run the child; ``hear`` gets each of its messages. Kill it when it falls silent or at ``until``.
+
+        ``until`` is a time of ``time.monotonic``. Whatever happens, no process is left when this returns or raises.
+        """
+        read, write = os.pipe()
+        self._mark = f"{_MARK}={os.getpid()}.{next(_NUMBERS)}"
+        # Each arena of malloc reserves 64 MiB for a thread: that would count as memory.
+        own = {"PYTHONHASHSEED": "0", "PYTHONPATH": _path(), "MALLOC_ARENA_MAX": "2"}
+        environment = {**os.environ, **dict([self._mark.split("=")]), **own}
+        given = os.environ.get("PYTHONPATH")
+        request = json.dumps({**self.request, "memory": self.memory, "pythonpath": given})
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "capsound_checker.check.worker", str(write)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                pass_fds=(write, *self.inherit),
+                start_new_session=True,
+                env=environment,
+            )
+            os.close(write)
+            write = -1
+            with os.fdopen(read, "rb", buffering=0) as said:
+                read = -1
+                assert self._process.stdin is not None
+                with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
+                    stdin.write(request.encode())
+                return self._listen(said, hear, until)
+        finally:
+            for left in (read, write):
+                if left >= 0:
+                    os.close(left)
+            self.kill()
+
+    def _listen(self, said: IO[bytes], hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
+        process = self._process
+        assert process is not None
+        assert process.stdout is not None
+        os.set_blocking(process.stdout.fileno(), False)
+        rest, shown, done = b"", b"", False
+        last = time.monotonic()
+        with selectors.DefaultSelector() as selector:
+            selector.register(said, selectors.EVENT_READ, "said")
+            selector.register(process.stdout, selectors.EVENT_READ, "printed")
+            while True:
+                now = time.monotonic()
+                end = min(last + self.silence, until)
+                if now >= end or self.stop.is_set():
+                    self._print(shown)
+                    return self._ended("stopped" if self.stop.is_set() else "time" if now >= until else "silent")
+                for key, _ in selector.select(min(0.2, end - now)):
+                    if key.data == "printed":
+                        data = process.stdout.read(65_536)
+                        if not data:
+                            selector.unregister(process.stdout)
+                        shown = self._print(shown + (data or b""), whole=False)
+                        continue
+                    data = os.read(said.fileno(), 65_536)
+                    last = time.monotonic()
+                    if not data:
+                        self._print(shown)
+                        return self._gone(done)
+                    *lines, rest = (rest + data).split(b"\n")
+                    for line in lines:
+                        message = json.loads(line)
+                        done = done or message.get("say") == "end"
+                        hear(message)
+                if process.poll() is not None and not selector.select(0):
+                    self._print(shown)
+                    return self._gone(done)
+
+    def _gone(self, done: bool) -> Ended:
+        process = self._process
+        assert process is not None
+        if done:  # threads of the target may keep it; all that it had to say is said
+            return self._ended("done")
+        try:
+            code = process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            return self._ended("silent")
+        return self._ended("signal", -code) if code < 0 else self._ended("exit", code)
+
+    def _ended(self, how: str, code: int = 0) -> Ended:
+        return Ended(how, code, tuple(self._printed))
+
+    def _print(self, data: bytes, *, whole: bool = True) -> bytes:
+        """Keep the last lines of what was printed; return what is no whole line yet, a little of it at most."""
+        *lines, rest = data.split(b"\n")
+        if whole and rest:
+            lines, rest = [*lines, rest], b""
+        self._printed.extend(line[:500].decode(errors="replace") for line in lines[-KEPT:])
+        return rest[:500]
+
+    def kill(self) -> None:
+        """Kill the child and everything that it has started, also what has left its session, where that can be seen."""
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.kill()
+        process.wait()
+        for _ in range(_TRIES):
+            left = _marked(self._mark)
+            for number in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(number, signal.SIGKILL)
+            if not left:
+                break
+            time.sleep(0.01)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+_MARK = "CAPSOUND_RUN"
+_TRIES = 100
+_NUMBERS = itertools.count()
+
+
+def _marked(mark: str) -> list[int]:
+    """Return the processes that have inherited a mark in their environment: /proc tells, where there is one."""
+    out: list[int] = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if mark.encode() in path.read_bytes().split(b"\0"):
+                out.append(int(path.parent.name))
+    return out
+
+
+def _path() -> str:
+    """Return where the child finds our packages: where this process has found them."""
+    return os.pathsep.join(dict.fromkeys(p for p in sys.path if p))
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def limit_memory(mebibytes: int) -> None:
+    """Let this process allocate no more than ``mebibytes``; nothing where the system has no such limit."""
+    if mebibytes <= 0:
+        return
+    with contextlib.suppress(ImportError, ValueError, OSError):
+        import resource
+
+        size = mebibytes << 20
+        resource.setrlimit(resource.RLIMIT_AS, (size, size))

@@ -1,0 +1,251 @@
+"""Solving many scenarios: finding the files, sharing the cores, and keeping what was found when interrupted."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import Any
+
+from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, CapsoundError
+from capsound_checker.display.telling import OUR_BUG, error_data, error_text, printable
+from capsound_checker.display.terminal import rendered, status
+
+
+class NoScenario(CapsoundError):
+    """A path that does not exist, or a folder without scenarios."""
+
+    name = "no-scenario"
+    exit_status = EXIT_BAD_INPUT
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked of ``solve`` beside the files."""
+
+    steps: int | None = None
+    seconds: int | None = None
+    verbose: bool = False
+    colour: bool = False
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Solved:
+    """One scenario, solved and rendered; plain data, so that it can come from another process."""
+
+    path: str
+    verdict: str = "unknown"
+    data: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+    found: tuple[str, ...] = ()
+    mismatches: tuple[str, ...] = ()
+    expects: bool = False
+    seconds: float = 0.0
+    itf: dict[str, Any] | None = None
+    error: str = ""
+    status: int = 0
+
+
+def find_scenarios(paths: Iterable[Path]) -> list[Path]:
+    """Return the scenario files, each once, folders searched for ``*.toml``, in order.
+
+    Raises ``NoScenario`` for a folder without any.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = sorted(path.rglob("*.toml"))
+            if not inside:
+                raise NoScenario(f"{path} holds no *.toml file", hint="capsound new scenario writes one")
+            files += inside
+        else:
+            files.append(path)
+    return list(dict.fromkeys(files))
+
+
+def solve_file(path: Path, request: Request, progress: Callable[[str], None] = lambda _: None) -> Solved:
+    """Solve one file; an error is returned, not raised, so that other files go on."""
+    try:
+        return _solve_file(path, request, progress)
+    except Exception as error:  # noqa: BLE001 - whatever it was, the other files go on
+        if os.environ.get("CAPSOUND_DEBUG"):
+            traceback.print_exc()
+        return _our_bug(path, f"{type(error).__name__}: {error}")
+
+
+def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -> Solved:
+    from capsound.disciplines import DISCIPLINES
+    from capsound.loading import load_scenario
+    from capsound.scenario import Expect
+    from capsound_checker.display.data import mismatches, outcome_to_dict
+    from capsound_checker.display.itf import trace_to_itf
+    from capsound_checker.display.render import render_outcome
+    from capsound_proofs.solve import solve
+
+    try:
+        scenario = load_scenario(path, known_disciplines=DISCIPLINES)
+        search = scenario.search
+        if request.steps is not None:
+            search = replace(search, steps=request.steps)
+        if request.seconds is not None:
+            search = replace(search, seconds=request.seconds)
+        scenario = replace(scenario, search=search, path=str(path))
+        outcome = solve(scenario, progress=progress)
+    except CapsoundError as error:
+        data = {"path": str(path), "error": error_data(error)}
+        return Solved(str(path), data=data, error=error_text(error, path), status=error.exit_status)
+    traces = [(r.trace, r.property) for r in outcome.results if r.trace is not None]
+    return Solved(
+        path=str(path),
+        verdict=outcome.verdict.value,
+        data=outcome_to_dict(outcome),
+        text=rendered(lambda console: render_outcome(console, outcome, verbose=request.verbose), request.colour),
+        found=(*outcome.anomalies, *outcome.flags),
+        mismatches=tuple(mismatches(outcome)),
+        expects=scenario.expect != Expect(),
+        seconds=outcome.seconds,
+        itf=trace_to_itf(outcome.machine, traces[0][0], source=path.name) if traces else None,
+    )
+
+
+def summary_text(solved: list[Solved], asked: int, *, colour: bool) -> str:
+    """Return one line per scenario, and a closing line that counts."""
+    from rich.table import Table
+    from rich.text import Text
+
+    styles = {"sound": "bold green", "violated": "bold red", "unknown": "bold yellow"}
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in ("verdict", "scenario", "found", "seconds"):
+        table.add_column(name, overflow="fold", justify="right" if name == "seconds" else "left")
+    for item in solved:
+        if item.error:
+            table.add_row(Text("error", style="bold red"), Text(printable(item.path)), "see below", "-")
+            continue
+        found = ", ".join(item.found) or "-"
+        if item.mismatches:
+            found = "NOT AS EXPECTED: " + "; ".join(item.mismatches)
+        verdict = Text(item.verdict, style=styles[item.verdict])
+        table.add_row(
+            verdict,
+            Text(printable(item.path)),
+            Text(found, style="bold red" if item.mismatches else ""),
+            f"{item.seconds:.1f}",
+        )
+    wrong = sum(bool(s.mismatches) for s in solved)
+    errors = sum(bool(s.error) for s in solved)
+    silent = sum(not s.error and not s.expects for s in solved)
+    line = f"{len(solved)} scenario{'s' * (len(solved) != 1)}"
+    counts = (
+        (len(solved) - wrong - errors - silent, "as expected"),
+        (wrong, "not as expected"),
+        (silent, "without an expectation"),
+        (errors, "with errors"),
+    )
+    line += ": " + (", ".join(f"{count} {what}" for count, what in counts if count) or "none solved")
+    if len(solved) < asked:
+        line += f"; {asked - len(solved)} of {asked} not solved"
+    return rendered(lambda console: (console.print(table), console.print(line)), colour)
+
+
+def solve_all(files: list[Path], request: Request, workers: int | None) -> list[Solved]:
+    """Solve every file, several at once; when interrupted, return what is done.
+
+    Each file has a process of its own. Why: z3 takes an interrupt for itself, remembers what it solved before,
+    and may die; in a process of its own it does none of that to the other files or to us.
+    """
+    limit = min(workers or os.cpu_count() or 1, len(files))
+    done: dict[int, Solved] = {}
+    waiting = list(enumerate(files))
+    running: dict[int, _Worker] = {}
+    with status("solving", plain=request.plain) as tell:
+        try:
+            while waiting or running:
+                while waiting and len(running) < limit:
+                    number, path = waiting.pop(0)
+                    running[number] = _Worker(path, request)
+                doing = ", ".join(worker.doing for worker in running.values())
+                tell(doing if len(files) == 1 else f"{len(done)} of {len(files)} solved; {doing}")
+                wait([w.pipe for w in running.values()], timeout=0.5)
+                for number, worker in list(running.items()):
+                    found = worker.listen()
+                    if found is not None:
+                        done[number] = found
+                        del running[number]
+        except KeyboardInterrupt:
+            pass
+        finally:
+            for worker in running.values():
+                worker.kill()
+    return [done[number] for number in sorted(done)]
+
+
+class _Worker:
+    """One file being solved in a process of its own."""
+
+    def __init__(self, path: Path, request: Request) -> None:
+        self.path = path
+        self.doing = printable(str(path))
+        methods = multiprocessing.get_all_start_methods()
+        context: Any = multiprocessing.get_context("fork" if "fork" in methods else None)
+        self.pipe, theirs = context.Pipe(duplex=False)
+        self.process = context.Process(target=_work, args=(path, request, theirs), daemon=True)
+        with _interrupts_wait():
+            self.process.start()
+        theirs.close()
+
+    def listen(self) -> Solved | None:
+        """Return what the process found, if it has; a process that died is an error of its file, not of all."""
+        found: Solved | None = None
+        try:
+            while found is None and self.pipe.poll():
+                said = self.pipe.recv()
+                if isinstance(said, Solved):
+                    found = said
+                else:
+                    self.doing = f"{printable(str(self.path))}: {said}"
+        except EOFError:
+            self.process.join()
+            found = _our_bug(self.path, f"the solving process died with status {self.process.exitcode}")
+        if found is None:
+            return None
+        self.process.join()
+        self.pipe.close()
+        return found
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.process.kill()
+        self.process.join()
+        self.pipe.close()
+
+
+def _work(path: Path, request: Request, pipe: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    pipe.send(solve_file(path, request, pipe.send))
+    pipe.close()
+
+
+@contextmanager
+def _interrupts_wait() -> Iterator[None]:
+    """Hold interrupts back: between its birth and its first line a new process would die of one noisily."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _our_bug(path: Path, message: str) -> Solved:
+    text = f"error: {path}: {message}\n  {OUR_BUG}"
+    data = {"path": str(path), "error": {"name": "our-bug", "message": message, "where": ""}}
+    return Solved(str(path), data=data, error=text, status=EXIT_OUR_BUG)

@@ -1,0 +1,40 @@
+"""A scenario while it is being solved: what is asked, and what has been found out so far.
+
+Every way of deciding takes a ``Problem`` and adds to it: a result for a property, a sentence, an invariant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from capsound.machine import Machine
+from capsound.properties import Property
+from capsound.scenario import Scenario
+from capsound_proofs.estimator import EstimatorAnswer
+from capsound_proofs.invariants import Invariant
+from capsound_proofs.outcome import PropertyResult
+
+Progress = Callable[[str], None]
+
+MAX_ACCOUNTS = 40
+"""Scenarios with more accounts than this are only proved in general, not with every account told apart."""
+
+
+@dataclass(slots=True)
+class Problem:
+    """A scenario being solved."""
+
+    scenario: Scenario
+    machine: Machine
+    asked: list[Property]
+    progress: Progress
+    estimators: list[EstimatorAnswer] = field(default_factory=list)
+    results: dict[Property, PropertyResult] = field(default_factory=dict)
+    sentences: list[str] = field(default_factory=list)
+    numbers: Invariant | None = None
+
+    @property
+    def undecided(self) -> list[Property]:
+        """The properties without a result."""
+        return [prop for prop in self.asked if prop not in self.results]
