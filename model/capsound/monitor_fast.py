@@ -42,7 +42,7 @@ from capsound.events import (
     Timeout,
     event_from_dict,
 )
-from capsound.monitor import Finding, Monitor, Report, _Books
+from capsound.monitor import Finding, Monitor, Report, RootBooks
 
 MEMORY = 10_000
 """How many resolved holds are remembered."""
@@ -586,7 +586,7 @@ class FastMonitor(Monitor):
         over = top.below - top.granted
         top.peak = max(top.peak, over)
         if over > top.windows and not self._books:  # one is enough: the report asks whether there is any
-            self._books[top.id] = _Books(over, overrun_broken=True)
+            self._books[top.id] = RootBooks(over, overrun_broken=True)
 
     def _last_settled(self, account: AccountId) -> Hold | None:
         return self._accounts[account].worst
