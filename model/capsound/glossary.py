@@ -127,8 +127,8 @@ TERMS: dict[str, Term] = {
         ),
         Term(
             "handle",
-            "A handle is the object with which a program refers to an account or a hold, and which it should use once.",
-            "`reserve` returns a handle; `settle` uses it up, and a second `settle` on it must change nothing.",
+            "A handle is the object through which a program uses an account or a hold, until that is closed or resolved.",
+            "`reserve` returns a handle; `settle` uses it up, and a second `settle` with it must change nothing.",
             ("hold", "misuse", "use-after-move"),
         ),
         Term(
@@ -151,8 +151,7 @@ TERMS: dict[str, Term] = {
         ),
         Term(
             "misuse",
-            "Misuse is an operation that a careful program would not ask for: a handle used twice or copied, or an "
-            "invalid amount.",
+            "Misuse is what a careful program would not do: use a handle twice, copy it, or pass an invalid amount.",
             "Settling one hold twice, or reserving -1.",
             ("handle", "double-settle", "bad-amount"),
         ),

@@ -54,7 +54,7 @@ def write_events(page: Path, argument: str) -> str:
 @fragment
 def write_rules(page: Path, argument: str) -> str:
     return table(
-        ("rule", "what a sound ledger keeps to", "a breach is called"),
+        ("rule", "what a sound ledger obeys", "a breach is called"),
         [(r.id, r.says, f"[`{r.anomaly}`](anomalies/{r.anomaly}.md)") for r in RULES.values()],
     )
 
@@ -128,7 +128,7 @@ def write_anomalies(page: Path, argument: str) -> str:
 def write_anomaly(page: Path, argument: str) -> str:
     a = ANOMALIES[argument]
     rules = [f"{r.id} ({r.says.rstrip('.')})" for r in RULES.values() if r.anomaly == argument]
-    by = f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}" if rules else "no rule of its own"
+    by = f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}" if rules else "no rule"
     ends = f"`{a.ends.label}` and every stronger one" if a.ends is not None else "none by itself"
     if argument in _BY_CIRCUMSTANCE:
         ends = "depends on [what the run needed](../guarantees.md)"
@@ -150,7 +150,7 @@ def write_implications(page: Path, argument: str) -> str:
     if further:
         out.append("* and through them to " + ", ".join(f"[`{n}`]({n}.md)" for n in further))
     out += [f"* follows from [`{cause}`]({cause}.md): {because}" for cause, because in comes]
-    return "".join(line + "\n" for line in out or ["* nothing that has a name, and it follows from nothing that has"])
+    return "".join(line + "\n" for line in out or ["* no other anomaly, and it follows from none"])
 
 
 def run_of(text: str) -> Report:
@@ -230,7 +230,7 @@ def write_ladder(page: Path, argument: str) -> str:
     for d in DISCIPLINES.values():
         kept, broken = strength(d.name)
         rows.append((f"[`{d.name}`](#{d.name})", f"`{d}`", f"`{kept.label}`", broken or "-"))
-    return table(("discipline", "a call", "keeps", "what is broken above that, and in how many steps"), rows)
+    return table(("discipline", "a call", "keeps", "what breaks next, and in how many steps"), rows)
 
 
 TWO = "[[agents]]\nname = 'a'\ncount = 2\n"
@@ -373,7 +373,7 @@ def write_gates(page: Path, argument: str) -> str:
         return ", ".join(f"`{name}`" for name in sorted(names)) or "nothing"
 
     rows = [(f"`{gate.value}`", words(admit), words(tell)) for gate, (admit, tell) in GATES.items()]
-    return table(("gate", "admits a call by", "is told its cost by"), [*rows, (f"`{Gate.CALL}`", "`call`", "`call`")])
+    return table(("gate", "admits a call by", "learns the cost by"), [*rows, (f"`{Gate.CALL}`", "`call`", "`call`")])
 
 
 @fragment

@@ -311,7 +311,7 @@ def test_the_runs_of_an_anomaly_show_it_and_no_event_can_be_left_out(page: Path)
 
 @pytest.mark.parametrize("page", ANOMALY_PAGES, ids=lambda p: p.stem)
 def test_the_scenarios_of_an_anomaly_expect_it(page: Path) -> None:
-    where = page.read_text().partition("## Where to meet it")[2].partition("; ")[0]
+    where = page.read_text().partition("## Where it occurs")[2].partition("; ")[0]
     for target in re.findall(r"\]\((\.\./\.\./scenarios/[^)]+)\)", where):
         expect = load_scenario(page.parent / target, known_disciplines=DISCIPLINES).expect
         assert page.stem in expect.anomalies or expect.flags, f"{page.stem}: {target}"

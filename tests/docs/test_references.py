@@ -1,4 +1,4 @@
-"""Every reference in the tree leads somewhere: sections of the design, links of pages outside the book, names to explain.
+"""Every reference leads somewhere: sections of the design, links outside the book, names to explain, files, code.
 
 ``test_docs.py`` follows the links of the book, the README and the changelog; here are those of all other pages.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 from book import PAGES, ROOT, label
@@ -137,3 +138,21 @@ def test_explanations_do_point_to_others() -> None:
     assert "overshoot" in cross_references(explain_name("cap"))
     assert "ledger-drift" in cross_references(explain_name("R9"))
     assert "two-phase" in cross_references(explain_name("reserve"))
+
+
+# ------------------------------------------------------------------------------- files and names of the code
+
+
+CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+FILE = re.compile(r"(?:[\w.-]+/)+[\w.-]+\.(?:py|toml|js|json|md)")
+NAME = re.compile(r"capsound(?:_checker|_proofs|_reference)?(?:\.\w+)+")
+HOMES = ("", "checker/", "model/", "proofs/", "reference_impl/")
+
+
+@pytest.mark.parametrize("page", [*PAGES, *OTHER_PAGES], ids=label)
+def test_every_file_and_every_name_of_the_code_in_a_page_exists(page: Path) -> None:
+    for word in CODE.findall(page.read_text()):
+        if FILE.fullmatch(word):
+            assert any((ROOT / home / word).exists() for home in HOMES) or (page.parent / word).exists(), word
+        if NAME.fullmatch(word):
+            resolve_name(word)

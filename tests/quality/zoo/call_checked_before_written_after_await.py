@@ -1,4 +1,4 @@
-"""A wrapper around the call that checks its counter before the await and adds to it after: nothing is set aside.
+"""A wrapper that checks its counter before the await and adds to it afterwards: nothing is set aside.
 
 The in-memory counter of many agent loops. Calls one after the other are safe; two at once pass the same check.
 A call that fails is written off at its estimate, so that errors are not what is wrong here.

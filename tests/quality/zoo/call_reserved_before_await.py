@@ -1,4 +1,4 @@
-"""Sound: a wrapper around the call that sets its estimate aside before the await, and books the bill after it.
+"""Sound: a wrapper that sets its estimate aside before the await, and books the bill afterwards.
 
 Looks like the wrapper that only checks before the await. Whatever has no bill is written off.
 """

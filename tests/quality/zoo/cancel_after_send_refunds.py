@@ -1,4 +1,4 @@
-"""Gives the whole hold back when the caller gives up, although the request has left and will be billed.
+"""Gives the whole hold back when the caller cancels, although the request has left and will be billed.
 
 Published wrappers treat a cancelled task as a call that never was. Without faults nothing is wrong.
 """

@@ -1,4 +1,4 @@
-"""Sound: gives the hold back when the caller gives up before the request leaves, and writes it off afterwards.
+"""Sound: gives the hold back when the caller cancels before the request leaves, and writes it off afterwards.
 
 Looks like the wrapper that refunds whatever is cancelled. Between the reservation and the request it waits once.
 """

@@ -1,4 +1,4 @@
-"""Asks whether a call fits and books it only when its bill has come: whoever asks in between is told yes as well.
+"""Checks whether a call fits and books it only when its bill arrives: every call in between is admitted as well.
 
 The fan-out race of agents that share one counter. One agent alone is safe as long as no bill exceeds its estimate.
 """

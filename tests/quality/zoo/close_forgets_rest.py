@@ -1,4 +1,4 @@
-"""Closes a slice and forgets what was left in it: it is neither spent nor back in the parent.
+"""Closes a slice and loses what was left in it: it is neither spent nor returned to the parent.
 
 Safe, and after some sub-agents there is nothing left to spend.
 """

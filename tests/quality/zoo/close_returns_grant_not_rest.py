@@ -1,4 +1,4 @@
-"""Returns to the parent all that a slice was granted when it is closed, and not what is left of it.
+"""Returns to the parent all that a closed slice was granted instead of what is left of it.
 
 What the slice has spent is there a second time. Roots without slices are sound.
 """

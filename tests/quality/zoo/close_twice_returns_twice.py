@@ -1,4 +1,4 @@
-"""Closes a slice as often as it is asked to, and each time takes its rest off what the parent has handed out.
+"""Closes a slice as often as asked, and each time returns its rest to the parent again.
 
 Typical of a close in the body and another in `finally`. What is handed out never falls below 0 here, so that the parent
 spends what other slices still have; its own limit holds.

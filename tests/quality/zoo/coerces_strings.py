@@ -1,6 +1,6 @@
-"""Makes an `int` of whatever it is given: "5" is taken for 5, which came from a form or a header.
+"""Converts every argument to `int`: "5" from a form or a header counts as 5.
 
-It guesses where it should refuse. With amounts that are amounts it is sound.
+It guesses where it should refuse. With valid amounts it is sound.
 """
 
 from zoo_base import Account, Over, Reserving, Used, Wrong

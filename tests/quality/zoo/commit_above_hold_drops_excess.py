@@ -1,4 +1,4 @@
-"""Charges no more than the hold: where the bill was larger, the rest of it is nowhere.
+"""Charges no more than the hold: if the bill was larger, the excess is lost.
 
 Published budgets clamp the cost when they commit. While bills stay within their holds nothing is wrong; above them
 the ledger no longer tells the truth, and the same money is given out again.

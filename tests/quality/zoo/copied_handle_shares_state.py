@@ -1,4 +1,4 @@
-"""Sound: a budget is only a name of its books, and a copy of it is a second name of the same books.
+"""Sound: a budget is only a reference to its books, and a copy refers to the same books.
 
 Looks like the budget that is a plain value. Whatever is spent through a copy is seen through the original.
 """

@@ -1,4 +1,4 @@
-"""Sound: a hold is a number, and the books know which numbers are open; copies of it are resolved once between them.
+"""Sound: a hold is a number, and the books know which numbers are open; only one of its copies can be resolved.
 
 Looks like the budget whose receipts are plain values.
 """

@@ -1,4 +1,4 @@
-"""A hold itself remembers that it was resolved: a copy, made before, does not know, and is resolved once more.
+"""A hold itself records that it was resolved: an earlier copy does not know, and is resolved once more.
 
 Known from receipts that are plain values and pass through a queue or a cache. The second time gives back what is not
 held any more, beyond the cap.

@@ -1,4 +1,4 @@
-"""Hands out slices without looking whether the parent has as much: the slices together exceed it.
+"""Hands out slices without checking what the parent has: together they exceed it.
 
 Each slice is exact in itself. Roots without slices are sound.
 """

@@ -1,4 +1,4 @@
-"""A hold is a bare number of units, so that committing it a second time is not noticed: the money moves twice.
+"""A hold is a bare number of units: a second commit of it goes unnoticed, and the money moves twice.
 
 Known from budgets whose receipts can be resolved twice. What is held never falls below 0 here, so that the hold of
 somebody else pays for the second time; what is recorded as spent only grows, so that it still stops.

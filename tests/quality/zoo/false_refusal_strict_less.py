@@ -1,4 +1,4 @@
-"""Admits what is less than what is available, and refuses what is exactly as much.
+"""Admits less than what is available, and refuses exactly as much.
 
 The last units of a budget can never be spent. Safe.
 """

@@ -1,4 +1,4 @@
-"""Keeps the cost in floats, 0.7 cents for each unit, and cuts off what is behind the point when it is asked.
+"""Keeps the cost in floats, 0.7 cents for each unit, and truncates it to whole cents in its answers.
 
 Three units cost 2.0999999999999996 cents, which are two units. What is reserved is counted in whole units apart from
 that, so that only what it says is wrong.

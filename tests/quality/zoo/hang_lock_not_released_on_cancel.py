@@ -1,4 +1,4 @@
-"""Holds one lock across the call, and does not release it when the call is cancelled: the next one waits for ever.
+"""Holds one lock across the call, and keeps it when the call is cancelled: the next call waits for ever.
 
 Locking the whole call is sound, if slow, as long as every call gets its reply.
 """

@@ -1,4 +1,4 @@
-"""Sends the request again when the provider answers with an error, under the hold that it has: both may be billed.
+"""Sends a failed request again under the same hold: both requests may be billed.
 
 The hidden retry of client libraries. Admission is right, each bill is within the estimate, and the two together are
 not. Without errors it is sound.

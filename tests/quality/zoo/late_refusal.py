@@ -1,4 +1,4 @@
-"""Raises "the budget is used up" out of the call that used it up, after it was made and charged.
+"""Raises "the budget is used up" from the call that used it up, after it was made and charged.
 
 Callbacks that check when they book do so. The caller takes a call that was billed for one that was not made. The
 books are right, and the next call is refused in time.

@@ -1,4 +1,4 @@
-"""Adds the bill with `spent += await provider()`: spent is read before the await and written after it.
+"""Adds the bill with `spent += await provider()`: spent is read before the await and written afterwards.
 
 Of two calls at once one is lost. Admission reserves rightly, but is then fooled by a spent that is too low; calls one
 after the other are safe.

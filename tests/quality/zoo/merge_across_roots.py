@@ -1,4 +1,4 @@
-"""Merges two accounts without asking whether they belong to one root: one customer's money pays for another's calls.
+"""Merges two accounts without checking that they share a root: one customer's money pays for another's calls.
 
 Nothing is lost and nothing is made; each root for itself keeps less or more than it was opened with.
 """

@@ -1,6 +1,6 @@
-"""Takes NaN for an amount: it is neither below 0 nor above what is available, because every comparison is false.
+"""Accepts NaN as an amount: it is neither below 0 nor above what is available, because every comparison is false.
 
-From then on the balance is NaN as well, and nothing is refused any more. With amounts that are amounts it is sound.
+From then on the balance is NaN as well, and nothing is refused any more. With valid amounts it is sound.
 """
 
 from math import inf

@@ -1,7 +1,7 @@
-"""Takes a negative cost when a call is confirmed: spent falls, and more is available than ever was granted.
+"""Accepts a negative cost when a call is confirmed: spent falls, and more is available than was ever granted.
 
 Known from published budgets that check the amount of a reservation and not that of its confirmation.
-With amounts that are amounts it is sound.
+With valid amounts it is sound.
 """
 
 from zoo_base import Account, Reserving, Wrong

@@ -1,4 +1,4 @@
-"""Sound: floats are taken where they are whole, and the comparisons are written so that NaN does not pass.
+"""Sound: accepts whole floats, and compares in a way that rejects NaN.
 
 Looks like the budget that takes NaN: it compares as little, the other way round.
 """

@@ -1,4 +1,4 @@
-"""Charges a bill above its hold, but takes no more than the hold out of what is available: the excess is forgiven.
+"""Charges a bill above its hold, but subtracts no more than the hold from what is available: the excess is forgiven.
 
 "A refund is never negative", says the code. What was spent is told truly, and can be spent once more: after an overrun
 calls are admitted even when recorded spend has reached the cap.

@@ -1,4 +1,4 @@
-"""Sound: a bill above its hold is charged in full, and the account is in debt until slices return enough.
+"""Sound: charges a bill above its hold in full, and the account stays in debt until slices return enough.
 
 Looks like a budget that lets a bill exceed its hold; it does so because the provider has billed it already.
 """

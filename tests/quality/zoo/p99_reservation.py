@@ -1,4 +1,4 @@
-"""Reserves what most calls stay below, and not the most that this one may cost: here half of what was asked for.
+"""Reserves what most calls stay below instead of the most that this one may cost: here half of the estimate.
 
 Known as the reservation at the 99th percentile for hidden reasoning tokens. A call that bills what it announced is
 above the cap on its own; it is charged in full, so that the next one is refused.

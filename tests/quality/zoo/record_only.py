@@ -1,4 +1,4 @@
-"""Counts what was spent and stands in nobody's way: a callback that sees the usage after each reply.
+"""Counts what was spent and refuses nothing: a callback that sees the usage after each reply.
 
 Frequent in agent frameworks, where the budget is a number on a dashboard. It keeps nothing.
 """

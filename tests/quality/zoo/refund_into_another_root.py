@@ -1,4 +1,4 @@
-"""Gives a hold back to "the" budget, the one that was opened first, whichever it was taken from.
+"""Gives a hold back to "the" budget, the one opened first, whichever it was taken from.
 
 A refund into somebody else's budget, as a default budget in a module or a context makes it. The other root can then
 spend more than its cap, and is not stopped there.

@@ -1,4 +1,4 @@
-"""Refuses only once the total has reached the cap, and never looks at what the next call may cost.
+"""Refuses only once the total has reached the cap, and never considers what the next call may cost.
 
 The budget callbacks that compare after each reply. The last call that is let through may exceed the cap by all of
 its cost; after that nothing is admitted any more.

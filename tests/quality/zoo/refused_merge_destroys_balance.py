@@ -1,4 +1,4 @@
-"""Empties the source before it looks whether it may be merged: a merge that is refused destroys what was in it.
+"""Empties the source before checking whether it may be merged: a refused merge destroys what was in it.
 
 Known from published merges that consume both handles even where they fail. Nothing is ever overspent.
 """

@@ -1,4 +1,4 @@
-"""Takes the balance out to look at it, and does not put it back when the call does not fit.
+"""Takes the balance out to check it, and does not put it back when the call does not fit.
 
 Known from published budgets whose spend consumes the handle even where it fails. A refusal empties
 the budget: it is safe, and useless from then on.

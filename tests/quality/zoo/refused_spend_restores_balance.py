@@ -1,4 +1,4 @@
-"""Sound: takes the balance out to look at it, and puts it back on every way out.
+"""Sound: takes the balance out to check it, and puts it back on every way out.
 
 Looks like the budget that a refusal empties.
 """

@@ -1,4 +1,4 @@
-"""When the next chunk of a stream does not fit, the hold of all chunks so far is given back with the refusal.
+"""When the next chunk of a stream does not fit, the refusal gives back the hold of all chunks so far.
 
 Known from published stream meters: the stream is seen as failed, and a failed call as free. What has been streamed
 will be billed.

@@ -1,4 +1,4 @@
-"""Lets a hold be released after its request has left: it is told of the sending, and does not remember it.
+"""Releases a hold after its request has left: it receives the notice of sending, and does not record it.
 
 Capacity comes back while its bill is open. Sound as long as nobody gives up a call that is under way.
 """

@@ -1,4 +1,4 @@
-"""Sound: a hold is given back in full before its request leaves; a release that comes later is refused.
+"""Sound: gives a hold back in full before its request leaves, and refuses a later release.
 
 Looks like the budget whose release works at any time. What was sent keeps its hold, because its bill is open.
 """

@@ -1,4 +1,4 @@
-"""Restarts the failed call of a sub-agent under the hold that it has: the slice pays once and is billed twice.
+"""Restarts the failed call of a sub-agent under the same hold: the slice pays once and is billed twice.
 
 A supervisor that restarts its workers. Calls on a root are not restarted. Without errors it is sound.
 """

@@ -1,4 +1,4 @@
-"""Sound: settling a hold a second time is no error and moves nothing; the first time counts.
+"""Sound: a second settlement of a hold is not an error and moves nothing; the first one counts.
 
 Looks like the budget in which the money moves twice. It answers "done" both times, and its books do not change.
 """

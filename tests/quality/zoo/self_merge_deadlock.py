@@ -1,4 +1,4 @@
-"""Merging locks both accounts, and no lock is reentrant: an account that is merged with itself waits for ever.
+"""Merging locks both accounts, and no lock is reentrant: an account merged with itself waits for ever.
 
 Known from published budgets with a lock for each account. Nothing is wrong with its books.
 """

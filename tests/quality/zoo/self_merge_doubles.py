@@ -1,4 +1,4 @@
-"""Merges an account into itself, and it has twice as much: the sum is taken before the source is emptied.
+"""Merges an account with itself, which doubles it: the sum is taken before the source is emptied.
 
 Known from published merges that never compare the two handles. What is too much is given out even when recorded
 spend has reached the cap.

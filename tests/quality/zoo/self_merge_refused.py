@@ -1,4 +1,4 @@
-"""Sound: merging locks both accounts, and the lock is shared by all accounts of a root and reentrant.
+"""Sound: merging locks both accounts, and all accounts of a root share one reentrant lock.
 
 Looks like the budget that waits for itself. An account that is merged with itself is refused, and nothing has changed.
 """

@@ -1,4 +1,4 @@
-"""What a settled call leaves of its hold goes to the root, not to the slice that it was taken from.
+"""Returns the rest of a settled hold to the root instead of the slice that it was taken from.
 
 One counter of what is free for the whole tree, and limits at the slices: nothing is overspent as a whole, but the
 slice loses what its parent gains.

@@ -1,4 +1,4 @@
-"""Releases a hold that was settled before, and so gives its amount back a second time.
+"""Releases a hold that was already settled, which gives its amount back a second time.
 
 Typical of a `finally: release()` behind a settle, where release does not look at what became of the hold.
 The capacity that comes back is beyond the cap, and is given out even when recorded spend has reached it.

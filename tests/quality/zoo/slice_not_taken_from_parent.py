@@ -1,4 +1,4 @@
-"""Gives a slice to a sub-agent and leaves it in the parent as well: the same money can be spent in both.
+"""Gives a slice to a sub-agent without debiting the parent: the same money can be spent in both.
 
 The copied slice. Roots without slices are sound.
 """

@@ -1,4 +1,4 @@
-"""A slice has a limit of its own, and the parent hears of it only when it is closed: its cost is rolled up then.
+"""A slice has its own limit, and its cost reaches the parent only when it is closed.
 
 Until then the parent spends what its slices were promised. Known from budgets of sub-agents that are summed up when
 they return.

@@ -1,4 +1,4 @@
-"""Sound: nothing moves when a slice is made; the parent counts its slices whenever it admits anything.
+"""Sound: opening a slice moves nothing; the parent subtracts its slices at every admission.
 
 Looks like the budget that forgets to debit the parent. What a slice was granted and has not
 given back is not available.

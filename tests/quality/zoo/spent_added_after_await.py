@@ -1,4 +1,4 @@
-"""Sound: waits for the bill, and then adds it to spent: nothing can come between reading and writing.
+"""Sound: waits for the bill, and then adds it to spent: nothing can run between reading and writing.
 
 Looks like the wrapper that loses updates; two lines instead of one are all the difference.
 """

@@ -1,6 +1,6 @@
-"""Forgets the hold of a call that fails: it is neither given back nor written off, and nobody has it any more.
+"""Forgets the hold of a failed call: it is neither given back nor written off.
 
-A missing `except`. What is stranded cannot be overspent, so that nothing is unsafe; it can not be spent either.
+A missing `except`. What is stranded cannot be overspent, which keeps it safe; it cannot be spent either.
 """
 
 from zoo_base import Calling

@@ -1,6 +1,6 @@
-"""Gives the hold back when the provider answers with an error or in time no more: "it failed, so it cost nothing".
+"""Gives the hold back when the provider answers with an error or too late: "it failed, so it cost nothing".
 
-The provider may have billed the call all the same. Cancellation is handled rightly, errors are not.
+The provider may have billed the call anyway. Cancellation is handled rightly, errors are not.
 """
 
 from zoo_base import Calling

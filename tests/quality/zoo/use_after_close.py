@@ -1,4 +1,4 @@
-"""Admits calls on a slice that was closed, out of what it has returned to its parent.
+"""Admits calls on a closed slice, out of what it has returned to its parent.
 
 A sub-agent that goes on after it has reported back. The slice and its parent spend the same money.
 """

@@ -1,4 +1,4 @@
-"""Takes a limit of 0 for "no limit was set", as a falsy value easily is: it opens up in the moment when it should stop.
+"""Treats a limit of 0 as "no limit", as falsy values invite: it opens up at the moment when it should stop.
 
 Below its limit it is exact. Once recorded spend has used up the cap, everything is admitted: it keeps nothing.
 """
