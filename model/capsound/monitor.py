@@ -7,7 +7,8 @@ the implementation says of itself; and it goes on after a violation, so that one
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
 
 from capsound.accounts import RESOLVED, Account, Breach, Hold, HoldState, State, breaches, move
 from capsound.amounts import AccountId, AgentId, CallId, HoldId
@@ -360,6 +361,30 @@ class Monitor:
     def _unresolved(self, account: AccountId) -> list[Hold]:
         return [h for h in self.state.holds.values() if h.account == account and h.state not in RESOLVED]
 
+    # ------------------------------------------------------------------------------------ how it goes on
+
+    def fork(self) -> Monitor:
+        """Return a monitor that has heard the same, and goes on by itself."""
+        copies = {name: copy(getattr(self, name)) for name in _COPIED}
+        books = {root: copy(books) for root, books in self._books.items()}
+        wrong = {account: dict(wrong) for account, wrong in self._wrong.items()}
+        return replace(self, _books=books, _wrong=wrong, **copies)
+
+    def continuation(self) -> tuple[object, ...]:
+        """Return all that decides, beside the accounts and holds of ``state``, what further events will show.
+
+        Two monitors with equal states and equal continuations find the same from here on.
+        """
+        return (
+            sorted(self._windows.items()),
+            sorted(self._open_deficit.items()),
+            sorted(self._told.items()),
+            sorted((name, sorted(wrong.items())) for name, wrong in self._wrong.items()),
+            sorted((name, seen.spent) for name, seen in self._seen.items()),
+            [books.overrun_broken for books in self._books.values()],
+            sorted(name for name, count in self._flags.items() if count),
+        )
+
     # ---------------------------------------------------------------------------------------- the report
 
     def report(self) -> Report:
@@ -438,6 +463,8 @@ def _refuted(findings: tuple[Finding, ...], exercise: Exercise, broken: set[Prop
             ended.append(Guarantee.SEQUENTIAL)
     return min(ended, default=None)
 
+
+_COPIED = tuple(f.name for f in fields(Monitor) if f.name not in ("state", "steps", "_books", "_wrong"))
 
 _BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot", "minted"})
 """What these refute depends on what the run needed: overlap, delegation or faults."""
