@@ -214,6 +214,14 @@ class FastMonitor(Monitor):
         self._changes[type(event)](event)
         return self._shown() if self._findings else ()
 
+    def fork(self) -> NoReturn:
+        """Raise ``NotImplementedError``: the books are changed in place. Fork a ``Monitor``."""
+        raise NotImplementedError("a fast monitor cannot be forked: use capsound.monitor.Monitor")
+
+    def fingerprint(self) -> NoReturn:
+        """Raise ``NotImplementedError``: the sums are kept in the accounts. Ask a ``Monitor``."""
+        raise NotImplementedError("a fast monitor has no fingerprint: use capsound.monitor.Monitor")
+
     def take(self, data: Mapping[str, Any]) -> tuple[Finding, ...]:
         """Take the next event as JSON data; return what it shows.
 
