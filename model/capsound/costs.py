@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 
+from capsound.frames import Frame, Num
 from capsound.scenario import Assume, Estimator, Interval, Plain, Prices, Provider, Request, Scenario, Stream
-from capsound.steps import Frame, Num
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ the implementation says of itself; and it goes on after a violation, so that one
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from capsound.accounts import (
     RESOLVED,
@@ -43,78 +45,22 @@ from capsound.events import (
     Stall,
     Timeout,
 )
-from capsound.guarantees import Guarantee
 from capsound.properties import Property
+from capsound.report import Exercise, Finding, Report, refuted
 from capsound.verdict import Verdict
 
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One anomaly at one step (the first event is step 1), with the names and numbers that show it."""
-
-    anomaly: str
-    step: int
-    event: Event
-    facts: tuple[tuple[str, int | str], ...]
-    sentence: str
-    rule: str = ""
-
-    @property
-    def numbers(self) -> dict[str, int | str]:
-        """The names and numbers of the finding, by what they are called in the sentence."""
-        return dict(self.facts)
-
-
-@dataclass(frozen=True, slots=True)
-class Exercise:
-    """What happened in a run: a run in which nothing interesting happened shows nothing."""
-
-    admitted: int = 0
-    refused: int = 0
-    sent: int = 0
-    settled: int = 0
-    faults: int = 0
-    delegated: int = 0
-    overlapped: bool = False
-    approached: bool = False
-    overran: bool = False
-    misreported: bool = False
-
-    @property
-    def informative(self) -> bool:
-        """Whether a call was admitted and the cap mattered: something was refused or half of it was used."""
-        return self.admitted > 0 and (self.refused > 0 or self.approached)
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What the monitor says of one run: data first, every rendering is a function of it."""
-
-    steps: int
-    findings: tuple[Finding, ...]
-    verdicts: dict[Property, Verdict]
-    exercise: Exercise
-    state: State
-    overshoot: dict[AccountId, int]
-    deficits: dict[AccountId, int]
-    refuted: Guarantee | None
-
-    def anomalies(self) -> tuple[str, ...]:
-        """Return the names of the anomalies seen, each once, in the order of first appearance."""
-        return tuple(dict.fromkeys(f.anomaly for f in self.findings))
-
-    @property
-    def strongest(self) -> Guarantee:
-        """The strongest guarantee that this run does not refute."""
-        return Guarantee.OVERRUN_BOUNDED if self.refuted is None else Guarantee(self.refuted - 1)
+__all__ = ["Exercise", "Finding", "Monitor", "Report", "RootBooks", "fold"]
 
 
 @dataclass(slots=True)
-class _Books:
+class RootBooks:
     """What is known of one root beside its accounts: how far it was overshot, and whether deficits explain it."""
 
     peak_over: int = 0
     overrun_broken: bool = False
+
+
+_Books = RootBooks
 
 
 @dataclass(slots=True)
@@ -124,7 +70,7 @@ class Monitor:
     state: State = field(default_factory=State)
     steps: int = 0
     _findings: list[Finding] = field(default_factory=list)
-    _books: dict[AccountId, _Books] = field(default_factory=dict)
+    _books: dict[AccountId, RootBooks] = field(default_factory=dict)
     _windows: dict[AccountId, int] = field(default_factory=dict)
     _open_deficit: dict[AccountId, int] = field(default_factory=dict)
     _flags: dict[str, int] = field(default_factory=dict)
@@ -149,7 +95,7 @@ class Monitor:
         self._count(event, was)
         match event:
             case Open(root=root):
-                self._books[root] = _Books()
+                self._books[root] = RootBooks()
             case Reserve(account=account) | Refuse(account=account):
                 self._on_admission(event, account)
             case Extend(hold=hold):
@@ -177,6 +123,31 @@ class Monitor:
             case _:
                 pass
         return tuple(self._findings[before:])
+
+    def fork(self) -> Monitor:
+        """Return a monitor that knows the same, and goes on by itself."""
+        own: dict[str, Any] = {name: copy.copy(getattr(self, name)) for name in _CHANGED_IN_PLACE}
+        own["_books"] = {root: copy.copy(books) for root, books in self._books.items()}
+        own["_wrong"] = {account: dict(wrong) for account, wrong in self._wrong.items()}
+        return replace(self, **own)
+
+    def fingerprint(self) -> tuple[object, ...]:
+        """Return what the monitor remembers beside ``state``; how often something happened is left out.
+
+        Monitors of equal states and fingerprints find the same anomalies in what follows.
+        """
+        return (
+            tuple(sorted(self._windows.items())),
+            tuple(sorted(self._open_deficit.items())),
+            tuple(sorted(self._told.items())),
+            tuple(sorted(self._given_back.items())),
+            tuple(sorted((name, tuple(sorted(wrong.items()))) for name, wrong in self._wrong.items())),
+            tuple(sorted((name, seen.spent) for name, seen in self._seen.items())),
+            tuple(sorted(self._crashed)),
+            tuple(books.overrun_broken for books in self._books.values()),
+            tuple(sorted(self._flags)),
+            tuple(sorted({finding.anomaly for finding in self._findings})),
+        )
 
     # ------------------------------------------------------------------------------------ what was seen
 
@@ -429,7 +400,7 @@ class Monitor:
             state=self.state,
             overshoot={name: max(0, books.peak_over) for name, books in self._books.items()},
             deficits={name: sum(self._windows.get(a.id, 0) for a in self.state.below(name)) for name in self._books},
-            refuted=_refuted(findings, exercise, broken),
+            refuted=refuted(findings, exercise, broken),
         )
 
     def _stranded(self) -> list[Finding]:
@@ -450,31 +421,7 @@ class Monitor:
         ]
 
 
-def _refuted(findings: tuple[Finding, ...], exercise: Exercise, broken: set[Property]) -> Guarantee | None:
-    """Return the weakest guarantee that this run refutes, given which assumptions it kept.
-
-    A run in which bills stayed within their holds is evidence against the guarantees that hold under A1; a
-    run with an overrun is evidence only against `overrun-bounded`.
-    """
-    names = {f.anomaly for f in findings}
-    ended = [g for n in sorted(names) if (g := ANOMALIES[n].ends) is not None and n not in _BY_CIRCUMSTANCE]
-    if names & _BY_CIRCUMSTANCE:
-        if exercise.overran or exercise.misreported:
-            if Property.OVERRUN in broken:
-                ended.append(Guarantee.OVERRUN_BOUNDED)
-        elif exercise.faults:
-            ended.append(Guarantee.FAULT_TOLERANT)
-        elif exercise.delegated:
-            ended.append(Guarantee.DELEGATED)
-        elif exercise.overlapped:
-            ended.append(Guarantee.CONCURRENT)
-        else:
-            ended.append(Guarantee.SEQUENTIAL)
-    return min(ended, default=None)
-
-
-_BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot", "minted"})
-"""What these refute depends on what the run needed: overlap, delegation or faults."""
+_CHANGED_IN_PLACE = tuple(f.name for f in fields(Monitor) if f.name not in ("state", "steps", "_books", "_wrong"))
 
 
 def fold(events: Iterable[Event]) -> Report:

@@ -42,7 +42,7 @@ from capsound.events import (
     Timeout,
     event_from_dict,
 )
-from capsound.monitor import Finding, Monitor, Report, _Books
+from capsound.monitor import Finding, Monitor, Report, RootBooks
 
 MEMORY = 10_000
 """How many resolved holds are remembered."""
@@ -213,6 +213,14 @@ class FastMonitor(Monitor):
         self.steps += 1
         self._changes[type(event)](event)
         return self._shown() if self._findings else ()
+
+    def fork(self) -> NoReturn:
+        """Raise ``NotImplementedError``: the books are changed in place. Fork a ``Monitor``."""
+        raise NotImplementedError("a fast monitor cannot be forked: use capsound.monitor.Monitor")
+
+    def fingerprint(self) -> NoReturn:
+        """Raise ``NotImplementedError``: the sums are kept in the accounts. Ask a ``Monitor``."""
+        raise NotImplementedError("a fast monitor has no fingerprint: use capsound.monitor.Monitor")
 
     def take(self, data: Mapping[str, Any]) -> tuple[Finding, ...]:
         """Take the next event as JSON data; return what it shows.
@@ -586,7 +594,7 @@ class FastMonitor(Monitor):
         over = top.below - top.granted
         top.peak = max(top.peak, over)
         if over > top.windows and not self._books:  # one is enough: the report asks whether there is any
-            self._books[top.id] = _Books(over, overrun_broken=True)
+            self._books[top.id] = RootBooks(over, overrun_broken=True)
 
     def _last_settled(self, account: AccountId) -> Hold | None:
         return self._accounts[account].worst

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from capsound.frames import Algebra, Bool, Ledger, Num
 from capsound.machine import LEDGER_FIELDS, Config, Machine, blocked
 from capsound.properties import Property
-from capsound.steps import Algebra, Bool, Ledger, Num
 
 STATE_PROPERTIES = (
     Property.CAP,

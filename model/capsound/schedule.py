@@ -31,10 +31,10 @@ from capsound.events import (
     Stall,
     Timeout,
 )
+from capsound.frames import IntAlgebra, Ledger
 from capsound.machine import Branch, Config, Env, Machine, fire, initial
 from capsound.predicates import live, violates
 from capsound.properties import Property
-from capsound.steps import IntAlgebra, Ledger
 
 TOKEN_VERSION = "cs1"
 

@@ -16,8 +16,8 @@ from typing import Final
 
 from capsound.costs import BillBounds, CallCosts
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
+from capsound.frames import Algebra, Num
 from capsound.scenario import ANY, Assume, Estimator, Request
-from capsound.steps import Algebra, Num
 from capsound.workload import INTS, Call, Seen, price
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from math import gcd
 from typing import Final
 
+from capsound.frames import Algebra, IntAlgebra, Num
 from capsound.scenario import Prices, Provider
-from capsound.steps import Algebra, IntAlgebra, Num
 
 INTS: Final = IntAlgebra()
 

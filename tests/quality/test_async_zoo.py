@@ -52,7 +52,7 @@ def test_fault_is_found_and_named(name: str) -> None:
     for found in said.findings:
         assert found.fifo, "everything in the zoo can happen on the standard loop"
         again = replay(fault.Target, found.program, found.choices, fifo=found.fifo)
-        assert again.told() == found.story
+        assert again.story() == found.story
         assert len(found.program.agents) <= 3
     assert said.first is not None
     assert len(said.first.program.agents) <= 2

@@ -382,7 +382,7 @@ def test_what_a_stock_loop_shows_is_shown_on_one() -> None:
     assert found is not None
     assert found.fifo
     again = replay(RACY, found.program, found.choices, fifo=True)
-    assert again.told() == found.story
+    assert again.story() == found.story
     assert again.wrong()[0].anomaly == found.anomaly
 
 
@@ -559,7 +559,7 @@ def test_agents_on_a_slice_close_it_when_the_last_has_ended() -> None:
     done = replay(ReferenceAdapter, program, ())
     kinds = [event.kind for event in done.events if event.kind in ("delegate", "settle", "close")]
     assert kinds == ["delegate", "settle", "settle", "close", "settle"]
-    assert done.told().endswith("nothing is wrong")
+    assert done.story().endswith("nothing is wrong")
 
 
 def test_a_refused_agent_makes_its_next_call() -> None:

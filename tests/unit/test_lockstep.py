@@ -13,18 +13,13 @@ from zoo import animal
 from capsound.adapter import Adapter, Gate, Granted, Provider, Refused
 from capsound.events import event_to_dict
 from capsound.guarantees import Guarantee
+from capsound_checker.programs.asking import AdapterFailed, ProviderError
+from capsound_checker.programs.driven_calls import provider_file
 from capsound_checker.programs.journaling import problems
-from capsound_checker.programs.lockstep import (
-    BAD_AMOUNTS,
-    BAD_FOR_STRICT,
-    PROBED,
-    AdapterFailed,
-    Lockstep,
-    ProviderError,
-    hold_id,
-    provider_file,
-)
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.misuse import BAD_AMOUNTS, BAD_FOR_STRICT, PROBED
 from capsound_checker.programs.program import Step
+from capsound_checker.programs.record import hold_id
 
 base: Any = animal("zoo_base")
 Account, whole = base.Account, base.whole
@@ -1147,7 +1142,7 @@ def test_a_line_that_sends_what_nobody_billed_is_noticed() -> None:
 
 
 def test_the_file_of_the_provider_is_ours() -> None:
-    assert provider_file().endswith("lockstep.py")
+    assert provider_file().endswith("driven_calls.py")
 
 
 def test_a_story_tells_the_run_again() -> None:

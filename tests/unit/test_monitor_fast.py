@@ -160,6 +160,27 @@ def test_records_show_what_events_show(run: list[Event]) -> None:
     compare(*both(lambda fast, step: fast.take(json.loads(json.dumps(event_to_dict(step)))), run))
 
 
+@settings(max_examples=200)
+@given(RUNS, st.integers(0, 60))
+def test_a_fork_knows_the_same_and_changes_nothing(run: list[Event], at: int) -> None:
+    taken: list[Event] = []
+    state = State()
+    for step in [Open(AccountId("r0"), Amount(20)), *run]:
+        if not refusal(state, step):
+            taken.append(step)
+            state = move(state, step)
+    whole, first = Monitor(), Monitor()
+    found = [whole.feed(step) for step in taken]
+    for step in taken[:at]:
+        first.feed(step)
+    before, forked = (first.report(), first.fingerprint()), first.fork()
+    assert forked.fingerprint() == first.fingerprint()
+    assert [forked.feed(step) for step in taken[at:]] == found[at:]
+    assert forked.report() == whole.report()
+    assert forked.fingerprint() == whole.fingerprint()
+    assert (first.report(), first.fingerprint()) == before
+
+
 def slices_above_grant(state: State) -> dict[AccountId, int]:
     """Return by how much the true bills below each slice are above what it was granted and has not returned."""
     return {

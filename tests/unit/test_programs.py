@@ -282,9 +282,7 @@ def test_a_pasted_program_shows_the_same(name: str, profile: Profile, data: byte
     adapter = animal(name).Target
     run, _ = decoded(adapter, profile, data)
     text = written(run.steps, "Target", "pasted_adapter")
-    assert text.startswith(
-        "from capsound_checker.programs.lockstep import Lockstep\nfrom pasted_adapter import Target\n\n"
-    )
+    assert text.startswith("from capsound_checker.lockstep import Lockstep\nfrom pasted_adapter import Target\n\n")
     printed, again = executed(text, "pasted_adapter", "Target", adapter)
     assert again.steps == run.steps
     assert [(f.anomaly, f.sentence) for f in again.findings] == [(f.anomaly, f.sentence) for f in run.findings]
@@ -299,7 +297,7 @@ def test_a_run_writes_itself_with_the_names_of_its_adapter() -> None:
     run.open(new=0, amount=4)
     run.reserve(on=0, new=0, amount=1, agent=1)
     assert run.program() == (
-        "from capsound_checker.programs.lockstep import Lockstep\n"
+        "from capsound_checker.lockstep import Lockstep\n"
         f"from {Everything.__module__} import Everything\n"
         "\n"
         "run = Lockstep(Everything())\n"

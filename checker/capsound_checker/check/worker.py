@@ -30,6 +30,7 @@ from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.precision import perform, workloads
 from capsound_checker.programs.program import PROFILES, Profile, Step
+from capsound_checker.programs.record import Record
 from capsound_checker.programs.shrinking import shrink
 from capsound_checker.programs.watch import SECONDS, patience, pulse
 from capsound_checker.remote.client import remote, remote_adapter
@@ -273,7 +274,7 @@ def _show(adapter: type[Adapter], program: Iterable[Step], voice: Voice) -> None
     voice.say("run", program=run.steps, events=_events(run), story=run.story())
 
 
-def _events(run: Lockstep) -> list[dict[str, object]]:
+def _events(run: Record) -> list[dict[str, object]]:
     return [event_to_dict(event) for event in run.events]
 
 
@@ -360,7 +361,7 @@ _ASYNC = 20.0
 def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice) -> None:
     program = agents.Program.from_dict(told["program"])
     run = asynchronous.replay(adapter, program, tuple(told["choices"]), fifo=told["fifo"])
-    voice.say("run", program=[], events=_events(run), story=run.told(), schedule=told)
+    voice.say("run", program=[], events=_events(run.record), story=run.story(), schedule=told)
 
 
 def _replay_async(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:

@@ -16,15 +16,11 @@ from typing import Any
 
 from capsound.adapter import Adapter
 from capsound.errors import CapsoundError
-from capsound_checker.programs.lockstep import (
-    BAD_AMOUNTS,
-    BAD_FOR_STRICT,
-    PROBED,
-    AdapterFailed,
-    Lockstep,
-    balances,
-    provider_file,
-)
+from capsound_checker.programs.asking import AdapterFailed
+from capsound_checker.programs.driven_calls import provider_file
+from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.misuse import BAD_AMOUNTS, BAD_FOR_STRICT, PROBED
+from capsound_checker.programs.observing import balances
 from capsound_checker.programs.program import Step, possible
 
 
@@ -107,7 +103,7 @@ def _books(run: Lockstep) -> object:
     return (
         tuple((a.id, a.parent, a.billed, *balances(a)) for a in state.accounts.values()),
         tuple((h.id, h.account, h.amount, h.state, h.billed) for h in state.holds.values()),
-        tuple((m.hold, m.place, m.how) for m in run.calls.values()),
+        tuple((c.hold, c.place, c.outcome) for c in run.calls.values()),
         tuple(f.anomaly for f in run.findings),
         tuple(sorted(run.clones)),
     )
@@ -183,11 +179,11 @@ def fingerprint(run: Lockstep) -> object:
 def _calls(run: Lockstep) -> list[Any]:
     """Return where each coroutine of the library is suspended, and its local variables."""
     out: list[Any] = []
-    for made in run.calls.values():
-        inner: Any = made.coroutine
+    for call in run.calls.values():
+        inner: Any = call.coroutine
         while getattr(inner, "cr_frame", None) is not None and inner.cr_code.co_filename != provider_file():
             local = {k: v for k, v in inner.cr_frame.f_locals.items() if not callable(v)}
-            out.append((made.hold, inner.cr_frame.f_lasti, local))
+            out.append((call.hold, inner.cr_frame.f_lasti, local))
             inner = inner.cr_await
     return out
 

@@ -12,10 +12,8 @@ from typing import Any
 from capsound.adapter import Adapter
 from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
+from capsound_checker.programs.asking import AdapterFailed
 from capsound_checker.programs.exhaust import Opaque
-from capsound_checker.programs.lockstep import (
-    AdapterFailed,
-)
 from capsound_checker.programs.watch import held, patience
 from capsound_checker.schedules.agents import Program, possible, programs, simpler, size
 from capsound_checker.schedules.concurrency import Concurrent, run, world_of
@@ -106,7 +104,7 @@ class Explored:
 
 
 def replay(adapter: type[Adapter], program: Program, choices: Sequence[int], *, fifo: bool = False) -> Concurrent:
-    """Do the schedule that was written down; ``told()`` of the result tells it. Raises ``BadChoice``."""
+    """Do the schedule that was written down; ``story()`` of the result tells it. Raises ``BadChoice``."""
     with _quiet():
         return run(adapter, program, Replay(choices), fifo=fifo)
 
@@ -149,7 +147,7 @@ def _explored(search: _Search, chosen: Sequence[Program], schedules: int | None)
             most = None if schedules is None else max(1, (schedules - search.count) // left)
             with patience(_BRIEF):
                 search.cover(program, max(0.05, (search.end - monotonic()) / left), most)
-            if search.rang:
+            if search.timed_out:
                 break
     except (NeedsRealLoop, NotRepeatable) as error:
         needs = str(error)
@@ -195,12 +193,12 @@ class _Search:
     scopes: list[Scope] = field(default_factory=list)
     shown: dict[str, tuple[Program, Choices]] = field(default_factory=dict)
     opaque: bool = False
-    rang: bool = False
+    timed_out: bool = False
 
     def note(self, done: Concurrent, program: Program, choices: Choices) -> bool:
         """Keep what a run shows; return whether something new is wrong."""
         wrong = done.wrong()
-        self.rang = self.rang or done.rang
+        self.timed_out = self.timed_out or done.timed_out
         if not self.informative or wrong:
             report = done.report()
             self.informative = self.informative or report.exercise.informative
@@ -226,7 +224,7 @@ class _Search:
             for choices, done, covered in every(one, seconds=seconds / 2, schedules=schedules, merge=world is not None):
                 if done is not None and self.note(done, program, choices):
                     first.append(covered.schedules)
-                if first and (covered.schedules > first[-1] + _AFTER or self.rang):
+                if first and (covered.schedules > first[-1] + _AFTER or self.timed_out):
                     covered = replace(covered, complete=False)
                     break
         except Opaque as error:
@@ -301,7 +299,7 @@ class _Search:
                 hint="look for random numbers, the clock, or state that outlives a budget",
             )
         refuted = done.report().refuted
-        return Found(name, program, choices, fifo, finding.sentence, done.told(), refuted)
+        return Found(name, program, choices, fifo, finding.sentence, done.story(), refuted)
 
     def _least(self, name: str, program: Program, *, fifo: bool) -> Choices | None:
         """Return a schedule that shows an anomaly and declines the fewest proposals, or None."""

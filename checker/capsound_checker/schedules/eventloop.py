@@ -9,8 +9,6 @@ a task (the callbacks by which futures wake whoever waits for them) is run at on
 other the ready queue is kept as the standard loop keeps it, and there is nothing to choose.
 """
 
-# ruff: noqa: SLF001  a loop sets what asyncio keeps to itself: the running loop, and what a task prints when it is dropped
-
 from __future__ import annotations
 
 import asyncio
@@ -19,7 +17,7 @@ import contextvars
 import heapq
 import threading
 import warnings
-from asyncio import events
+from asyncio import _get_running_loop, _set_running_loop
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, NoReturn, TypeVar
@@ -47,7 +45,7 @@ class Deadlock(CapsoundError):
 class Handle:
     """A callback that was asked for; ``task`` is the task whose step it is, if it is one."""
 
-    __slots__ = ("_at", "_cancelled", "args", "callback", "context", "task")
+    __slots__ = ("_at", "args", "callback", "context", "is_cancelled", "task")
 
     def __init__(
         self,
@@ -62,15 +60,15 @@ class Handle:
         self.context = context if context is not None else contextvars.copy_context()
         self.task = task
         self._at = at
-        self._cancelled = False
+        self.is_cancelled = False
 
     def cancel(self) -> None:
         """Forget the callback."""
-        self._cancelled = True
+        self.is_cancelled = True
 
     def cancelled(self) -> bool:
         """Whether it was forgotten."""
-        return self._cancelled
+        return self.is_cancelled
 
     def when(self) -> float:
         """Return the virtual time of a timer, in seconds."""
@@ -112,7 +110,7 @@ class Loop(asyncio.AbstractEventLoop):
         self.tasks: list[asyncio.Task[Any]] = []
         self.problems: list[dict[str, Any]] = []
         self.needs: NeedsRealLoop | None = None
-        self.began: Callable[[asyncio.Task[Any]], None] | None = None
+        self.on_task_created: Callable[[asyncio.Task[Any]], None] | None = None
         self._count = 0
         self._thread = threading.get_ident()
         self._factory: Any = None
@@ -136,7 +134,7 @@ class Loop(asyncio.AbstractEventLoop):
     ) -> Handle:
         """Do the same; from another thread it cannot be repeated, and is refused."""
         if threading.get_ident() != self._thread:
-            self._lacks("call_soon_threadsafe from another thread")
+            self.refuse("call_soon_threadsafe from another thread")
         return self.call_soon(callback, *args, context=context)
 
     def call_later(  # type: ignore[override]
@@ -172,8 +170,8 @@ class Loop(asyncio.AbstractEventLoop):
         else:
             task = asyncio.Task(coro, loop=self, name=name, context=context, **more)
         self.tasks.append(task)
-        if self.began is not None:
-            self.began(task)
+        if self.on_task_created is not None:
+            self.on_task_created(task)
         return task
 
     def set_task_factory(self, factory: Any) -> None:
@@ -193,7 +191,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def is_running(self) -> bool:
         """Return whether somebody drives the loop."""
-        return events._get_running_loop() is self
+        return _get_running_loop() is self
 
     def is_closed(self) -> bool:
         """Return whether the loop was cleaned up."""
@@ -224,7 +222,8 @@ class Loop(asyncio.AbstractEventLoop):
         """Drop what has not ended; nothing is printed of it."""
         self.clean()
 
-    def _lacks(self, what: str) -> NoReturn:
+    def refuse(self, what: str) -> NoReturn:
+        """Raise ``NeedsRealLoop``: ``what`` is asked for, and the loop does not have it."""
         error = NeedsRealLoop(
             f"the code needs {what}, which this loop does not have",
             cause="it has no sockets, threads, processes or signals, so that every run can be repeated",
@@ -239,16 +238,16 @@ class Loop(asyncio.AbstractEventLoop):
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
         """Make this the running loop of the thread inside the block."""
-        before = events._get_running_loop()
-        events._set_running_loop(self)
+        before = _get_running_loop()
+        _set_running_loop(self)
         try:
             yield
         finally:
-            events._set_running_loop(before)
+            _set_running_loop(before)
 
     def run(self, handle: Handle) -> None:
         """Run one callback; an exception that it lets out is kept, as the standard loop does."""
-        if handle._cancelled:
+        if handle.is_cancelled:
             return
         try:
             handle.context.run(handle.callback, *handle.args)
@@ -271,7 +270,7 @@ class Loop(asyncio.AbstractEventLoop):
 
     def next_timer(self) -> float | None:
         """Return the time of the next timer, or None."""
-        while self.timers and self.timers[0][2]._cancelled:
+        while self.timers and self.timers[0][2].is_cancelled:
             heapq.heappop(self.timers)
         return self.timers[0][0] if self.timers else None
 
@@ -292,8 +291,8 @@ class Loop(asyncio.AbstractEventLoop):
 
         Raises ``Deadlock`` at once when nothing can run, and what ``main`` raises. What is left is dropped.
         """
-        before = events._get_running_loop()
-        events._set_running_loop(self)
+        before = _get_running_loop()
+        _set_running_loop(self)
         try:
             task = self.create_task(main)
             ready, done, take = self.ready, task.done, self.take
@@ -311,7 +310,7 @@ class Loop(asyncio.AbstractEventLoop):
             return result
         finally:
             self.clean()
-            events._set_running_loop(before)
+            _set_running_loop(before)
 
     def clean(self) -> None:
         """Drop every task that has not ended, in the order in which they began, without a word on stderr."""
@@ -319,13 +318,15 @@ class Loop(asyncio.AbstractEventLoop):
         if any(not task.done() for task in self.tasks):
             _drop(self.tasks)
         for task in self.tasks:
-            try:
-                task._log_traceback = False
-            except AttributeError:  # a factory may make tasks of its own
-                continue
+            with contextlib.suppress(AttributeError):  # a factory may make tasks of its own
+                setattr(task, _TRACEBACK, False)
         self.ready.clear()
         self.relays.clear()
         self.timers.clear()
+
+
+_TRACEBACK, _DESTROYED = "_log_traceback", "_log_destroy_pending"
+"""What asyncio reads of a task to know whether to print something when the task is dropped."""
 
 
 def _drop(tasks: list[asyncio.Task[Any]]) -> None:
@@ -334,7 +335,7 @@ def _drop(tasks: list[asyncio.Task[Any]]) -> None:
         for task in tasks:
             if task.done():
                 continue
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            setattr(task, _DESTROYED, False)
             for _ in range(3):  # one that awaits while it is closed objects; it is asked again
                 coroutine = task.get_coro()
                 try:
@@ -354,7 +355,7 @@ def _waiting(tasks: list[asyncio.Task[Any]]) -> str:
 
 def _lacking(operation: str) -> Callable[..., Any]:
     def lacks(self: Loop, *_: Any, **__: Any) -> NoReturn:
-        self._lacks(operation)
+        self.refuse(operation)
 
     lacks.__name__ = operation
     return lacks

@@ -6,7 +6,7 @@ code of the implementation can reach. What cannot be read exactly is ``Opaque``:
 know are never taken for one.
 """
 
-# ruff: noqa: SLF001, ARG001, ARG005  what a future keeps to itself is what has to be read; all readers have one form
+# ruff: noqa: ARG001, ARG005  all readers have one form
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import types
 import weakref
 from collections.abc import Callable, Iterable
 from enum import Enum
+from operator import attrgetter
 from typing import Any
 
 from capsound_checker.programs.exhaust import Opaque
@@ -55,6 +56,13 @@ _DESCRIPTORS = (
     types.MethodDescriptorType,
     types.ClassMethodDescriptorType,
 )
+_FUTURE = attrgetter("_state", "_result", "_exception", "_callbacks")
+_TASK = attrgetter("_must_cancel", "_fut_waiter")
+"""Reads what a future and a task of asyncio keep to themselves: that is their state."""
+
+_SHARED_RANDOM: object = attrgetter("__self__")(random.random)
+"""The generator that all functions of ``random`` share."""
+
 _SLOTS_MOST = 400
 _HEAP_TYPE = 1 << 9
 _POINTER = 8
@@ -151,7 +159,7 @@ def _names(code: types.CodeType) -> Iterable[str]:
 
 def _drawn(value: Any) -> bool:
     """Whether a value is a function of the generator that all of ``random`` shares."""
-    return getattr(value, "__self__", None) is random._inst
+    return getattr(value, "__self__", None) is _SHARED_RANDOM
 
 
 def _same(value: Any) -> Any:
@@ -321,13 +329,15 @@ def _suspended(reader: Reader, value: Any) -> object:
 
 
 def _future(reader: Reader, value: Any) -> object:
-    calls = tuple([reader.read(call) for call, _ in value._callbacks or ()])
-    state: tuple[object, ...] = (value._state, reader.read(value._result), reader.read(value._exception), calls)
+    state, result, exception, callbacks = _FUTURE(value)
+    calls = tuple([reader.read(call) for call, _ in callbacks or ()])
+    known: tuple[object, ...] = (state, reader.read(result), reader.read(exception), calls)
     if isinstance(value, asyncio.Task):
         coroutine = value.get_coro()
-        more = (value._must_cancel, value.cancelling(), reader.read(coroutine), reader.read(value._fut_waiter))  # type: ignore[attr-defined]
-        return ("task", state, more)
-    return ("future", state)
+        must_cancel, waits_for = _TASK(value)
+        more = (must_cancel, value.cancelling(), reader.read(coroutine), reader.read(waits_for))
+        return ("task", known, more)
+    return ("future", known)
 
 
 def _handle(reader: Reader, value: Handle) -> object:

@@ -1,11 +1,6 @@
 """What the monitor makes of runs that begin alike is worked out once."""
 
-# ruff: noqa: SLF001  the state of a run is that of the monitor too, and it keeps that to itself
-
 from __future__ import annotations
-
-import copy
-from dataclasses import fields
 
 from capsound.accounts import State
 from capsound.events import Event
@@ -51,11 +46,7 @@ class Remembered:
         following = self.node.following
         node = following.get(event)
         if node is None:
-            monitor = copy.copy(self.node.monitor)
-            for name in _FOLDED:
-                setattr(monitor, name, copy.copy(getattr(monitor, name)))
-            monitor._books = {root: copy.copy(books) for root, books in monitor._books.items()}
-            monitor._wrong = {account: dict(wrong) for account, wrong in monitor._wrong.items()}
+            monitor = self.node.monitor.fork()
             findings = monitor.feed(event)
             node = following[event] = _Node(monitor, findings)
             self.memory.size += 1
@@ -67,6 +58,9 @@ class Remembered:
         """Return what the monitor says of the run so far."""
         return self.node.monitor.report()
 
+    def fingerprint(self) -> tuple[object, ...]:
+        """Return what ``Monitor.fingerprint`` does."""
+        return self.node.monitor.fingerprint()
 
-_FOLDED = tuple(f.name for f in fields(Monitor) if f.name not in ("state", "steps", "_books", "_wrong"))
+
 _MEMORY = 50_000

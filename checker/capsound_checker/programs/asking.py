@@ -1,0 +1,150 @@
+"""Asking an implementation something: one operation, or what an account says of itself; and what failed in that.
+
+``LimitedAsker`` gives every question a time limit of its own. Whoever runs under another limit, or has awaited the
+answer already, brings an ``Asker`` of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, Protocol, TypeVar
+
+from capsound.adapter import Adapter, Answer, Kind, ask, classify
+from capsound.errors import EXIT_BAD_INPUT, CapsoundError
+from capsound_checker.programs.record import NOT_OBSERVED, Observed, Record, account_id
+from capsound_checker.programs.watch import Hung, limit
+
+T = TypeVar("T")
+
+NO_LOOP = "only `provider()` and `asyncio.sleep(0)` can be awaited here: no event loop is running"
+SPIN = "wait for a lock of asyncio by `while lock.locked(): await asyncio.sleep(0)`"
+
+_CLASSIFY = "list its class under `refused`, `rejected` or `stale` of the adapter"
+_OBSERVE = "observe (spent, held, remaining)"
+
+
+class AdapterFailed(CapsoundError):
+    """An adapter let an exception out that it does not classify: nothing can be said of the implementation."""
+
+    name = "adapter-failed"
+    exit_status = EXIT_BAD_INPUT
+
+
+class ProviderError(Exception):
+    """What the provider of the harness raises when a call fails; a library passes it on or wraps it."""
+
+
+class Asker(Protocol):
+    """Asks the implementation of a run, and tells where it hangs. Every method may raise ``AdapterFailed``."""
+
+    def ask(self, operation: str, *args: Any) -> Answer:
+        """Return the answer to one operation, which is never ``FAILED``."""
+        ...
+
+    def observed(self, number: int, *, quiet: bool = False) -> Observed:
+        """Return what an account says of itself; nothing when it does not come back.
+
+        One that is closed need not speak, nor (``quiet``) one that may just have been.
+        """
+        ...
+
+    def read(self, what: str, read: Callable[[Any], T], number: int, *, quiet: bool = False) -> T | None:
+        """Return what ``read`` gives of the scope of an account; None where nothing comes back, as above."""
+        ...
+
+    def unclassified(self, operation: str, answer: Answer) -> AdapterFailed:
+        """Return the error for an exception that the adapter does not classify."""
+        ...
+
+
+class LimitedAsker:
+    """Asks with a time limit on every question."""
+
+    __slots__ = ("_adapter", "_record")
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+        self._adapter = record.adapter
+
+    def ask(self, operation: str, *args: Any) -> Answer:
+        """Do as ``Asker`` says."""
+        try:
+            with limit():
+                answer = ask(self._adapter, operation, *args)
+        except Hung:  # the limit struck on the way out
+            answer = Answer(Kind.HUNG)
+        if answer.kind is Kind.HUNG:
+            self._record.stall([self._record.current_agent])
+        elif answer.kind is Kind.FAILED:
+            raise self.unclassified(operation, answer)
+        return answer
+
+    def observed(self, number: int, *, quiet: bool = False) -> Observed:
+        """Do as ``Asker`` says."""
+        return checked_observation(self, self._adapter, number, quiet=quiet)
+
+    def read(self, what: str, read: Callable[[Any], T], number: int, *, quiet: bool = False) -> T | None:
+        """Do as ``Asker`` says."""
+        record = self._record
+        if record.spoiled:
+            return None
+        try:
+            with limit():
+                return read(record.scopes[number])
+        except Hung:
+            record.stall([record.current_agent])
+        except Exception as error:
+            if not quiet and not record.state.accounts[account_id(number)].closed:
+                raise self.unclassified(what, classify(self._adapter, error)) from error
+        return None
+
+    def unclassified(self, operation: str, answer: Answer) -> AdapterFailed:
+        """Do as ``Asker`` says."""
+        return unclassified(self._adapter, operation, answer)
+
+
+def checked_observation(asker: Asker, adapter: Adapter, number: int, *, quiet: bool) -> Observed:
+    """Return what an account says of itself. Raises ``AdapterFailed`` for what is no number of units."""
+    observed = asker.read(_OBSERVE, adapter.observe, number, quiet=quiet) or NOT_OBSERVED
+    if any(value is not None and not _counts(value) for value in observed):
+        raise AdapterFailed(
+            f"{type(adapter).__name__}.{_OBSERVE} returned {observed!r}",
+            cause="that is no number of units",
+            hint="return whole numbers of the smallest unit; convert in the adapter, exactly",
+        )
+    return observed
+
+
+def _counts(value: object) -> bool:
+    """Whether something can be compared with a balance; NaN compares with nothing."""
+    return isinstance(value, int | float | Decimal | Fraction) and not isinstance(value, bool) and value == value
+
+
+def unclassified(adapter: Adapter, operation: str, answer: Answer) -> AdapterFailed:
+    """Return the error for an exception that the adapter does not classify."""
+    cause, hint = "the adapter does not say what this exception means", _CLASSIFY
+    if "event loop" in answer.why or "create_future" in answer.why:
+        cause, hint = NO_LOOP, SPIN
+    return failed(f"{type(adapter).__name__}.{operation} raised {answer.why}", cause, hint)
+
+
+def failed(what: str, cause: str, hint: str) -> AdapterFailed:
+    """Return an error whose cause and hint a test runner shows as well."""
+    error = AdapterFailed(what, cause=cause, hint=hint)
+    error.add_note(f"{cause}; {hint}")
+    return error
+
+
+def is_of_harness(error: BaseException) -> bool:
+    """Whether an error comes from the provider or from a cancellation of ours, however often it was wrapped."""
+    seen: set[int] = set()
+    step: BaseException | None = error
+    while step is not None and id(step) not in seen:
+        if isinstance(step, ProviderError | asyncio.CancelledError | GeneratorExit):
+            return True
+        seen.add(id(step))
+        step = step.__cause__ or step.__context__
+    return False

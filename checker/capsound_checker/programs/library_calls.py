@@ -1,0 +1,145 @@
+"""The calls that a library makes itself: when each was admitted, and what became of its hold.
+
+A wrapper or a decorator keeps its holds to itself. What it does with them is seen only in what the account says before
+and after: an estimate that is gone was kept, a bill that appears was settled. Who lets the calls run, and step by
+step or on an event loop, does not matter here (``driven_calls``, and the schedules of asyncio).
+"""
+
+from __future__ import annotations
+
+from capsound.accounts import RESOLVED, HoldState
+from capsound.adapter import Answer, Kind
+from capsound.amounts import Amount, HoldId
+from capsound.events import Crash, Forfeit, Refuse, Release, Reserve, Settle
+from capsound_checker.programs.asking import Asker
+from capsound_checker.programs.program import Step
+from capsound_checker.programs.record import LibraryCall, Observed, Record, account_id, agent_id
+
+
+class LibraryCalls:
+    """Tells the admission and the end of each call of the library, from what its account says."""
+
+    __slots__ = ("_observed", "_record", "_unclassified")
+
+    def __init__(self, record: Record, asker: Asker) -> None:
+        self._record = record
+        self._observed = asker.observed
+        self._unclassified = asker.unclassified
+
+    def admitted(self, call: LibraryCall, before: Observed) -> None:
+        """Tell the admission of a call that waits on its way to the provider, once its estimate is seen to be kept."""
+        record = self._record
+        now, was = self._observed(call.account)[2], before[2]
+        kept = now is not None and was is not None and was - now >= call.estimate > 0
+        call.suspended = True
+        if call.place == "waiting" and call.hold_id not in record.monitor.state.holds and kept:
+            call.hold_seen = True
+            self._tell_admission(call)
+
+    def _tell_admission(self, call: LibraryCall) -> None:
+        agent = agent_id(call.agent)
+        self._record.tell(Reserve(account_id(call.account), call.hold_id, Amount(call.estimate), agent))
+
+    def reached_provider(self, call: LibraryCall) -> None:
+        """Tell that the library has admitted the call: its request is at the provider, and is billed now."""
+        record = self._record
+        if call.hold_id in record.monitor.state.holds and call.call_id:  # it sends again
+            self._end_earlier_try(call)
+        if call.hold_id not in record.monitor.state.holds:
+            if call.suspended and not call.estimate and record.state.account(account_id(call.account)).available < 0:
+                record.spoiled = True  # nobody has seen when it was admitted: before the debt, or in it
+                return
+            self._tell_admission(call)
+        call.call_id = record.tell_request(call.hold_id, call.bill)
+        call.place = "at provider"
+        now, was = self._observed(call.account)[2], call.observed_at_begin[2]
+        call.hold_seen = call.hold_seen or (now is not None and was is not None and now < was)
+
+    def _end_earlier_try(self, call: LibraryCall) -> None:
+        """Tell what became of the hold of the try before, if it has been resolved: then this one has its own."""
+        spent, was = self._observed(call.account)[0], call.observed_at_step[0]
+        grown = 0 if spent is None or was is None else spent - was
+        if grown:
+            bill = self._record.state.hold(call.hold_id).billed
+            settled = grown == bill != call.estimate
+            self._record.tell(Settle(call.hold_id, Amount(bill)) if settled else Forfeit(call.hold_id))
+            call.hold_id = HoldId(f"{call.hold_id}+")
+
+    def ended(self, call: LibraryCall, before: Observed, answer: Answer) -> None:
+        """Tell what became of a call that has ended with ``answer``; ``before`` is what its account said before that.
+
+        Raises ``AdapterFailed`` when the adapter does not classify how it ended.
+        """
+        record = self._record
+        reached, call.place = call.place not in ("waiting", ""), "ended"
+        if answer.kind is Kind.FAILED:
+            raise self._unclassified("call", answer)
+        if answer.kind is Kind.HUNG:
+            record.stall([call.agent])
+            return
+        if not reached and call.hold_id in record.monitor.state.holds:
+            self._tell_resolution(call, before)
+            return
+        if not reached:
+            step = Step("begin", call.agent, call.account, call.hold, call.estimate)
+            if call.outcome != "cancel" and call.outcome != "crash":
+                record.refuse(step, answer.why or "the call was not made")
+            return
+        hold = call.hold_id
+        if record.state.hold(hold).state in RESOLVED:
+            return
+        if answer.kind in (Kind.REFUSED, Kind.REJECTED, Kind.STALE):
+            agent = agent_id(call.agent)
+            record.tell(Refuse(account_id(call.account), Amount(call.estimate), answer.why, agent, hold))
+        self._tell_resolution(call, before)
+
+    def _tell_resolution(self, call: LibraryCall, before: Observed) -> None:
+        """Tell what became of the hold of a call that has ended."""
+        after = self._observed(call.account)
+        unseen = (before[0] is None or after[0] is None) and (before[2] is None or after[2] is None)
+        if call.outcome != "reply" and unseen:
+            self._record.spoiled = True  # nobody can say: from here on nothing could be judged
+            return
+        event = self.resolution(call, before, after)
+        if event is not None:
+            self._record.tell(event)
+
+    def resolution(self, call: LibraryCall, before: Observed, after: Observed) -> Settle | Forfeit | Release | None:
+        """Return what became of the hold of a call that ended, by how what the library says has changed.
+
+        A call that got its reply is settled: the library was told. After anything else it has three honest ways:
+        charge the bill, write off the estimate, or keep it; a fourth gives it back.
+        """
+        hold, known = call.hold_id, self._record.state.hold(call.hold_id)
+        if call.outcome == "reply":
+            return Settle(hold, Amount(call.bill))
+        bill, sent = known.billed, known.state is HoldState.SENT
+        back = 0 if before[2] is None or after[2] is None else after[2] - before[2]
+        if before[0] is None or after[0] is None:
+            grown = call.estimate - back if call.hold_seen else -back
+        else:
+            grown = after[0] - before[0]
+        if grown or not call.estimate:  # writing nothing off looks like giving nothing back
+            return Settle(hold, Amount(bill)) if grown == bill != call.estimate else Forfeit(hold)
+        if back <= 0 and call.hold_seen:
+            return None
+        if before[2] is None and bill:  # kept, or given back: nobody can see it
+            return None
+        return Settle(hold, Amount(0)) if bill == 0 and sent else Release(hold)
+
+    def tell_abandoned(self) -> None:
+        """Tell of holds whose call has ended and that are not resolved: nobody will ever give them back."""
+        record = self._record
+        left = [c for c in record.calls.values() if c.place == "ended" and c.outcome and self._still_kept(c)]
+        for call in left:
+            record.tell(Crash(agent_id(call.agent)))
+        if left:
+            known = {(f.anomaly, f.facts) for f in record.findings}
+            report = record.report()
+            new = [f for f in report.findings if f.anomaly == "stranded" and (f.anomaly, f.facts) not in known]
+            record.findings.extend(new)
+
+    def _still_kept(self, call: LibraryCall) -> bool:
+        """Whether the hold of a call that has ended is still kept, as far as what is seen can tell."""
+        known = self._record.state.holds.get(call.hold_id)
+        return known is not None and known.state not in RESOLVED and call.hold_seen

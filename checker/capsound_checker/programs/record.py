@@ -1,0 +1,253 @@
+"""The bookkeeping of a run: what everything is called, which events were told, and what the monitor found in them.
+
+The harness is the provider: it knows every true bill. What the implementation does becomes events here, and the
+monitor alone decides what is wrong. The other parts of a run (``operations``, ``library_calls``, ``misuse``) write
+into one ``Record``.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from capsound.accounts import RESOLVED, HoldState, State
+from capsound.adapter import Adapter, offers
+from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
+from capsound.events import Bill, Event, Refuse, Send, Stall
+from capsound.monitor import Finding, Monitor, Report
+from capsound.monitor_fast import FastMonitor
+from capsound.properties import Property
+from capsound.verdict import Verdict
+from capsound_checker.programs.program import Step
+
+Observed = tuple[int | None, int | None, int | None]
+"""What an account says of itself: spent, held and remaining, as far as it is offered."""
+
+NOT_OBSERVED: Observed = (None, None, None)
+
+Handler = Callable[[Step], bool]
+"""Does a step; returns False where the step refers to nothing and is skipped."""
+
+
+@cache
+def account_id(number: int) -> AccountId:
+    """Return how an account is called in events."""
+    return AccountId(f"a{number}")
+
+
+@cache
+def hold_id(number: int) -> HoldId:
+    """Return how a hold is called in events."""
+    return HoldId(f"h{number}")
+
+
+@cache
+def agent_id(number: int) -> AgentId:
+    """Return how an agent is called in events."""
+    return AgentId(f"p{number}")
+
+
+def account_number(name: AccountId) -> int:
+    """Return the number of the account that is called ``name`` in events."""
+    return int(name[1:])
+
+
+@dataclass(slots=True, eq=False)
+class LibraryCall:
+    """One call that the library makes itself: where it is, and what its account said on the way."""
+
+    hold: int
+    account: int
+    agent: int
+    estimate: int
+    bill: int
+    coroutine: Coroutine[Any, Any, Any] | None
+    """None where an event loop drives the call."""
+    observed_at_begin: Observed
+    """What the account said when the call began."""
+    place: str = "waiting"
+    """Where it is: ``waiting`` on its way to the provider, ``at provider``, ``returning``, ``ended``."""
+    outcome: str = ""
+    """What ends it, once that is known: ``reply``, ``fail``, ``cancel`` or ``crash``."""
+    hold_seen: bool = False
+    """Whether the estimate was seen to be kept."""
+    suspended: bool = False
+    """Whether it was suspended on its way to the provider."""
+    observed_at_step: Observed = NOT_OBSERVED
+    """What the account said before the last step of the call."""
+    hold_id: HoldId = HoldId("")
+    call_id: CallId = CallId("")
+
+
+@dataclass
+class Record:
+    """The books of a run: what exists in it, what was told, and what the monitor found."""
+
+    adapter: Adapter
+    monitor: Monitor = field(default_factory=lambda: FastMonitor(memory=sys.maxsize))
+    events: list[Event] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+    spoiled: bool = False
+    """Whether the run is over: a bad amount was accepted or the implementation hangs."""
+
+    def __post_init__(self) -> None:
+        self.offers = offers(self.adapter)
+        self.scopes: dict[int, Any] = {}
+        self.handles: dict[int, Any] = {}
+        self.clones: dict[int, Any] = {}
+        self.calls: dict[int, LibraryCall] = {}
+        self.current_agent = 0
+        """The agent whose step is being done: who hangs, if the implementation does not come back."""
+        self.requests_sent = 0
+        self.refusal_excused: Callable[[Step, int], bool] | None = None
+        """Whether there was a moment at which the refusal of a step, by an account, was right."""
+        self._excused: set[int] = set()
+
+    # ------------------------------------------------------------------------------ what can be done now
+
+    @property
+    def state(self) -> State:
+        """The books of the model."""
+        return self.monitor.state
+
+    @property
+    def opened(self) -> list[int]:
+        """The accounts in use."""
+        return [n for n in self.scopes if not self.state.accounts[account_id(n)].closed]
+
+    @property
+    def closed(self) -> list[int]:
+        """The accounts that were closed or merged."""
+        return [n for n in self.scopes if self.state.accounts[account_id(n)].closed]
+
+    def _holds(self, *states: HoldState) -> list[int]:
+        holds = self.state.holds
+        return [n for n in self.handles if holds[hold_id(n)].state in states and n not in self.calls]
+
+    @property
+    def held(self) -> list[int]:
+        """The holds whose request has not left."""
+        return self._holds(HoldState.HELD)
+
+    @property
+    def sent(self) -> list[int]:
+        """The holds whose request has left."""
+        return self._holds(HoldState.SENT)
+
+    @property
+    def used(self) -> list[int]:
+        """The holds that are resolved."""
+        return self._holds(*RESOLVED)
+
+    @property
+    def at_provider(self) -> list[int]:
+        """The calls of the library that wait for the provider."""
+        return [n for n, call in self.calls.items() if call.place == "at provider"]
+
+    @property
+    def waiting(self) -> list[int]:
+        """The calls of the library that are suspended anywhere else."""
+        return [n for n, call in self.calls.items() if call.place in ("waiting", "returning")]
+
+    @property
+    def accounts(self) -> int:
+        """How many accounts were created."""
+        return len(self.scopes)
+
+    @property
+    def holds(self) -> int:
+        """How many holds were created."""
+        return len(self.handles) + len(self.calls)
+
+    @property
+    def roots(self) -> int:
+        """How many roots were opened."""
+        return sum(account.parent is None for account in self.state.accounts.values())
+
+    def room(self, hold: int) -> int:
+        """Return what the bills under a hold can still grow by without exceeding it."""
+        known = self.state.holds[hold_id(hold)]
+        return known.amount - known.billed
+
+    def amount(self, hold: int) -> int:
+        """Return what a hold keeps."""
+        return self.state.holds[hold_id(hold)].amount
+
+    def pending(self, call: LibraryCall) -> bool:
+        """Whether a call is on its way to the provider, and nobody knows yet whether it was admitted."""
+        return call.place == "waiting" and call.hold_id not in self.monitor.state.holds
+
+    # ------------------------------------------------------------------------------------ what is told
+
+    def carry_out(self, step: Step, handler: Handler, observe: Callable[[], None]) -> None:
+        """Let ``handler`` do a step; unless that was skipped, observe the accounts, and note the step."""
+        events = len(self.events)
+        if handler(step) is not False:
+            observe()
+            self.steps.append(step)
+        elif len(self.events) != events:
+            raise AssertionError(f"a skipped step was heard: {step}")
+
+    def tell(self, event: Event) -> None:
+        """Tell the monitor of an event that the harness has seen."""
+        self.events.append(event)
+        for finding in self.monitor.feed(event):
+            self.findings.append(finding)
+            if finding.anomaly in ("overshoot", "slice-overshoot"):
+                below = {a.id for a in self.state.below(AccountId(str(finding.numbers["account"])))}
+                deficits = sum(h.deficit for h in self.state.holds.values() if h.account in below)
+                if 0 < int(finding.numbers["over"]) <= deficits:
+                    self._excused.add(id(finding))
+
+    def tell_request(self, hold: HoldId, bill: int) -> CallId:
+        """Tell that a request has left under a hold, and is billed now; return how the request is called."""
+        self.requests_sent += 1
+        name = self.last_request
+        self.tell(Send(hold, name))
+        self.tell(Bill(name, Amount(bill)))
+        return name
+
+    @property
+    def last_request(self) -> CallId:
+        """How the last request that has left is called in events."""
+        return CallId(f"c{self.requests_sent}")
+
+    def refuse(self, step: Step, why: str, account: int | None = None) -> None:
+        """Tell a refusal, unless it is expected (of a closed account) or may have been right while it was made."""
+        number = step.on if account is None else account
+        if self.refusal_excused is not None and self.refusal_excused(step, number):
+            return
+        name = account_id(number)
+        known = self.state.account(name)
+        # What calls that are still on their way to the provider have taken is not in the books yet.
+        pending = sum(call.estimate for call in self.calls.values() if self.pending(call))
+        if not known.closed and (not pending or step.amount + pending <= known.available):
+            self.tell(Refuse(name, Amount(step.amount), why, agent_id(step.agent)))
+
+    def stall(self, agents: list[int]) -> None:
+        """Tell that agents hang; the run is over."""
+        self.tell(Stall(tuple(agent_id(a) for a in agents)))
+        self.spoiled = True
+
+    # ----------------------------------------------------------------------------------- what was found
+
+    def report(self) -> Report:
+        """Return what the monitor says of the run so far."""
+        return self.monitor.report()
+
+    def wrong(self) -> list[Finding]:
+        """Return the findings that are the implementation's fault.
+
+        Bills above their holds are the provider's: an overshoot is excused as far as they explain it, by the
+        property ``overrun``. Whoever admits although those bills have used up the cap breaks that property.
+        """
+        wrong = [finding for finding in self.findings if id(finding) not in self._excused]
+        if not self._excused:
+            return wrong
+        report = self.report()
+        excused = report.exercise.overran and report.verdicts[Property.OVERRUN] is not Verdict.VIOLATED
+        return wrong if excused else self.findings
