@@ -192,7 +192,7 @@ class Record:
             observe()
             self.steps.append(step)
         elif len(self.events) != events:
-            raise AssertionError(f"a skipped step was heard: {step}")
+            raise AssertionError(f"a skipped step was told: {step}")
 
     def tell(self, event: Event) -> None:
         """Tell the monitor of an event that the harness has seen."""
