@@ -5,6 +5,9 @@ the bookkeeping of an event whether or not it is allowed; ``breaches`` names the
 ``apply`` is the transition function proper, which refuses what breaks a rule. The monitor uses the first two,
 so that it can go on after a violation and still tell the truth about the balances.
 
+One module, because it is the specification: a rule is read beside the bookkeeping that it judges, and the contracts,
+the theorems and the planted faults are about this text.
+
 Conservation, per account (design section 2)::
 
     available + held + charged + forfeited + delegated + returned = granted
