@@ -232,8 +232,12 @@ def implication_graph() -> nx.DiGraph[str]:
 
 
 def implied_by(name: str) -> tuple[str, ...]:
-    """Return every anomaly that ``name`` implies, directly or not, in catalogue order."""
-    import networkx as nx
-
-    reached = nx.descendants(implication_graph(), get_anomaly(name).name)
-    return tuple(other for other in ANOMALIES if other in reached)
+    """Return every anomaly that ``name`` implies, directly or not, in catalogue order; not ``name`` itself."""
+    start = get_anomaly(name).name
+    reached, todo = {start}, [start]
+    while todo:
+        here = todo.pop()
+        further = {effect for cause, effect, _ in IMPLICATIONS if cause == here} - reached
+        reached |= further
+        todo += further
+    return tuple(other for other in ANOMALIES if other in reached and other != start)

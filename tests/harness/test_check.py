@@ -18,7 +18,8 @@ from processes import left_behind
 
 from capsound.guarantees import Guarantee
 from capsound.schedule import BadToken
-from capsound_checker.check.checking import Plan, check
+from capsound_checker.check.checking import check
+from capsound_checker.check.plan import Plan
 from capsound_checker.check.tokens import parse_race_token, parse_token, race_token, token
 from capsound_checker.programs.program import Step
 
@@ -209,7 +210,7 @@ def test_a_driver_that_does_not_apply_is_a_usage_error(capsound: Runs, driver: s
 
 def test_drivers_and_times_are_checked(capsound: Runs) -> None:
     assert "did you mean 'threads'?" in capsound("check", COUNTER, "--driver", "thread").err
-    assert "is no time" in capsound("check", COUNTER, "--budget", "soon").err
+    assert "is not a time" in capsound("check", COUNTER, "--budget", "soon").err
     assert "did you mean 'concurrent'?" in capsound("check", COUNTER, "--require", "concurent").err
 
 

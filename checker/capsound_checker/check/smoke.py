@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from capsound.errors import EXIT_BAD_INPUT, EXIT_SOUND
-from capsound_checker.check.checking import Plan, describe, replay
+from capsound_checker.check.children import describe
+from capsound_checker.check.plan import Plan
+from capsound_checker.check.replaying import replay
 from capsound_checker.programs.program import Step
 
 CAP = 9

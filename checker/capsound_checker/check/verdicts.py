@@ -15,7 +15,7 @@ from capsound.adapter import ASSUMABLE
 from capsound.events import event_from_dict
 from capsound.guarantees import LADDER, Guarantee
 from capsound.verdict import Verdict
-from capsound_checker.check.checking import Checked, Shown
+from capsound_checker.check.results import Checked, Shown
 from capsound_checker.display.itf import events_to_itf
 from capsound_checker.display.telling import printable
 from capsound_checker.programs.program import call

@@ -15,19 +15,23 @@ from capsound.steps import STEPS
 WIDTH = 100
 
 
-def list_names() -> str:
+def known_names() -> dict[str, list[str]]:
     """Return all names that can be explained, by kind."""
-    kinds = (
-        ("anomalies", list(ANOMALIES)),
-        ("guarantees", [rung.guarantee.label for rung in LADDER]),
-        ("properties", [prop.value for prop in MEANING]),
-        ("assumptions", list(ASSUMPTIONS)),
-        ("disciplines", list(DISCIPLINES)),
-        ("steps", list(STEPS)),
-        ("rules", list(RULES)),
-    )
+    return {
+        "anomalies": list(ANOMALIES),
+        "guarantees": [rung.guarantee.label for rung in LADDER],
+        "properties": [prop.value for prop in MEANING],
+        "assumptions": list(ASSUMPTIONS),
+        "disciplines": list(DISCIPLINES),
+        "steps": list(STEPS),
+        "rules": list(RULES),
+    }
+
+
+def list_names() -> str:
+    """Return all names that can be explained, as text."""
     out = ["capsound explain NAME explains one of these:", ""]
-    for kind, names in kinds:
+    for kind, names in known_names().items():
         out.append(textwrap.fill(f"{kind}: {', '.join(names)}", WIDTH, subsequent_indent="  ", break_on_hyphens=False))
     return "\n".join(out)
 
@@ -51,16 +55,8 @@ def explain_name(name: str) -> str:
         if text
     ]
     if not parts:
-        known = [
-            *ANOMALIES,
-            *(r.guarantee.label for r in LADDER),
-            *MEANING,
-            *ASSUMPTIONS,
-            *DISCIPLINES,
-            *STEPS,
-            *RULES,
-        ]
-        raise UnknownName(f"nothing is called {name!r}", hint=nearest(name, [str(k) for k in known]))
+        known = [known for names in known_names().values() for known in names]
+        raise UnknownName(f"nothing is called {name!r}", hint=nearest(name, known))
     return "\n\n".join(parts)
 
 
