@@ -62,7 +62,7 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
         gathered.doubts.append("it was not exercised: no call was admitted, sent and settled")
     for name, program in sorted(gathered.noticed.items()):
         if name not in gathered.shown and gathered.doubts:
-            sentence = "found before the process came to its end; not shrunk"
+            sentence = "found before the process ended; not shrunk"
             gathered.shown[name] = Shown(name, sentence, tuple(program))
     return Checked(
         plan,
@@ -117,7 +117,7 @@ def _do(
     name = str(job["job"])
     left = end - time.monotonic()
     if left <= 0:
-        gathered.notes.append(f"the time was over before {name} was tried")
+        gathered.notes.append(f"time ran out before {name} was tried")
         return
     if "hang" in gathered.noticed or gathered.deaf:
         gathered.notes.append(f"it hangs: {name} was not tried")

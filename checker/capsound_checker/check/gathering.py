@@ -33,7 +33,7 @@ class CheckerFailed(CapsoundError):
     exit_status = EXIT_OUR_BUG
 
 
-REORDERED = "; only where wake-ups are reordered, not on the standard loop"
+REORDERED = "; only if wake-ups are reordered, not on the standard loop"
 
 
 class _Nobody(Adapter):
@@ -150,24 +150,24 @@ class Gathered:
                 self.operations += message["operations"]
                 self.programs.update(message["programs"])
                 if message["hung"]:
-                    self._note(f"it hangs: nothing was tried after that ({job})")
+                    self._note(f"it hangs: {job} stopped there")
                 if message["late"]:
-                    self._note(f"the time was over before all programs were run: {', '.join(message['late'])}")
+                    self._note(f"time ran out before all programs were run: {', '.join(message['late'])}")
             case "schedules":
                 self.schedules[message["job"]] = message["schedules"]
                 self.informative = self.informative or message["schedules"] > 0
             case "cut":
-                told = f"{message['schedules']:,} schedules run, of two operations at once each"
-                self._note(f"{message['job']}: not all pairs of operations were tried, {told}")
+                told = f"{message['schedules']:,} schedules run"
+                self._note(f"{message['job']}: not all pairs of operations were tried; {told}")
             case "explored":
                 self.schedules["asyncio"] = message["schedules"]
                 self.informative = self.informative or message["informative"]
-                covered = f"asyncio: all schedules of {message['complete']} of {message['programs']} programs"
-                self._note(f"{covered}, {message['schedules']:,} run")
+                covered = f"asyncio: every schedule of {message['complete']} of {message['programs']} programs"
+                self._note(f"{covered}; {message['schedules']:,} run")
                 if message["needs"]:
                     self._doubt(message["needs"])
             case "failed" if message["cause"] == NO_LOOP and self.waits:
-                self._note("it awaits what needs an event loop: driven by asyncio alone")
+                self._note("it needs a running event loop: only asyncio can drive it")
             case "failed":
                 doubt = f"{message['name']}: {message['message']}"
                 cure = "; ".join(part for part in (message["cause"], message["hint"]) if part)
@@ -177,13 +177,13 @@ class Gathered:
             case "end":
                 broken = self.broken.pop(job, None)
                 if not message["intact"]:
-                    self._doubt("the target replaces parts of capsound in its process: what it reports shows nothing")
+                    self._doubt("the target replaces parts of capsound in its process: its results cannot be trusted")
                 elif broken is not None and broken["ours"]:
                     raise CheckerFailed(
                         f"capsound failed while it drove the target: {broken['error']}", cause=broken["trace"]
                     )
                 elif broken is not None:
-                    self._doubt(f"it let out what an adapter cannot classify: {broken['error']}")
+                    self._doubt(f"it raised what its adapter does not classify: {broken['error']}")
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

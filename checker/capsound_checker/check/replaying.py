@@ -38,7 +38,7 @@ def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping
         gathered.doubts.append(ended.words)
     if gathered.shown or gathered.schedules:  # of two operations at once
         race = list(gathered.shown.values())
-        tried = f"the two operations were run {sum(gathered.schedules.values()):,} times at once: nothing is wrong"
+        tried = f"nothing went wrong in {sum(gathered.schedules.values()):,} runs of the two operations at once"
         return race, {"events": [], "story": race[0].story if race else tried}, gathered.doubts
     return (judged(runs[0]) if runs else []), (runs[0] if runs else None), gathered.doubts
 
