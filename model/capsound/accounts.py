@@ -193,7 +193,7 @@ RULES: dict[str, Rule] = {
     for r in (
         Rule(
             "R1",
-            "A call is admitted only if its estimate fits beside everything settled and everything outstanding.",
+            "A call is admitted only if its estimate fits alongside everything settled and outstanding.",
             "stale-admit",
             "admitted {amount} on {account} although only {free} was free: "
             "it ignored {outstanding} held by calls in flight",
@@ -242,7 +242,7 @@ RULES: dict[str, Rule] = {
         ),
         Rule(
             "R9",
-            "The ledger is told what the provider billed.",
+            "A call is settled at what the provider billed.",
             "ledger-drift",
             "settled {hold} at {amount} although the provider billed {billed}",
         ),

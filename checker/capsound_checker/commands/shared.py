@@ -23,7 +23,7 @@ def exits(verdicts: Mapping[int, str], *more: int) -> str:
     What is named is what can occur: the tests compare it with every run of the command line that they make.
     """
     named = {**verdicts, **{number: COMMON[number] for number in sorted({64, 70, *more})}}
-    return f"Exit status: {', '.join(f'{number} {meaning}' for number, meaning in named.items())}."
+    return f"Exit status: {', '.join(f'{number} {meaning}' for number, meaning in sorted(named.items()))}."
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
