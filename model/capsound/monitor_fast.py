@@ -82,6 +82,7 @@ class FastMonitor(Monitor):
         "_first",
         "_holds",
         "_overlapped",
+        "_overlaps_unknown",
         "_overran",
         "_readers",
         "_recent",
@@ -111,7 +112,7 @@ class FastMonitor(Monitor):
         self._first: dict[str, Finding] = {}
         self._admitted = self._refused = self._sent = self._settled = self._faults = self._delegated = 0
         self._reserved = self._unresolved_holds = 0
-        self._overlapped = self._approached = self._overran = False
+        self._overlapped = self._overlaps_unknown = self._approached = self._overran = False
         self._changes: dict[type[Event], Callable[[Any], None]] = {
             Open: lambda e: self._open(e),
             Delegate: lambda e: self._delegate(e),
@@ -175,7 +176,7 @@ class FastMonitor(Monitor):
 
     def hold(self, name: object) -> LiveHold | None:
         """Return a hold that is open or remembered."""
-        return self._holds.get(cast("HoldId", name)) if isinstance(name, str) else None
+        return self._holds.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
 
     def knows(self, name: object) -> bool:
         """Return whether there is an account of this name."""
@@ -200,7 +201,7 @@ class FastMonitor(Monitor):
             "settled": self._settled,
             "faults": self._faults,
             "delegated": self._delegated,
-            "overlapped": self._overlapped,
+            "overlapped": self._overlapped or self._overlaps_unknown,
             "approached": self._approached,
             "overran": self._overran,
             "misreported": self._flags.get("misreported", 0),
@@ -228,7 +229,16 @@ class FastMonitor(Monitor):
 
     def may_have_overlapped(self) -> None:
         """Note that nothing is known of when calls began: whatever is refuted, overlap may have been its reason."""
-        self._overlapped = True
+        self._overlaps_unknown = True
+
+    @property
+    def overlapped(self) -> bool:
+        """Whether two calls were seen under way at once: not merely that nobody knows."""
+        return self._overlapped
+
+    def bill_of(self, call: object) -> int | None:
+        """Return what was billed for a call so far; None where no bill is known, or the call was forgotten."""
+        return self._call_bills.get(cast("CallId", call))
 
     # -------------------------------------------------------------------------------------------- events
 
