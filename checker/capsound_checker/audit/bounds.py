@@ -13,6 +13,7 @@ from typing import Any
 from capsound.accounts import RESOLVED, HoldState
 from capsound.amounts import AccountId, CallId
 from capsound.live_books import LiveAccount, LiveHold
+from capsound.monitor_fast import FastMonitor
 from capsound_checker.intake.limits import cut
 
 
