@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_USAGE, CapsoundError
+from capsound_checker.intake.limits import cut, excerpt
 
 MAX_LINE = 1 << 20
 """The longest answer, in bytes."""
@@ -140,7 +141,7 @@ class Child:
         self._poll = select.poll()
         self._poll.register(self._out, select.POLLIN)
         self._poll.register(self._err, select.POLLIN)
-        self._told = bytearray()
+        self._stderr_tail = bytearray()
         self._rest = b""
         self._ended = False
 
@@ -182,7 +183,7 @@ class Child:
                 raise self._hung(line, seconds)
             for file, _ in ready:
                 if file == self._err:
-                    self._hear()
+                    self._drain_stderr()
                     continue
                 more = os.read(self._out, 1 << 16)
                 if not more:
@@ -196,19 +197,19 @@ class Child:
             try:
                 line = line[os.write(self._in, line) :]
             except BlockingIOError:
-                self._hear()
+                self._drain_stderr()
                 if time.monotonic() > until:
                     raise self._hung(line, seconds) from None
                 select.select([], [self._in], [], 0.05)
             except BrokenPipeError:
                 return  # it has ended, which shows where it is read
 
-    def _hear(self) -> None:
+    def _drain_stderr(self) -> None:
         """Take what is on standard error, and keep its end."""
         with contextlib.suppress(BlockingIOError):
             while more := os.read(self._err, 1 << 16):
-                self._told += more
-                del self._told[:-_KEPT]
+                self._stderr_tail += more
+                del self._stderr_tail[:-_KEPT]
                 if len(more) < 1 << 16:
                     return
             self._poll.unregister(self._err)
@@ -236,9 +237,9 @@ class Child:
     def stderr(self) -> str:
         """Return the end of what it has written to standard error."""
         if self._err >= 0:
-            self._hear()
-        lines = self._told.decode(errors="backslashreplace").splitlines()
-        return "\n".join(lines[-_LINES:])
+            self._drain_stderr()
+        lines = self._stderr_tail.decode(errors="backslashreplace").splitlines()
+        return "\n".join(cut(line, _LONGEST_LINE) for line in lines[-_LINES:])
 
     def status(self) -> str:
         """Return in words how it has ended, or that it runs."""
@@ -255,7 +256,7 @@ class Child:
             return
         self._ended = True
         if self._err >= 0:
-            self._hear()
+            self._drain_stderr()
         self._err = -1
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -276,8 +277,7 @@ class Child:
 
 
 def _shown(line: bytes) -> str:
-    text = line.decode(errors="backslashreplace").rstrip("\n")
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+    return excerpt(line.decode(errors="backslashreplace"), _SHOWN)
 
 
 @contextlib.contextmanager
@@ -302,5 +302,6 @@ def python_address(interpreter: str, target: str, *, timeout: float = 5.0, start
 
 _KEPT = 16_384
 _LINES = 20
+_LONGEST_LINE = 1_000
 _SHOWN = 300
 _GRACE = 0.5
