@@ -127,7 +127,7 @@ TERMS: dict[str, Term] = {
         ),
         Term(
             "handle",
-            "A handle is the object through which a program uses an account or a hold, until that is closed or resolved.",
+            "A handle is the object through which a program uses an account or a hold until it is closed or resolved.",
             "`reserve` returns a handle; `settle` uses it up, and a second `settle` with it must change nothing.",
             ("hold", "misuse", "use-after-move"),
         ),

@@ -82,8 +82,8 @@ def refuted(findings: Iterable[Finding], exercise: Exercise, broken: set[Propert
     run with an overrun is evidence only against `overrun-bounded`.
     """
     names = {f.anomaly for f in findings}
-    ended = [g for n in sorted(names) if (g := ANOMALIES[n].ends) is not None and n not in _BY_CIRCUMSTANCE]
-    if names & _BY_CIRCUMSTANCE:
+    ended = [g for n in sorted(names) if (g := ANOMALIES[n].ends) is not None and n not in BY_CIRCUMSTANCE]
+    if names & BY_CIRCUMSTANCE:
         if exercise.overran or exercise.misreported:
             if Property.OVERRUN in broken:
                 ended.append(Guarantee.OVERRUN_BOUNDED)
@@ -98,5 +98,5 @@ def refuted(findings: Iterable[Finding], exercise: Exercise, broken: set[Propert
     return min(ended, default=None)
 
 
-_BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot", "minted"})
+BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot", "minted"})
 """What these refute depends on what the run needed: overlap, delegation or faults."""

@@ -31,9 +31,10 @@ from capsound.glossary import TERMS
 from capsound.guarantees import LADDER, Guarantee
 from capsound.loading import MAX_FILE, MAX_ITEMS, MAX_NUMBER, MAX_OWN_SLICES, parse_scenario, scenario_schema
 from capsound.machine import TOLD_APART, compile_scenario
-from capsound.monitor import _BY_CIRCUMSTANCE, Report, fold
+from capsound.monitor import fold
 from capsound.predicates import STATE_PROPERTIES
 from capsound.properties import ASSUMPTIONS, MEANING, Property
+from capsound.report import BY_CIRCUMSTANCE, Report
 from capsound.steps import MOVE_ALL, STEPS
 from capsound_checker.check.suites import Suite, suite
 from capsound_checker.programs.machines import Violation
@@ -119,7 +120,7 @@ def write_anomalies(page: Path, argument: str) -> str:
     rows = []
     for a in ANOMALIES.values():
         ends = f"`{a.ends.label}`" if a.ends is not None else "-"
-        ends = "depends" if a.name in _BY_CIRCUMSTANCE else ends
+        ends = "depends" if a.name in BY_CIRCUMSTANCE else ends
         rows.append((f"[`{a.name}`]({a.name}.md)", a.meaning, f"`{a.breaks.value}`", ends))
     return table(("anomaly", "what was seen", "breaks", "ends the guarantee"), rows)
 
@@ -130,7 +131,7 @@ def write_anomaly(page: Path, argument: str) -> str:
     rules = [f"{r.id} ({r.says.rstrip('.')})" for r in RULES.values() if r.anomaly == argument]
     by = f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}" if rules else "no rule"
     ends = f"`{a.ends.label}` and every stronger one" if a.ends is not None else "none by itself"
-    if argument in _BY_CIRCUMSTANCE:
+    if argument in BY_CIRCUMSTANCE:
         ends = "depends on [what the run needed](../guarantees.md)"
     rows = [
         ("property that it breaks", f"`{a.breaks.value}`: {MEANING[a.breaks]}"),

@@ -154,7 +154,7 @@ class Suite:
         if program is not None:
             self._fail_if_wrong(program)
         rate = driver.operations / (time.perf_counter() - begin)
-        self._say("small scope", f"{coverage.told()}, {driver.operations} operations, {rate:,.0f} a second")
+        self._say("small scope", f"{coverage.summary()}, {driver.operations} operations, {rate:,.0f} a second")
 
     def test_threads(self) -> None:
         """Two operations in two threads, one of them preempted at each of its instructions."""

@@ -109,12 +109,13 @@ class LimitedAsker:
 def checked_observation(asker: Asker, adapter: Adapter, number: int, *, quiet: bool) -> Observed:
     """Return what an account says of itself. Raises ``AdapterFailed`` for what is no number of units."""
     observed = asker.read(_OBSERVE, adapter.observe, number, quiet=quiet) or NOT_OBSERVED
-    if any(value is not None and not _counts(value) for value in observed):
-        raise AdapterFailed(
-            f"{type(adapter).__name__}.{_OBSERVE} returned {observed!r}",
-            cause="that is no number of units",
-            hint="return whole numbers of the smallest unit; convert in the adapter, exactly",
-        )
+    for value in observed:
+        if value is not None and type(value) is not int and not _counts(value):
+            raise AdapterFailed(
+                f"{type(adapter).__name__}.{_OBSERVE} returned {observed!r}",
+                cause="that is no number of units",
+                hint="return whole numbers of the smallest unit; convert in the adapter, exactly",
+            )
     return observed
 
 

@@ -91,7 +91,7 @@ class Coverage:
         """The states of the scope that were not visited, in a fixed order."""
         return sorted(small_scope() - self.seen)
 
-    def told(self) -> str:
+    def summary(self) -> str:
         """Return the fraction in words."""
         whole = len(small_scope())
         return f"{self.visited} of {whole} abstract states ({100 * self.visited / whole:.1f} %)"

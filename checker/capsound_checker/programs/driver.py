@@ -68,8 +68,8 @@ class Driver:
     @cached_property
     def fast(self) -> bool:
         """Whether the books alone can be compared; asked for when the first program is run, since it may hang."""
-        told = {"spent", "held", "remaining"} <= offers(self.adapter)
-        return set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE and told and _plain(self.adapter)
+        observable = {"spent", "held", "remaining"} <= offers(self.adapter)
+        return set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE and observable and _plain(self.adapter)
 
     def hunt(self, seeds: Iterable[int]) -> Iterator[list[Step]]:
         """Yield every suspicious program that the seeds stand for; before the first, those that share one turn."""
@@ -297,7 +297,7 @@ def _agrees(adapter: Adapter, scope: object, ledger: FastLedger, number: int) ->
     closed, free = ledger.closed[number], ledger.available[number]
     try:
         spent, held, remaining = (0, 0, 0) if closed else adapter.observe(scope)
-        told = adapter.balances(scope) if "balances" in offers(adapter) else {}
+        given = adapter.balances(scope) if "balances" in offers(adapter) else {}
     except Exception:  # noqa: BLE001 - lock step will say what it is
         return False
     if not closed:
@@ -305,7 +305,7 @@ def _agrees(adapter: Adapter, scope: object, ledger: FastLedger, number: int) ->
             return False
         if remaining != free and not (free < 0 and remaining == 0):
             return False
-    return all(name in TOLD and says == getattr(ledger, name)[number] for name, says in told.items())
+    return all(name in TOLD and value == getattr(ledger, name)[number] for name, value in given.items())
 
 
 def _plain(adapter: type[Adapter]) -> bool:

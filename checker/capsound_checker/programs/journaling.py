@@ -83,13 +83,14 @@ def _compared(ours: list[Account], replayed: Replayed, run: Lockstep, holds: set
     if len(theirs) != len(ours):
         yield f"the journal of {ours[0].id} knows {len(theirs)} accounts, {len(ours)} were created"
         return
-    for mine, told in zip(ours, theirs, strict=True):
-        if _balances(mine) != _balances(told):
-            yield f"the journal leads to {_balances(told)} for {told.id}, and {mine.id} has {_balances(mine)}"
+    for mine, replayed_account in zip(ours, theirs, strict=True):
+        if _balances(mine) != _balances(replayed_account):
+            leads_to = f"{_balances(replayed_account)} for {replayed_account.id}"
+            yield f"the journal leads to {leads_to}, and {mine.id} has {_balances(mine)}"
     mine_holds = [(h.amount, h.state.value, h.billed) for h in run.state.holds.values() if h.id in holds]
-    told_holds = [(h.amount, h.state.value, h.billed) for h in replayed.monitor.state.holds.values()]
-    if mine_holds != told_holds:
-        yield f"the journal leads to the holds {told_holds}, and there are {mine_holds}"
+    replayed_holds = [(h.amount, h.state.value, h.billed) for h in replayed.monitor.state.holds.values()]
+    if mine_holds != replayed_holds:
+        yield f"the journal leads to the holds {replayed_holds}, and there are {mine_holds}"
     report = replayed.monitor.report()
     excused = report.exercise.overran and report.verdicts[Property.OVERRUN] is not Verdict.VIOLATED
     for finding in report.findings:

@@ -115,8 +115,8 @@ class LockstepMachine(RuleBasedStateMachine):
         already = bool(run.wrong())
         if run.finish() and not already:
             self.fail_if_wrong()
-        if self.journaled and not already and (told := problems(run)):
-            raise Violation(explained(run, told[0]), run.steps)
+        if self.journaled and not already and (wrong := problems(run)):
+            raise Violation(explained(run, wrong[0]), run.steps)
         # Hypothesis climbs towards runs in which more different things happen, and towards deeper debts.
         target(float(len(self.variety)), label="different things in one run")
         target(float(max(0, -min(a.available for a in run.state.accounts.values()))), label="debt")

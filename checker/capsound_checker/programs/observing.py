@@ -55,13 +55,16 @@ class Observer:
         One that tells all its balances still does so when it has ended.
         """
         record = self._record
-        if record.spoiled or any(record.pending(call) for call in record.calls.values()):
+        if record.spoiled:
             return
+        for call in record.calls.values():
+            if record.pending(call):
+                return
         for number in record.scopes if "balances" in record.offers else record.opened:
             observation = self.observation(number)
             if observation is None:
                 continue
-            observed = observation, balances(record.state.accounts[account_id(number)])
+            observed = observation, balances(record.state.accounts[observation.account])
             if self._last_observed.get(number) != observed:
                 self._last_observed[number] = observed
                 record.tell(observation)

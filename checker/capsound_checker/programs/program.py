@@ -333,5 +333,5 @@ def written(steps: Iterable[Step], target: str = "MyAdapter", module: str = "my_
 
 def call(step: Step) -> str:
     """Return one step as a call: ``reserve(on=0, new=1, amount=3)``; an agent only where it is not the first."""
-    said = [f"{name}={getattr(step, name)}" for name in FIELDS[step.do] if name != "agent" or step.agent]
-    return f"{step.do}({', '.join(said)})"
+    fields = [f"{name}={getattr(step, name)}" for name in FIELDS[step.do] if name != "agent" or step.agent]
+    return f"{step.do}({', '.join(fields)})"

@@ -129,12 +129,14 @@ class Record:
     @property
     def opened(self) -> list[int]:
         """The accounts in use."""
-        return [n for n in self.scopes if not self.state.accounts[account_id(n)].closed]
+        accounts = self.state.accounts
+        return [n for n in self.scopes if not accounts[account_id(n)].closed]
 
     @property
     def closed(self) -> list[int]:
         """The accounts that were closed or merged."""
-        return [n for n in self.scopes if self.state.accounts[account_id(n)].closed]
+        accounts = self.state.accounts
+        return [n for n in self.scopes if accounts[account_id(n)].closed]
 
     def _holds(self, *states: HoldState) -> list[int]:
         holds = self.state.holds
@@ -202,7 +204,7 @@ class Record:
             observe()
             self.steps.append(step)
         elif len(self.events) != events:
-            raise AssertionError(f"a skipped step was heard: {step}")
+            raise AssertionError(f"a skipped step was told: {step}")
 
     def tell(self, event: Event) -> None:
         """Tell the monitor of an event that the harness has seen."""

@@ -46,7 +46,7 @@ class Hung(TimeoutError):
 _active = [0]
 """How many blocks under a limit are being run, one inside the other."""
 
-_outside: list[Any] = []
+_outer_handlers: list[Any] = []
 """Whose handler it was, while ours is kept installed (``held``)."""
 
 _MAIN = threading.main_thread().ident
@@ -56,10 +56,10 @@ def _possible() -> bool:
     return hasattr(signal, "setitimer") and threading.get_ident() == _MAIN
 
 
-def _ring(signum: int, frame: FrameType | None) -> None:
+def _on_alarm(signum: int, frame: FrameType | None) -> None:
     if not _active[0]:  # a timer of somebody else, that came back when the last block had ended
-        if callable(_outside[-1]):
-            _outside[-1](signum, frame)
+        if callable(_outer_handlers[-1]):
+            _outer_handlers[-1](signum, frame)
         return
     if _swallows(frame):
         signal.setitimer(signal.ITIMER_REAL, _seconds[-1])
@@ -89,14 +89,14 @@ _WEAK = frozenset({inspect.getfile(weakref.WeakSet), inspect.getfile(weakref.Wea
 @contextlib.contextmanager
 def held() -> Iterator[None]:
     """Keep our handler installed: a block inside then costs two system calls instead of four."""
-    if not _possible() or _outside:
+    if not _possible() or _outer_handlers:
         yield
         return
-    _outside.append(signal.signal(signal.SIGALRM, _ring))
+    _outer_handlers.append(signal.signal(signal.SIGALRM, _on_alarm))
     try:
         yield
     finally:
-        signal.signal(signal.SIGALRM, _outside.pop())
+        signal.signal(signal.SIGALRM, _outer_handlers.pop())
 
 
 class limit:  # noqa: N801 - used as a block: `with limit():`
@@ -110,7 +110,7 @@ class limit:  # noqa: N801 - used as a block: `with limit():`
         self._watches = _possible()
         if not self._watches:
             return
-        self._before = None if _outside else signal.signal(signal.SIGALRM, _ring)
+        self._before = None if _outer_handlers else signal.signal(signal.SIGALRM, _on_alarm)
         _active[0] += 1
         self._begin = time.monotonic()
         self._left, self._every = signal.setitimer(signal.ITIMER_REAL, _seconds[-1])

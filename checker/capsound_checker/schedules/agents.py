@@ -53,10 +53,10 @@ class Program:
         out: list[str] = []
         for calls, group in groupby(self.agents):
             count = len(list(group))
-            said = ", then ".join(
+            listed = ", then ".join(
                 f"{c.estimate} billed {c.bill}" + ("" if c.ends == "reply" else f" ({c.ends})") for c in calls
             )
-            out.append(f"{count} agent{'s' if count > 1 else ''} with {said}")
+            out.append(f"{count} agent{'s' if count > 1 else ''} with {listed}")
         more = f"; {self.cancels} cancelled anywhere" if self.cancels else ""
         part = "" if self.slice is None else f"; the first {self.sliced} on a slice of {self.slice}"
         return f"cap {self.cap}: {'; '.join(out)}{part}{more}"

@@ -72,6 +72,11 @@ class Concurrent:
         return self.record.events
 
     @property
+    def findings(self) -> list[Finding]:
+        """What the monitor found in them."""
+        return self.record.findings
+
+    @property
     def agents(self) -> list[Agent]:
         """The agents of the run."""
         return self.state.agents

@@ -318,8 +318,10 @@ class Loop(asyncio.AbstractEventLoop):
         if any(not task.done() for task in self.tasks):
             _drop(self.tasks)
         for task in self.tasks:
-            with contextlib.suppress(AttributeError):  # a factory may make tasks of its own
+            try:
                 setattr(task, _TRACEBACK, False)
+            except AttributeError:  # a factory may make tasks of its own
+                continue
         self.ready.clear()
         self.relays.clear()
         self.timers.clear()

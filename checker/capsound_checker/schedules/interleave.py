@@ -322,10 +322,10 @@ def _state(reader: Reader, shared: Any, tasks: list[asyncio.Task[Any]], *, alike
     def part(by: Reader, task: asyncio.Task[Any]) -> object:
         return by.read(task), by.read(ready.get(id(task)))
 
-    told = (reader.read(shared), reader.variables())
+    outside = (reader.read(shared), reader.variables())
     if alike:
         tasks = sorted(tasks, key=lambda task: repr(part(reader.fork(), task)))
     parts = [part(reader, task) for task in tasks]
     others = [reader.read(task) for task in loop.tasks if not task.done() and task not in tasks]
     timers = [reader.read(handle) for _, _, handle in sorted(loop.timers, key=lambda timer: timer[:2])]
-    return told, parts, others, timers
+    return outside, parts, others, timers

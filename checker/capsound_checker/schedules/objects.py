@@ -200,8 +200,8 @@ class Reader:
 
     def variables(self) -> object:
         """Read the variables that the code reaches outside all objects."""
-        told = tuple((name, self.read(read())) for name, read in tuple(self.world.slots))
-        return (told, random.getstate()) if self.world.chance else told
+        parts = tuple((name, self.read(read())) for name, read in tuple(self.world.slots))
+        return (parts, random.getstate()) if self.world.chance else parts
 
     def read(self, value: Any) -> object:
         """Return ``value`` as nested tuples. Raises ``Opaque`` for what cannot be read exactly."""
@@ -275,19 +275,19 @@ class Reader:
 
 
 def _dict(reader: Reader, value: dict[Any, Any]) -> object:
-    told = tuple([(reader.read(k), reader.read(v)) for k, v in value.items()])
-    return ("dict", told) if type(value) is dict else reader.plain(value, told)
+    parts = tuple([(reader.read(k), reader.read(v)) for k, v in value.items()])
+    return ("dict", parts) if type(value) is dict else reader.plain(value, parts)
 
 
 def _sequence(reader: Reader, value: Any) -> object:
-    told = reader.all(value)
-    return (type(value).__name__, told) if type(value) in _CONTAINERS else reader.plain(value, told)
+    parts = reader.all(value)
+    return (type(value).__name__, parts) if type(value) in _CONTAINERS else reader.plain(value, parts)
 
 
 def _set(reader: Reader, value: Any) -> object:
     # Objects have an order only by chance: they are read by what they look like, then by their place in that order.
-    told = reader.all(sorted(value, key=lambda v: repr(reader.fork().read(v))))
-    return ("set", told) if type(value) in _CONTAINERS else reader.plain(value, told)
+    parts = reader.all(sorted(value, key=lambda v: repr(reader.fork().read(v))))
+    return ("set", parts) if type(value) in _CONTAINERS else reader.plain(value, parts)
 
 
 def _number(reader: Reader, value: Any) -> object:
