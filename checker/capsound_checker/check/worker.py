@@ -36,6 +36,7 @@ from capsound_checker.programs.shrinking import shrink
 from capsound_checker.programs.watch import SECONDS, patience, pulse
 from capsound_checker.remote.client import remote, remote_adapter
 from capsound_checker.remote.isolation import limit_memory
+from capsound_checker.remote.lifeline import end_with
 from capsound_checker.remote.process import is_address, python_address
 from capsound_checker.schedules import agents, asynchronous
 from capsound_checker.schedules.asynchronous import explore
@@ -85,6 +86,7 @@ _BEAT = 0.25
 def main() -> None:
     """Do what the request on standard input asks for."""
     request = json.loads(sys.stdin.buffer.read())
+    end_with(int(request["parent"]))
     voice = Voice(int(sys.argv[1]), int(request["at"]))
     _quiet()
     os.environ.pop("PYTHONPATH", None)  # it was for this process: another interpreter would break on it

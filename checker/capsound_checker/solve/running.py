@@ -16,6 +16,7 @@ from typing import Any
 from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, CapsoundError
 from capsound_checker.display.telling import OUR_BUG, error_data, error_text, printable
 from capsound_checker.display.terminal import rendered, status
+from capsound_checker.remote.lifeline import end_with, lifeline
 
 
 class NoScenario(CapsoundError):
@@ -195,7 +196,8 @@ class _Worker:
         methods = multiprocessing.get_all_start_methods()
         context: Any = multiprocessing.get_context("fork" if "fork" in methods else None)
         self.pipe, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=_work, args=(path, request, theirs), daemon=True)
+        line = lifeline() if context.get_start_method() == "fork" else None  # else it would not be inherited
+        self.process = context.Process(target=_work, args=(path, request, theirs, os.getpid(), line), daemon=True)
         with _interrupts_wait():
             self.process.start()
         theirs.close()
@@ -226,7 +228,8 @@ class _Worker:
         self.pipe.close()
 
 
-def _work(path: Path, request: Request, pipe: Any) -> None:
+def _work(path: Path, request: Request, pipe: Any, parent: int, line: int | None) -> None:
+    end_with(parent, line)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe.send(solve_file(path, request, pipe.send))
     pipe.close()
