@@ -1,9 +1,11 @@
-# Nothing but Python, git and make is needed: each target sets up .venv first.
+# Nothing but Python, git and make is needed: each target sets up what it needs in .venv, and nothing else.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
 JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
+
+# pip shows its progress on a terminal, and is silent in a log. What is never imported is not compiled.
+INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
 
 .PHONY: help demo test deep lint scenarios adapters clean
 
@@ -15,42 +17,55 @@ help:
 	@echo "make adapters   check published budget libraries, each in an environment of its own (needs a network)"
 	@echo "make scenarios  solve every shipped scenario and compare with what it expects"
 
-$(STAMP): pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+# One stamp for each set of packages: the demo needs no test library, and the tests need no linter.
+$(BIN)/python:
+	@echo "setting up: a virtual environment in $(VENV) (a few seconds)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-demo: pyproject.toml | $(BIN)/python
+	@echo "setting up: capsound with its two solvers (about 60 MB to download, once)"
+	@$(INSTALL) -e .
 	@touch $@
 
-$(VENV)/.installed-dev: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@touch $@
+$(VENV)/.installed: pyproject.toml | $(BIN)/python
+	@echo "setting up: capsound and the libraries of its tests (twice as much, once)"
+	@$(INSTALL) -e '.[test]'
+	@touch $(VENV)/.installed-demo $@
 
-demo: $(STAMP)
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	@echo "setting up: capsound, the libraries of its tests, and the linters (once)"
+	@$(INSTALL) -e '.[dev]'
+	@touch $(VENV)/.installed-demo $(VENV)/.installed $@
+
+$(VENV)/.installed-deep: pyproject.toml | $(BIN)/python
+	@echo "setting up: capsound, the libraries of its tests, and tokenizers (once)"
+	@$(INSTALL) -e '.[test,tokenizers]'
+	@touch $(VENV)/.installed-demo $(VENV)/.installed $@
+
+demo: $(VENV)/.installed-demo
 	@echo '$$ capsound solve scenarios/race-a-racy-counter.toml'
 	@$(BIN)/capsound solve scenarios/race-a-racy-counter.toml; test $$? -eq 1
 	@echo
 	@echo '$$ capsound solve scenarios/race-b-reserve-settle.toml'
 	@$(BIN)/capsound solve scenarios/race-b-reserve-settle.toml
 
-test: $(STAMP)
+test: $(VENV)/.installed
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
-
-$(VENV)/.installed-deep: $(STAMP)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,tokenizers]'
-	@touch $@
 
 deep: $(VENV)/.installed-deep
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --deep --timeout 3600
 
+# The cheapest first: most slips are found in the first second. pyright finds .venv by pyproject.toml.
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pyright
 
-scenarios: $(STAMP)
+scenarios: $(VENV)/.installed-demo
 	$(BIN)/capsound solve scenarios/ --expect
 
-adapters: $(STAMP)
+adapters: $(VENV)/.installed-demo
 	$(BIN)/python examples/adapters/check_all.py
 
 clean:

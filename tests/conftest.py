@@ -10,6 +10,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,6 +96,14 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
+def _named_statuses(arguments: list[str]) -> set[int]:
+    """Return the exit statuses that the help of the command in ``arguments`` names."""
+    from capsound_checker.commands import cli
+
+    command = cli.commands.get(arguments[0], cli) if arguments else cli
+    return {int(number) for number in re.findall(r"\b(\d+) [a-z]", command.epilog or "")}
+
+
 def _here(*args: object, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ran:
     from capsound_checker.__main__ import run
 
@@ -106,6 +115,7 @@ def _here(*args: object, cwd: Path | None = None, env: Mapping[str, str] | None 
         contextlib.redirect_stderr(err),
     ):
         status = run([str(arg) for arg in args])
+    assert status in _named_statuses([str(arg) for arg in args]), f"the help does not name exit status {status}"
     return Ran(status, *(stream.buffer.getvalue().decode() for stream in (out, err)))  # type: ignore[attr-defined]
 
 

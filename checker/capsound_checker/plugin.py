@@ -55,7 +55,7 @@ class SuiteItem(pytest.Item):
                 pytest.xfail("named by --capsound-xfail")
             raise
         if self.expected:
-            pytest.fail("it was expected to fail and passes: take it out of --capsound-xfail", pytrace=False)
+            pytest.fail("expected to fail, but it passed: remove it from --capsound-xfail", pytrace=False)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show what was found, and no traceback of ours."""

@@ -5,6 +5,9 @@ the bookkeeping of an event whether or not it is allowed; ``breaches`` names the
 ``apply`` is the transition function proper, which refuses what breaks a rule. The monitor uses the first two,
 so that it can go on after a violation and still tell the truth about the balances.
 
+One module, because it is the specification: a rule is read beside the bookkeeping that it judges, and the contracts,
+the theorems and the planted faults are about this text.
+
 Conservation, per account (design section 2)::
 
     available + held + charged + forfeited + delegated + returned = granted
@@ -179,7 +182,8 @@ class Breach:
     @property
     def sentence(self) -> str:
         """The breach in words."""
-        return self.rule.told.format(**dict(self.facts))
+        told = self.rule.told.format(**dict(self.facts))
+        return told.replace("only 0 was free", "nothing was free").replace("left only 0", "left nothing")
 
     @property
     def numbers(self) -> dict[str, int | str]:
@@ -192,100 +196,100 @@ RULES: dict[str, Rule] = {
     for r in (
         Rule(
             "R1",
-            "A call is admitted only if its estimate fits beside everything settled and everything outstanding.",
+            "A call is admitted only if its estimate fits alongside everything settled and outstanding.",
             "stale-admit",
-            "{amount} was admitted on {account}, where {free} was free: "
-            "{outstanding} of calls in flight was not counted",
+            "admitted {amount} on {account} although only {free} was free: "
+            "it ignored {outstanding} held by calls in flight",
         ),
         Rule(
             "R2",
             "A call is never admitted on more than what settled calls have left.",
             "over-admit",
-            "{amount} was admitted on {account}, where only {left} was left after settled calls",
+            "admitted {amount} on {account} although settled calls had left only {left}",
         ),
         Rule(
             "R3",
             "Once recorded spend has reached the grant, no call is admitted.",
             "no-stop",
-            "{amount} was admitted on {account} although its recorded spend {spent} had reached the grant {granted}",
+            "admitted {amount} on {account} although its recorded spend {spent} had reached the grant {granted}",
         ),
         Rule(
             "R4",
             "A slice is delegated only out of what is available.",
             "minted",
-            "{amount} was delegated out of {account}, where {free} was free",
+            "delegated {amount} from {account} although only {free} was free",
         ),
         Rule(
             "R5",
             "A closed or merged account is not used again.",
             "use-after-move",
-            "{account} was used for {event} after it had been closed or merged",
+            "{event} used {account} after it was closed or merged",
         ),
         Rule(
             "R6",
             "A hold is resolved once.",
             "double-settle",
-            "{hold} had already been {state} when {event} resolved it again",
+            "{event} resolved {hold} again: it was already {state}",
         ),
         Rule(
             "R7",
             "A resolved hold covers no further request.",
             "use-after-move",
-            "{hold} had already been {state} when it was used for {event}",
+            "{event} used {hold} again: it was already {state}",
         ),
         Rule(
             "R8",
             "A hold is released only before its call is sent.",
             "refund-after-send",
-            "{hold} gave {amount} back to {account} after its call had been sent, before its bill was known",
+            "{hold} returned {amount} to {account} after its call was sent and before its bill was known",
         ),
         Rule(
             "R9",
-            "The ledger is told what the provider billed.",
+            "A call is settled at what the provider billed.",
             "ledger-drift",
-            "{hold} was settled at {amount} although the provider had billed {billed}",
+            "settled {hold} at {amount} although the provider billed {billed}",
         ),
         Rule(
             "R10",
             "The true bills of a root never exceed its cap.",
             "overshoot",
-            "the true bills of {account} reach {billed}: above the cap {granted} by {over}",
+            "{account} was billed {billed} of a cap of {granted}: {over} over",
         ),
         Rule(
             "R11",
             "The true bills below a slice never exceed what it was granted and has not returned.",
             "slice-overshoot",
-            "the true bills below {account} reach {billed}: above its grant {granted} by {over}",
+            "{account} and its slices were billed {billed} of a grant of {granted}: {over} over",
         ),
         Rule(
             "R12",
             "Only a call that does not fit is refused.",
             "false-refusal",
-            "{amount} was refused on {account} although {free} was free",
+            "refused {amount} on {account} although {free} was free",
         ),
         Rule(
             "R13",
             "Money never moves between roots.",
             "wrong-root",
-            "{source} belongs to {other}, {account} to {root}: they cannot be merged",
+            "merged {source}, which belongs to {other}, into {account}, which belongs to {root}",
         ),
         Rule(
             "R14",
             "An account is never merged with itself.",
             "minted",
-            "{account} was merged with itself",
+            "merged {account} with itself",
         ),
         Rule(
             "R15",
             "A slice is closed or merged only when it holds nothing and all of its own slices are closed.",
             "vanished",
-            "{account} was ended while {holds} of its holds and {slices} of its slices were still open",
+            "ended {account} while {holds} of its holds and {slices} of its slices were open",
         ),
         Rule(
             "R16",
             "A call is refused before it is sent, or not at all.",
             "late-refusal",
-            "{amount} was refused on {account} after {hold} had been sent: the provider may have billed it",
+            "refused {amount} on {account} after {hold} was sent: the provider may have billed it",
         ),
     )
 }

@@ -53,7 +53,7 @@ ANOMALIES: dict[str, Anomaly] = {
         ),
         Anomaly(
             "slice-overshoot",
-            "the true bills below an account exceed what it was granted",
+            "the true bills below an account exceed its grant",
             Property.SLICE,
             Guarantee.DELEGATED,
             "move the slice out of the parent when it is delegated, and admit against the slice",
@@ -64,12 +64,12 @@ ANOMALIES: dict[str, Anomaly] = {
             "a call was admitted on a balance that calls in flight had already used up",
             Property.ADMISSION,
             None,
-            "check and reserve in one atomic block, so that no call can slip in between",
+            "check and reserve in one atomic block, so that no other call comes in between",
             "check-then-act; design section 1",
         ),
         Anomaly(
             "over-admit",
-            "a call was admitted although it did not fit even beside what was already settled",
+            "a call was admitted although settled calls had left too little",
             Property.ADMISSION,
             None,
             "compare the estimate with what is left before the call, not the total after it",
@@ -93,7 +93,7 @@ ANOMALIES: dict[str, Anomaly] = {
         ),
         Anomaly(
             "refund-after-send",
-            "capacity of a sent call came back before its bill was known",
+            "the hold of a sent call was returned before its bill was known",
             Property.ADMISSION,
             Guarantee.FAULT_TOLERANT,
             "after send, forfeit the hold or keep it until the provider has answered",
@@ -101,7 +101,7 @@ ANOMALIES: dict[str, Anomaly] = {
         ),
         Anomaly(
             "double-settle",
-            "one hold was resolved twice and the balance moved twice",
+            "one hold was resolved twice, and the balance moved twice",
             Property.CONSERVATION,
             Guarantee.SEQUENTIAL,
             "give each hold an identity and resolve it in one atomic step",
@@ -141,7 +141,7 @@ ANOMALIES: dict[str, Anomaly] = {
         ),
         Anomaly(
             "ledger-drift",
-            "the ledger's spent differs from the bills of settled calls",
+            "the ledger's spend differs from what the settled calls were billed",
             Property.TRUTH,
             Guarantee.OVERRUN_BOUNDED,
             "keep exact integers, and update the balance in one atomic read-modify-write",
@@ -157,7 +157,7 @@ ANOMALIES: dict[str, Anomaly] = {
         ),
         Anomaly(
             "late-refusal",
-            "the refusal came after the call had been sent",
+            "a call was refused after it was sent",
             Property.ADMISSION,
             None,
             "decide before the request leaves",
@@ -165,15 +165,15 @@ ANOMALIES: dict[str, Anomaly] = {
         ),
         Anomaly(
             "false-refusal",
-            "a call was refused although it fitted beside everything outstanding",
+            "a call was refused although it fit alongside everything outstanding",
             Property.PRECISION,
             None,
-            "compare with what is available, and give holds back as soon as the bill is known",
+            "compare with what is available, and release what is left of a hold as soon as the bill is known",
             "design section 2",
         ),
         Anomaly(
             "stranded",
-            "all is settled, yet capacity that should be free cannot be used",
+            "everything is settled, but capacity that should be free cannot be used",
             Property.PRECISION,
             None,
             "return what a closed slice has not spent, and resolve the holds of agents that died",
@@ -181,7 +181,7 @@ ANOMALIES: dict[str, Anomaly] = {
         ),
         Anomaly(
             "hang",
-            "no step is possible and work is left",
+            "no step is possible, but work is left",
             Property.PROGRESS,
             Guarantee.FAULT_TOLERANT,
             "release locks on every way out, and never hold one across the provider call",
@@ -194,21 +194,21 @@ IMPLICATIONS: tuple[tuple[str, str, str], ...] = (
     ("stale-admit", "overshoot", "if every admitted call bills its estimate, the sum is above the grant"),
     ("over-admit", "overshoot", "if the call bills its estimate, the sum is above the grant"),
     ("no-stop", "over-admit", "nothing is left once recorded spend has reached the cap"),
-    ("refund-after-send", "stale-admit", "what came back is admitted again while the first bill is open"),
+    ("refund-after-send", "stale-admit", "the returned amount is admitted again while the first bill is open"),
     ("double-settle", "minted", "the second resolution returns capacity that is no longer held"),
     ("minted", "overshoot", "capacity beyond the cap can be spent"),
     ("dropped-overrun", "ledger-drift", "the excess is billed and never charged"),
-    ("ledger-drift", "over-admit", "where spent is too low, the next check passes on money that is gone"),
+    ("ledger-drift", "over-admit", "if spend is too low, the next check passes on money that is gone"),
     ("use-after-move", "minted", "two handles of one capacity can both be spent"),
     ("wrong-root", "minted", "the receiving root has more than it was opened with"),
     ("bad-amount", "minted", "a negative amount is a credit"),
     (
         "slice-overshoot",
         "overshoot",
-        "where all of the cap is delegated, slices above their grants exceed it",
+        "if all of the cap is delegated, slices above their grants exceed it",
     ),
-    ("vanished", "stranded", "what has disappeared cannot be used"),
-    ("hang", "stranded", "what a blocked agent holds is out of reach"),
+    ("vanished", "stranded", "lost capacity cannot be used"),
+    ("hang", "stranded", "nobody can use what a blocked agent holds"),
 )
 
 
@@ -232,8 +232,12 @@ def implication_graph() -> nx.DiGraph[str]:
 
 
 def implied_by(name: str) -> tuple[str, ...]:
-    """Return every anomaly that ``name`` implies, directly or not, in catalogue order."""
-    import networkx as nx
-
-    reached = nx.descendants(implication_graph(), get_anomaly(name).name)
-    return tuple(other for other in ANOMALIES if other in reached)
+    """Return every anomaly that ``name`` implies, directly or not, in catalogue order; not ``name`` itself."""
+    start = get_anomaly(name).name
+    reached, todo = {start}, [start]
+    while todo:
+        here = todo.pop()
+        further = {effect for cause, effect, _ in IMPLICATIONS if cause == here} - reached
+        reached |= further
+        todo += further
+    return tuple(other for other in ANOMALIES if other in reached and other != start)

@@ -125,8 +125,8 @@ class _Compiler:
         )
 
     def _agent(self, agents: Agents, entry: int, number: int) -> None:
-        many = agents.count != 1
-        name = f"{agents.name}-{number}" if many else agents.name
+        numbered = agents.count != 1
+        name = f"{agents.name}-{number}" if numbered else agents.name
         places: list[Place] = []
         account = self.index[agents.account]
         own = None
@@ -138,8 +138,8 @@ class _Compiler:
                 own = self._account(f"{name}/slice", account, agents.own_slice)
                 places.append(self._delegate(own, account, agents.own_slice, after=1))
                 account = own
-            for earlier in range(agents.calls):
-                self._call(places, account, costs_of(self.scenario, agents.call, earlier), earlier)
+            for index in range(agents.calls):
+                self._call(places, account, costs_of(self.scenario, agents.call, index), index)
             if own is not None and self.discipline.close:
                 parent = self.accounts[own].parent
                 assert parent is not None
@@ -212,12 +212,10 @@ class _Compiler:
         if reuse is not None and self.reuse is None:
             self.reuse, self.reuse_agent = reuse, name
         handles = {item: self.index[item] for item in shared}
-        for earlier, op in enumerate(ops):
-            self._op(op, name, places, handles, agents, earlier)
+        for index, op in enumerate(ops):
+            self._op(op, name, places, handles, agents, index)
 
-    def _op(
-        self, op: Op, name: str, places: list[Place], handles: dict[str, int], agents: Agents, earlier: int
-    ) -> None:
+    def _op(self, op: Op, name: str, places: list[Place], handles: dict[str, int], agents: Agents, index: int) -> None:
         source = handles[op.handle]
         if op.verb == "delegate":
             assert op.amount is not None
@@ -234,7 +232,7 @@ class _Compiler:
                 after = len(places) + 1
                 moved = self._delegate(account, source, Interval(0, 0), after=after)
                 places.append(replace(moved, kind="move", block=self.discipline.move, label="move"))
-            self._call(places, account, costs_of(self.scenario, agents.call, 0), earlier)
+            self._call(places, account, costs_of(self.scenario, agents.call, 0), index)
         elif op.verb == "close":
             parent = self.accounts[source].parent
             if parent is not None and self.discipline.close:

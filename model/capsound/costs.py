@@ -129,8 +129,8 @@ class CallCosts:
         if self.bounds.rise is None or self.bounds.repeats is None:
             return self._draw_within(frame, base, None)
         rise = self.bounds.rise
-        dearer = frame.algebra.floordiv(base * rise.numerator + (rise.denominator - 1), rise.denominator)
-        return self._draw_within(frame, base, dearer * (1 + self.bounds.repeats), scaled=True)
+        raised = frame.algebra.floordiv(base * rise.numerator + (rise.denominator - 1), rise.denominator)
+        return self._draw_within(frame, base, raised * (1 + self.bounds.repeats), scaled=True)
 
     def _input_bound(self, frame: Frame, request: Request) -> tuple[Num, Num | None]:
         """Return the fewest and the most input tokens that the provider may count."""

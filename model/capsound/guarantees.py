@@ -36,20 +36,20 @@ LADDER: tuple[Rung, ...] = (
     Rung(Guarantee.NONE, "nothing is promised", "-"),
     Rung(
         Guarantee.STOPS,
-        "once the recorded spend has reached the cap, no further call is admitted",
+        "no call is admitted once recorded spend has reached the cap",
         "any bills",
     ),
     Rung(Guarantee.SEQUENTIAL, "no overshoot if calls never overlap", "A1"),
     Rung(Guarantee.CONCURRENT, "no overshoot under any interleaving", "A1"),
-    Rung(Guarantee.DELEGATED, "and no slice-overshoot, under any tree of delegation", "A1"),
+    Rung(Guarantee.DELEGATED, "also no slice-overshoot, under any delegation tree", "A1"),
     Rung(
         Guarantee.FAULT_TOLERANT,
-        "and both survive cancellation, timeout, error and crash at every suspension point",
+        "also under cancellation, timeout, error and crash at every suspension point",
         "A1",
     ),
     Rung(
         Guarantee.OVERRUN_BOUNDED,
-        "and where A1 fails, overshoot is at most the summed deficits of calls in flight, "
+        "also if A1 fails: overshoot never exceeds the summed deficits of calls in flight, "
         "and the ledger tells the truth",
         "none",
     ),

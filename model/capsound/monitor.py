@@ -118,7 +118,7 @@ class Monitor:
             case Stall(agents=agents):
                 names = ", ".join(agents)
                 facts = (("agents", names),)
-                sentence = f"no step is possible, and work is left for {names}"
+                sentence = f"no step is possible, but work is left for {names}"
                 self._findings.append(Finding("hang", self.steps, event, facts, sentence))
             case _:
                 pass
@@ -264,7 +264,7 @@ class Monitor:
             self._say(
                 "minted",
                 event,
-                f"{account.id} says {says}: {excess} more than it was granted and still has ({there})",
+                f"{account.id} reports {says}: {excess} more than the {there} it has",
                 account=account.id,
                 excess=excess,
                 there=there,
@@ -273,7 +273,7 @@ class Monitor:
             self._say(
                 "vanished",
                 event,
-                f"{account.id} says {says}: {-excess} of the {there} that it has is gone",
+                f"{account.id} reports {says}: {-excess} of the {there} it has is missing",
                 account=account.id,
                 missing=-excess,
                 there=there,
@@ -308,7 +308,7 @@ class Monitor:
                 self._say(
                     "ledger-drift",
                     event,
-                    f"{account.id} says {name} {says} where it is {books}",
+                    f"{account.id} reports {name} {says}, but it is {books}",
                     account=account.id,
                     says=says,
                     books=books,
@@ -339,7 +339,7 @@ class Monitor:
                 "dropped-overrun",
                 event,
                 f"{last.id} was billed {last.billed} on a hold of {last.amount}, "
-                f"and {excess} of it was not charged to {account.id}",
+                f"but {excess} of it was never charged to {account.id}",
                 hold=last.id,
                 billed=last.billed,
                 held=last.amount,
@@ -349,7 +349,7 @@ class Monitor:
             self._say(
                 "ledger-drift",
                 event,
-                f"{account.id} says spent {event.spent} where {account.spent} was charged or written off",
+                f"{account.id} reports spent {event.spent}, but {account.spent} was charged or written off",
                 account=account.id,
                 says=event.spent,
                 books=account.spent,
@@ -415,7 +415,7 @@ class Monitor:
                 self.steps,
                 end,
                 (("hold", h.id), ("amount", h.amount), ("account", h.account)),
-                f"{h.id} still keeps {h.amount} of {h.account}, and {h.agent} has crashed",
+                f"{h.id} still holds {h.amount} of {h.account}, but {h.agent} has crashed",
             )
             for h in left
         ]

@@ -7,13 +7,16 @@ What is a breach is decided by a comparison of numbers; what it is called, and h
 Memory is one record for each account, each unresolved hold and each crashed agent, and a bounded number of resolved
 holds. As long as nothing had to be forgotten, the report is that of the readable monitor: a property test compares them
 (tests/unit/test_monitor_fast.py).
+
+One module, because an event is one method that changes the books, compares and counts at once: apart they would cost a
+call more for each event of a log.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NoReturn, cast
 
 from capsound.accounts import RESOLVED, RULES, Account, Breach, Hold, HoldState, State, breaches, move, short_of_bills
@@ -42,7 +45,9 @@ from capsound.events import (
     Timeout,
     event_from_dict,
 )
+from capsound.live_books import LiveAccount, LiveHold, path_of, remember_worst
 from capsound.monitor import Finding, Monitor, Report, RootBooks
+from capsound.plain_records import plain_records
 
 MEMORY = 10_000
 """How many resolved holds are remembered."""
@@ -57,73 +62,6 @@ class UnknownHandle(BadTrace):
     """An event names a hold or a call that is not known, after some had to be forgotten: perhaps one of them."""
 
     name = "unknown-handle"
-
-
-@dataclass(slots=True, eq=False)
-class LiveAccount:
-    """An account that is changed in place, with the sums that the rules need."""
-
-    id: AccountId
-    root: AccountId
-    parent: AccountId | None
-    granted: int
-    available: int
-    held: int = 0
-    charged: int = 0
-    forfeited: int = 0
-    delegated: int = 0
-    returned: int = 0
-    billed: int = 0
-    closed: bool = False
-    up: LiveAccount | None = None
-    top: LiveAccount | None = None
-    below: int = 0
-    """The true bills of this account and of everything delegated from it."""
-    holds: int = 0
-    """How many holds are unresolved."""
-    slices: int = 0
-    """How many of its own slices are open."""
-    deficit: int = 0
-    """By how much bills in flight or lost are above their holds."""
-    window: int = 0
-    """The deficits that may explain an overshoot now."""
-    windows: int = 0
-    """Of a root: the sum of the windows below it."""
-    peak: int = 0
-    """Of a root: the largest overshoot so far."""
-    worst: Hold | None = None
-    """The settled hold with the largest deficit, the earliest of equals."""
-    worst_number: int = 0
-
-    @property
-    def spent(self) -> int:
-        """All that counts as spent."""
-        return self.charged + self.forfeited
-
-
-@dataclass(slots=True, eq=False)
-class LiveHold:
-    """A hold that is changed in place; ``number`` counts reservations."""
-
-    id: HoldId
-    account: AccountId
-    amount: int
-    state: HoldState
-    agent: AgentId | None
-    owner: LiveAccount
-    number: int
-    billed: int = 0
-    calls: tuple[CallId, ...] = ()
-
-    @property
-    def deficit(self) -> int:
-        """By how much the true bill is above the hold."""
-        return max(0, self.billed - self.amount)
-
-    @property
-    def frozen(self) -> Hold:
-        """The same as the model writes it."""
-        return Hold(self.id, self.account, self.amount, self.state, self.agent, self.billed)
 
 
 class FastMonitor(Monitor):
@@ -142,9 +80,9 @@ class FastMonitor(Monitor):
         "_delegated",
         "_faults",
         "_first",
-        "_flying",
         "_holds",
         "_overlapped",
+        "_overlaps_unknown",
         "_overran",
         "_readers",
         "_recent",
@@ -152,6 +90,7 @@ class FastMonitor(Monitor):
         "_reserved",
         "_sent",
         "_settled",
+        "_unresolved_holds",
         "forgotten",
         "lost",
         "memory",
@@ -172,8 +111,8 @@ class FastMonitor(Monitor):
         self._recent: deque[LiveHold] = deque()
         self._first: dict[str, Finding] = {}
         self._admitted = self._refused = self._sent = self._settled = self._faults = self._delegated = 0
-        self._reserved = self._flying = 0
-        self._overlapped = self._approached = self._overran = False
+        self._reserved = self._unresolved_holds = 0
+        self._overlapped = self._overlaps_unknown = self._approached = self._overran = False
         self._changes: dict[type[Event], Callable[[Any], None]] = {
             Open: lambda e: self._open(e),
             Delegate: lambda e: self._delegate(e),
@@ -192,18 +131,17 @@ class FastMonitor(Monitor):
             Timeout: lambda e: self._fault(e),
             Crash: lambda e: self._fault(e),
             Observe: lambda e: self._observe(e),
-            Accept: lambda e: self._driven(e),
-            Stall: lambda e: self._driven(e),
+            Accept: lambda e: self._from_driver(e),
+            Stall: lambda e: self._from_driver(e),
         }
-        self._readers: dict[object, Callable[[Mapping[str, Any]], bool]] = {
-            "reserve": self._read_reserve,
-            "send": self._read_send,
-            "bill": self._read_bill,
-            "settle": self._read_settle,
-            "release": self._read_release,
-            "forfeit": self._read_forfeit,
-            "record": self._read_record,
-        }
+        self._readers: dict[object, Callable[[Mapping[str, Any]], bool]] = plain_records(
+            reserve=self._reserve,
+            send=self._send,
+            bill=self._bill,
+            settle=self._settle,
+            free=self._free,
+            record=self._record,
+        )
 
     def feed(self, event: Event) -> tuple[Finding, ...]:
         """Take the next event; return what it shows.
@@ -212,7 +150,7 @@ class FastMonitor(Monitor):
         """
         self.steps += 1
         self._changes[type(event)](event)
-        return self._shown() if self._findings else ()
+        return self._take_findings() if self._findings else ()
 
     def fork(self) -> NoReturn:
         """Raise ``NotImplementedError``: the books are changed in place. Fork a ``Monitor``."""
@@ -234,11 +172,11 @@ class FastMonitor(Monitor):
         if reader is None or not reader(data):
             self.steps -= 1
             return self.feed(event_from_dict(data))
-        return self._shown() if self._findings else ()
+        return self._take_findings() if self._findings else ()
 
     def hold(self, name: object) -> LiveHold | None:
         """Return a hold that is open or remembered."""
-        return self._holds.get(cast("HoldId", name)) if isinstance(name, str) else None
+        return self._holds.get(name) if isinstance(name, str) else None  # type: ignore[call-overload]
 
     def knows(self, name: object) -> bool:
         """Return whether there is an account of this name."""
@@ -263,7 +201,7 @@ class FastMonitor(Monitor):
             "settled": self._settled,
             "faults": self._faults,
             "delegated": self._delegated,
-            "overlapped": self._overlapped,
+            "overlapped": self._overlapped or self._overlaps_unknown,
             "approached": self._approached,
             "overran": self._overran,
             "misreported": self._flags.get("misreported", 0),
@@ -275,7 +213,7 @@ class FastMonitor(Monitor):
         return replace(
             said,
             state=State(
-                {a.id: _frozen(a) for a in self._accounts.values()},
+                {a.id: a.frozen for a in self._accounts.values()},
                 {h.id: h.frozen for h in self._holds.values()},
                 dict(self._calls),
             ),
@@ -287,71 +225,20 @@ class FastMonitor(Monitor):
         """Count ``amount`` as truly billed to an account, without a call: for logs that know only what was recorded."""
         self._charge(self._account(name, event), amount, event)
         self._judge_overrun(name)
-        return self._shown() if self._findings else ()
+        return self._take_findings() if self._findings else ()
 
     def may_have_overlapped(self) -> None:
         """Note that nothing is known of when calls began: whatever is refuted, overlap may have been its reason."""
-        self._overlapped = True
+        self._overlaps_unknown = True
 
-    # ------------------------------------------------------------------------------------- plain records
+    @property
+    def overlapped(self) -> bool:
+        """Whether two calls were seen under way at once: not merely that nobody knows."""
+        return self._overlapped
 
-    # Each takes a record whose fields are as they should be, and says no to every other: that one goes the long way,
-    # through `event_from_dict`, which knows what is wrong with it. The length shows that nothing else is in it.
-
-    def _read_reserve(self, data: Mapping[str, Any]) -> bool:
-        account, hold, amount, agent = data.get("account"), data.get("hold"), data.get("amount"), data.get("agent")
-        if (
-            type(amount) is int
-            and amount >= 0
-            and type(hold) is str
-            and type(account) is str
-            and (len(data) == 4 if agent is None else len(data) == 5 and type(agent) is str)
-        ):
-            self._reserve(cast("AccountId", account), cast("HoldId", hold), amount, cast("AgentId | None", agent))
-            return True
-        return False
-
-    def _read_send(self, data: Mapping[str, Any]) -> bool:
-        hold, call = data.get("hold"), data.get("call")
-        if type(hold) is str and type(call) is str and len(data) == 3:
-            self._send(cast("HoldId", hold), cast("CallId", call))
-            return True
-        return False
-
-    def _read_bill(self, data: Mapping[str, Any]) -> bool:
-        call, amount = data.get("call"), data.get("amount")
-        if type(amount) is int and amount >= 0 and type(call) is str and len(data) == 3:
-            self._bill(cast("CallId", call), amount)
-            return True
-        return False
-
-    def _read_settle(self, data: Mapping[str, Any]) -> bool:
-        hold, amount = data.get("hold"), data.get("amount")
-        if type(amount) is int and amount >= 0 and type(hold) is str and len(data) == 3:
-            self._settle(cast("HoldId", hold), amount)
-            return True
-        return False
-
-    def _read_release(self, data: Mapping[str, Any]) -> bool:
-        hold = data.get("hold")
-        if type(hold) is str and len(data) == 2:
-            self._free(cast("HoldId", hold), RELEASED)
-            return True
-        return False
-
-    def _read_forfeit(self, data: Mapping[str, Any]) -> bool:
-        hold = data.get("hold")
-        if type(hold) is str and len(data) == 2:
-            self._free(cast("HoldId", hold), FORFEITED)
-            return True
-        return False
-
-    def _read_record(self, data: Mapping[str, Any]) -> bool:
-        account, amount = data.get("account"), data.get("amount")
-        if type(amount) is int and amount >= 0 and type(account) is str and len(data) == 3:
-            self._record(cast("AccountId", account), amount)
-            return True
-        return False
+    def bill_of(self, call: object) -> int | None:
+        """Return what was billed for a call so far; None where no bill is known, or the call was forgotten."""
+        return self._call_bills.get(cast("CallId", call))
 
     # -------------------------------------------------------------------------------------------- events
 
@@ -392,7 +279,7 @@ class FastMonitor(Monitor):
         if target.closed:
             self._breach(event, "R5", account=target.id, event=event.kind)
         self._judge_end(source, event)
-        self._end(source, event, [*_path(source), *_path(target)])
+        self._end(source, event, [*path_of(source), *path_of(target)])
 
     def _judge_end(self, account: LiveAccount, event: Close | Merge) -> None:
         if account.closed:
@@ -403,7 +290,7 @@ class FastMonitor(Monitor):
     def _end(self, account: LiveAccount, event: Close | Merge, touched: list[LiveAccount]) -> None:
         """Let the model move the money among the few accounts that it can touch."""
         was_open = not account.closed
-        before = State({a.id: _frozen(a) for a in touched})
+        before = State({a.id: a.frozen for a in touched})
         after = move(before, event)
         for live in touched:
             for name in _BALANCES:
@@ -429,8 +316,8 @@ class FastMonitor(Monitor):
         self._reserved = number = self._reserved + 1
         self._holds[hold_id] = LiveHold(hold_id, name, amount, HELD, agent, account, number)
         self._admitted += 1
-        self._flying = flying = self._flying + 1
-        if flying > 1:
+        self._unresolved_holds = unresolved = self._unresolved_holds + 1
+        if unresolved > 1:
             self._overlapped = True
         if account.parent is None and 2 * (granted - available) >= granted > 0:
             self._approached = True
@@ -486,7 +373,7 @@ class FastMonitor(Monitor):
             account.window += grown
             cast("LiveAccount", account.top).windows += grown
             if hold.state is SETTLED:
-                _remember_worst(account, hold)
+                remember_worst(account, hold)
         node: LiveAccount | None = account
         while node is not None:
             node.below += amount
@@ -501,7 +388,7 @@ class FastMonitor(Monitor):
             self._judge_overrun(account.id)
 
     def _charge(self, account: LiveAccount, amount: int, event: Event) -> None:
-        for node in _path(account):
+        for node in path_of(account):
             node.below += amount
             if node.below > node.granted - node.returned and amount > 0:
                 self._over(node, event)
@@ -527,7 +414,7 @@ class FastMonitor(Monitor):
         hold.state = SETTLED
         if billed > held:
             account.deficit -= billed - held
-            _remember_worst(account, hold)
+            remember_worst(account, hold)
         self._resolved(hold)
 
     def _free(self, hold_id: HoldId, to: HoldState) -> None:
@@ -562,7 +449,7 @@ class FastMonitor(Monitor):
         self._account(event.account, event)
         self._on_observe(event)
 
-    def _driven(self, event: Accept | Stall) -> None:
+    def _from_driver(self, event: Accept | Stall) -> None:
         """Let the readable monitor say what the driver of a run saw: it concerns no books."""
         self._findings += Monitor(steps=self.steps - 1).feed(event)
 
@@ -604,12 +491,12 @@ class FastMonitor(Monitor):
         live = self._accounts[account]
         return [Hold(HoldId(""), account, live.held)] if live.holds else []
 
-    def _shown(self) -> tuple[Finding, ...]:
-        shown = tuple(self._findings)
+    def _take_findings(self) -> tuple[Finding, ...]:
+        findings = tuple(self._findings)
         self._findings.clear()
-        for finding in shown:
+        for finding in findings:
             self._first.setdefault(finding.anomaly, finding)
-        return shown
+        return findings
 
     # ------------------------------------------------------------------------------------------- handles
 
@@ -619,7 +506,7 @@ class FastMonitor(Monitor):
     def _resolved(self, hold: LiveHold) -> None:
         """Remember a hold that was resolved, and forget the one that was resolved ``memory`` resolutions ago."""
         hold.owner.holds -= 1
-        self._flying -= 1
+        self._unresolved_holds -= 1
         self._recent.append(hold)
         if len(self._recent) > self.memory:
             old = self._recent.popleft()
@@ -649,35 +536,5 @@ class FastMonitor(Monitor):
         raise AssertionError(event)
 
 
-def _path(account: LiveAccount) -> Iterator[LiveAccount]:
-    node: LiveAccount | None = account
-    while node is not None:
-        yield node
-        node = node.up
-
-
 def _ends(hold: HoldId, to: HoldState) -> Release | Forfeit:
     return Release(hold) if to is RELEASED else Forfeit(hold)
-
-
-def _frozen(a: LiveAccount) -> Account:
-    return Account(
-        a.id,
-        a.root,
-        a.parent,
-        a.granted,
-        a.available,
-        a.held,
-        a.charged,
-        a.forfeited,
-        a.delegated,
-        a.returned,
-        a.billed,
-        a.closed,
-    )
-
-
-def _remember_worst(account: LiveAccount, hold: LiveHold) -> None:
-    worst, deficit = account.worst, hold.deficit
-    if worst is None or worst.id == hold.id or (deficit, -hold.number) > (worst.deficit, -account.worst_number):
-        account.worst, account.worst_number = hold.frozen, hold.number

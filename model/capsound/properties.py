@@ -24,16 +24,16 @@ class Property(StrEnum):
 
 MEANING: dict[Property, str] = {
     Property.CAP: "the true bills of a root never exceed its cap",
-    Property.SLICE: "the true bills below an account never exceed what it was granted",
-    Property.OVERRUN: "overshoot is at most the summed deficits of calls in flight or lost",
-    Property.TRUTH: "the ledger says as spent what settled calls were billed",
-    Property.CONSERVATION: "capacity neither appears from nothing nor disappears",
-    Property.ADMISSION: "a call is admitted before it is sent, and only if it fits beside all that is outstanding",
-    Property.HANDLES: "a handle is used once",
+    Property.SLICE: "the true bills below an account never exceed its grant",
+    Property.OVERRUN: "overshoot never exceeds the summed deficits of calls in flight or lost",
+    Property.TRUTH: "the ledger's spend equals what the settled calls were billed",
+    Property.CONSERVATION: "capacity is neither created nor lost",
+    Property.ADMISSION: "a call is admitted before it is sent, and only if it fits alongside everything outstanding",
+    Property.HANDLES: "each handle is used only once",
     Property.ARGUMENTS: "only non-negative whole numbers are accepted as amounts",
     Property.PROGRESS: "while work is left, some step is possible",
     Property.WIDTH: "every balance fits a signed integer of the given width",
-    Property.PRECISION: "no call is refused that fits, and no free capacity is out of reach",
+    Property.PRECISION: "no call that fits is refused, and all free capacity can be used",
 }
 
 
@@ -56,7 +56,7 @@ ASSUMPTIONS: dict[str, Assumption] = {
         Assumption(
             "A1",
             "the bill of a call never exceeds its hold",
-            "a bill may be any amount, or at most `shortfall` times the hold where that factor is given",
+            "a bill may be any amount, or at most `shortfall` times the hold if that factor is given",
         ),
         Assumption(
             "A2",
@@ -66,12 +66,12 @@ ASSUMPTIONS: dict[str, Assumption] = {
         Assumption(
             "A6",
             "billed output never exceeds max_output",
-            "billed output is whatever `output` of the call allows, any amount where it says nothing",
+            "billed output is whatever `output` of the call allows, or any amount if it is not given",
         ),
         Assumption(
             "A7",
-            "the usage that the provider reports equals what it bills",
-            "the ledger may be told any amount from 0 to the true bill",
+            "the provider bills exactly the usage that it reports",
+            "the provider may report any amount from 0 to the true bill",
         ),
         Assumption(
             "A8",
@@ -80,8 +80,8 @@ ASSUMPTIONS: dict[str, Assumption] = {
         ),
         Assumption(
             "A9",
-            "a stream that is aborted stops being billed within one chunk",
-            "an aborted stream may be billed for all the chunks that were left",
+            "an aborted stream stops being billed within one chunk",
+            "an aborted stream may be billed for all its remaining chunks",
         ),
         Assumption(
             "A10",

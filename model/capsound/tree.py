@@ -37,15 +37,21 @@ def cycles(slices: Iterable[Slice]) -> tuple[tuple[str, ...], ...]:
 
     A cycle starts at the slice that is declared first; cycles come in the order of their first slices.
     """
-    import networkx as nx
-
-    declared = list(slices)
-    order = {piece.name: number for number, piece in enumerate(declared)}
+    above = {piece.name: piece.parent for piece in slices}
+    order = {name: number for number, name in enumerate(above)}
     found: list[tuple[str, ...]] = []
-    # Every slice has one parent, so the components of the graph overlap in no cycle and there are few.
-    for cycle in nx.simple_cycles(account_graph(Interval(0, None), declared)):
-        first = min(range(len(cycle)), key=lambda place: order[cycle[place]])
-        found.append((*cycle[first:], *cycle[:first]))
+    seen: set[str] = set()
+    for name in above:  # every slice has one parent: a walk upwards ends at the root, or goes round one cycle
+        walk: list[str] = []
+        here = name
+        while here in above and here not in seen:
+            seen.add(here)
+            walk.append(here)
+            here = above[here]
+        if here in walk:
+            cycle = walk[walk.index(here) :]
+            first = min(range(len(cycle)), key=[order[name] for name in cycle].__getitem__)
+            found.append(tuple(reversed([*cycle[first + 1 :], *cycle[: first + 1]])))
     return tuple(sorted(found, key=lambda cycle: order[cycle[0]]))
 
 

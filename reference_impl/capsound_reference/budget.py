@@ -30,6 +30,9 @@ What the claim rests on: ``sent()`` is called before the request leaves; ``settl
 billed; one process (a budget cannot be copied, pickled or meaningfully forked). Not part of it: waiting for room
 (what does not fit is refused at once), and a journal that survives a crash of the machine (a line is handed to
 ``journal`` after its change; what ``journal`` does with it, and whether that is on disk, is its own affair).
+
+One module, because that claim is about this text: each operation looks, computes and stores in one piece, the handles
+look into each other to do so, and nobody else does.
 """
 
 # ruff: noqa: SLF001  the handles of this module look into each other; nobody else does

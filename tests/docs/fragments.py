@@ -122,20 +122,20 @@ def write_anomalies(page: Path, argument: str) -> str:
         ends = f"`{a.ends.label}`" if a.ends is not None else "-"
         ends = "depends" if a.name in BY_CIRCUMSTANCE else ends
         rows.append((f"[`{a.name}`]({a.name}.md)", a.meaning, f"`{a.breaks.value}`", ends))
-    return table(("anomaly", "what was seen", "breaks", "ends the guarantee"), rows)
+    return table(("anomaly", "what was seen", "breaks", "rules out"), rows)
 
 
 @fragment
 def write_anomaly(page: Path, argument: str) -> str:
     a = ANOMALIES[argument]
     rules = [f"{r.id} ({r.says.rstrip('.')})" for r in RULES.values() if r.anomaly == argument]
-    by = f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}" if rules else "no rule"
-    ends = f"`{a.ends.label}` and every stronger one" if a.ends is not None else "none by itself"
+    by = f"rule{'s' * (len(rules) > 1)} {', '.join(rules)}" if rules else "no rule of its own"
+    ends = f"`{a.ends.label}` and every stronger guarantee" if a.ends is not None else "none by itself"
     if argument in BY_CIRCUMSTANCE:
         ends = "depends on [what the run needed](../guarantees.md)"
     rows = [
         ("property that it breaks", f"`{a.breaks.value}`: {MEANING[a.breaks]}"),
-        ("guarantee that it ends", ends),
+        ("guarantee that it rules out", ends),
         ("seen by", by),
         ("usual cure", a.cure),
     ]
@@ -149,7 +149,7 @@ def write_implications(page: Path, argument: str) -> str:
     out = [f"* leads to [`{effect}`]({effect}.md): {because}" for effect, because in leads]
     further = [n for n in implied_by(argument) if n not in {effect for effect, _ in leads}]
     if further:
-        out.append("* and through them to " + ", ".join(f"[`{n}`]({n}.md)" for n in further))
+        out.append("* and so to " + ", ".join(f"[`{n}`]({n}.md)" for n in further))
     out += [f"* follows from [`{cause}`]({cause}.md): {because}" for cause, because in comes]
     return "".join(line + "\n" for line in out or ["* no other anomaly, and it follows from none"])
 

@@ -191,7 +191,7 @@ def test_new_scenario_refuses_to_overwrite(tmp_path: Path, capsound: Runs) -> No
     path.write_text("precious")
     ran = capsound("new", "scenario", path)
     assert ran.status == 64
-    assert "exists already" in ran.err
+    assert "already exists" in ran.err
     assert "--force" in ran.err
     assert path.read_text() == "precious"
 

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from processes import left_behind
 
-from capsound_checker.check.checking import Checked, Plan, TargetFailed, check
+from capsound_checker.check.checking import check
+from capsound_checker.check.children import TargetFailed
+from capsound_checker.check.plan import Plan
+from capsound_checker.check.results import Checked
 
 FOLDER = Path(__file__).parent / "hostile"
 FILES = sorted(path for path in FOLDER.glob("*.py") if path.stem != "hostile_base")

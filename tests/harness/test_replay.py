@@ -87,7 +87,7 @@ def test_the_printed_line_can_be_pasted(capsound_once: Runs, process_env: dict[s
         check=False,
     )
     assert done.returncode == 1
-    assert "overshoot: the true bills of root reach 69: above the cap 60 by 9" in done.stdout
+    assert "overshoot: root was billed 69 of a cap of 60: 9 over" in done.stdout
     steps = [re.sub(r"\s+", " ", step) for step in printed.splitlines() if re.match(r"  \[\d", step)]
     assert [re.sub(r"\s+", " ", step) for step in done.stdout.splitlines()[: len(steps)]] == steps
 
@@ -209,7 +209,7 @@ def test_a_token_for_a_program_that_is_rejected_is_refused(capsound: Runs, share
 def test_a_harmless_run_ends_with_0(capsound: Runs, shared: Path) -> None:
     ran = capsound("replay", "sound.toml", "cs1:60/0.0.0.1.1.1", cwd=shared)
     assert ran.status == 0
-    assert "the monitor finds nothing wrong with this run" in ran.out
+    assert "the monitor found nothing wrong with this run" in ran.out
 
 
 def test_a_run_without_a_step_says_that_it_shows_nothing(capsound: Runs, shared: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 from zoo import FOLDER, NAMES, animal
 
 from capsound.verdict import Verdict
-from capsound_checker.check.checking import Checked, Plan, check
+from capsound_checker.check.checking import check
+from capsound_checker.check.plan import Plan
+from capsound_checker.check.results import Checked
 
 FEW = (
     "check_then_act",

@@ -282,7 +282,7 @@ def test_the_monitor_hears_the_true_bills_in_the_order_that_was_found() -> None:
     ]
     found = check(History(tuple(made)))
     assert (found.verdict, found.anomaly) == (Verdict.VIOLATED, "ledger-drift")
-    assert "settled at 4 although the provider had billed 10" in found.sentence
+    assert "at 4 although the provider billed 10" in found.sentence
 
 
 def test_when_only_reads_are_wrong_it_is_said() -> None:

@@ -1156,7 +1156,7 @@ def test_a_story_tells_the_run_again() -> None:
         '      {"event": "reserve", "account": "a0", "hold": "h0", "amount": 2, "agent": "p0"}\n'
         "[3] reserve(on=0, new=1, amount=2)\n"
         '      {"event": "reserve", "account": "a0", "hold": "h1", "amount": 2, "agent": "p0"}\n'
-        "   ** stale-admit: 2 was admitted on a0, where 1 was free: 2 of calls in flight was not counted"
+        "   ** stale-admit: admitted 2 on a0 although only 1 was free: it ignored 2 held by calls in flight"
     )
 
 
@@ -1189,7 +1189,7 @@ def test_balances_that_are_told_are_compared() -> None:
 
     said = Said(Lies, accounts=2)
     assert said.wrong[0] == "ledger-drift"
-    assert said.run.findings[0].sentence == "a0 says delegated 2 where it is 0"
+    assert said.run.findings[0].sentence == "a0 reports delegated 2, but it is 0"
 
 
 def test_what_is_told_wrong_by_as_much_as_before_is_no_news() -> None:
@@ -1211,7 +1211,7 @@ def test_balances_of_a_closed_account_are_compared_too() -> None:
     assert said.wrong == []
     said.hears("close", on=1)
     assert said.wrong == ["ledger-drift"]
-    assert said.run.findings[-1].sentence == "a1 says returned 0 where it is 1"
+    assert said.run.findings[-1].sentence == "a1 reports returned 0, but it is 1"
 
 
 @pytest.mark.parametrize("told", [{"rest": 1}, {"charged": 1.0}, {"charged": True}])

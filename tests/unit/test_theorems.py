@@ -273,7 +273,7 @@ def test_what_does_not_come_out_is_said_and_the_status_is_1(change: dict[str, An
     assert proved.exit_status == 1
     assert any(complaint in told for told in proved.results[0].complaints)
     assert "DOES NOT HOLD" in _text(proved)
-    assert "0 of 1 theorem as stated" in _text(proved)
+    assert "0 of 1 theorem holds as stated" in _text(proved)
 
 
 def test_an_obligation_says_what_its_model_is_when_it_is_possible() -> None:

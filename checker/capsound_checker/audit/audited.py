@@ -10,6 +10,7 @@ from capsound.guarantees import LADDER, Guarantee
 from capsound.monitor import Exercise
 from capsound.properties import MEANING, Property
 from capsound.verdict import Verdict
+from capsound_checker.audit.doubts import Warned
 from capsound_checker.display.telling import printable
 
 if TYPE_CHECKING:
@@ -31,18 +32,6 @@ JUDGED = frozenset(
 )
 """What decides the verdict beside a refuted guarantee: precision and admission alone break no promise."""
 
-WARNED = {
-    "truncated": "the line ends in the middle, as after a crash: it was left out",
-    "clock": "time goes back",
-    "no-time": "`at` is no time: a number or an ISO 8601 text was expected",
-    "seq-gap": "`seq` jumps ahead: lines are missing",
-    "seq-order": "`seq` repeats or goes back",
-    "no-seq": "`seq` is no whole number",
-    "unknown-handle": "the event names a hold or a call that is not known any more",
-    "late": "the record is older than the window of the mapping: it was taken out of order",
-    "skipped": "the line was left out",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Shown:
@@ -57,30 +46,16 @@ class Shown:
 
 
 @dataclass(frozen=True, slots=True)
-class Warned:
-    """Something about the log itself: how often, and where first. ``detail`` is about the first one."""
-
-    name: str
-    count: int
-    line: int
-    detail: str = ""
-
-    @property
-    def sentence(self) -> str:
-        """The warning in words."""
-        often = "once" if self.count == 1 else f"{self.count:,} times"
-        first = "in" if self.count == 1 else "first in"
-        tail = f": {self.detail}" if self.detail else ""
-        return f"{WARNED[self.name]} ({often}, {first} line {self.line:,}{tail})"
-
-
-@dataclass(frozen=True, slots=True)
 class Root:
     """What became of one root: amounts of its unit, with everything delegated from it."""
 
     name: str
     cap: int
     billed: int
+    """What is known to be billed: the lower end of the true bill."""
+    at_most: int | None
+    """The upper end: with the calls whose bill is not known. None where nothing bounds them."""
+    unknown_calls: int
     spent: int
     held: int
     overshoot: int
@@ -178,6 +153,8 @@ class Audit:
                     "root": r.name,
                     "cap": r.cap,
                     "billed": r.billed,
+                    "billed_at_most": r.at_most,
+                    "unknown_calls": r.unknown_calls,
                     "spent": r.spent,
                     "held": r.held,
                     "overshoot": r.overshoot,
@@ -210,15 +187,16 @@ def _render(console: Console, audit: Audit) -> None:
 
     verdict = audit.verdict
     label = verdict.value.upper() if verdict is Verdict.VIOLATED else verdict.value
-    console.print(f"[{STYLE[verdict]}]{label}[/]  {escape(printable(audit.name))}: {_reason(audit)}", soft_wrap=True)
+    reason = escape(printable(_reason(audit)))
+    console.print(f"[{STYLE[verdict]}]{label}[/]  {escape(printable(audit.name))}: {reason}", soft_wrap=True)
     for doubt in audit.doubts[1:]:
         say(f"  {doubt}")
     if audit.refuted is None:
-        say("  no guarantee is refuted by this log, which says nothing of other runs")
+        say("  this log refutes no guarantee; other runs may")
     else:
         rung = next(r for r in LADDER if r.guarantee is audit.refuted)
         kept = audit.strongest.label
-        say(f"  strongest guarantee that this log leaves: {kept} (not {rung.guarantee.label}: {rung.holds_when})")
+        say(f"  rules out: {rung.guarantee.label} ({rung.holds_when}); strongest guarantee left: {kept}")
     for line in audit.assumed:
         say(f"  {line}")
     if audit.findings:
@@ -228,43 +206,59 @@ def _render(console: Console, audit: Audit) -> None:
             say(f"  line {f.line:>{width},}  {f.anomaly}: {f.sentence}")
         shown = len(audit.findings)
         if sum(audit.counts.values()) > shown:
-            say(f"  in all: {', '.join(f'{name} {count:,}' for name, count in audit.counts.items())}")
+            say(f"  in total: {', '.join(f'{count:,} {name}' for name, count in audit.counts.items())}")
     console.print()
     for root in audit.roots:
         say(f"  {_root(root, audit.unit)}")
     if audit.root_count > len(audit.roots):
         more = audit.root_count - len(audit.roots)
-        say(f"  and {more:,} more roots; {audit.overshot_roots:,} of all {audit.root_count:,} are overshot")
+        say(f"  and {more:,} more roots; {audit.overshot_roots:,} of all {audit.root_count:,} are over their cap")
     say(f"  {_exercised(audit)}", "dim")
     for note in audit.notes:
         say(f"  {note}", "dim")
     for warned in audit.warnings:
         say(f"  warning: {warned.sentence}", "yellow")
-    ignored = f", {audit.ignored:,} records ignored" if audit.ignored else ""
+    ignored = f", {_many(audit.ignored, 'record')} ignored" if audit.ignored else ""
     stopped = "interrupted after " if audit.interrupted else ""
-    say(f"{verdict.value} · {stopped}{audit.events:,} events in {audit.lines:,} lines{ignored}")
+    say(f"{verdict.value} · {stopped}{_many(audit.events, 'event')} in {_many(audit.lines, 'line')}{ignored}")
 
 
 def _reason(audit: Audit) -> str:
-    from rich.markup import escape
-
     if audit.verdict is Verdict.UNKNOWN:
-        return escape(printable(audit.doubts[0]))
+        return audit.doubts[0]
     if audit.verdict is Verdict.SOUND:
-        return "in this log no true bill exceeded its cap, and the books are right"
+        return "no cap was exceeded, and the books are right"
     broken = [p for p in Property if p in JUDGED and audit.verdicts.get(p) is Verdict.VIOLATED]
+    if Property.CAP in broken:
+        return _overshot(audit, Property.OVERRUN in broken)
     if not broken:
-        return f"the guarantee {audit.refuted.label if audit.refuted is not None else ''} is refuted"
-    return "; ".join(f"not {p.value}: {MEANING[p]}" for p in broken[:1]) + (
-        f" (nor {', '.join(p.value for p in broken[1:])})" if broken[1:] else ""
-    )
+        return f"this log rules out the guarantee {audit.refuted.label if audit.refuted is not None else ''}"
+    also = f" (also {', '.join(p.value for p in broken[1:])})" if broken[1:] else ""
+    return f"broken: {broken[0].value}, which means that {MEANING[broken[0]]}{also}"
+
+
+def _overshot(audit: Audit, unexplained: bool) -> str:
+    """Return by how much the cap was exceeded most, and whether bills above their holds explain it."""
+    worst = audit.roots[0]
+    where = "" if audit.root_count == 1 else f" on {worst.name}"
+    said = f"billed {worst.billed:,} of a cap of {worst.cap:,}{where} ({worst.overshoot:,} over)"
+    if unexplained:
+        return f"{said}; no late or underestimated bill explains it"
+    return f"{said}; bills above their holds explain {min(worst.deficits, worst.overshoot):,} of it"
 
 
 def _root(root: Root, unit: str) -> str:
-    over = f", overshot by {root.overshoot:,}" if root.overshoot else ""
+    most = "" if root.at_most == root.billed else " or more" if root.at_most is None else f" to {root.at_most:,}"
+    calls = f" ({root.unknown_calls:,} without a known bill)" if root.unknown_calls else ""
+    over = f", {root.overshoot:,} over the cap" if root.overshoot else ""
     holds = f", held {root.held:,}" if root.held else ""
-    explained = f", of which bills above their holds explain {root.deficits:,}" if over and root.deficits else ""
-    return f"{root.name}: cap {root.cap:,} {unit}, billed {root.billed:,}, spent {root.spent:,}{holds}{over}{explained}"
+    explained = f", {root.deficits:,} of it by bills above their holds" if over and root.deficits else ""
+    billed = f"billed {root.billed:,}{most}{calls}"
+    return f"{root.name}: cap {root.cap:,} {unit}, {billed}, spent {root.spent:,}{holds}{over}{explained}"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _exercised(audit: Audit) -> str:
@@ -277,8 +271,8 @@ def _exercised(audit: Audit) -> str:
             (e.sent, "sent"),
             (e.settled, "settled"),
             (audit.open_holds, "never resolved"),
-            (e.faults, "faults"),
-            (audit.slice_count, "slices"),
+            (e.faults, "fault" if e.faults == 1 else "faults"),
+            (audit.slice_count, "slice" if audit.slice_count == 1 else "slices"),
         )
         if count
     ]
@@ -286,9 +280,9 @@ def _exercised(audit: Audit) -> str:
         what
         for flag, what in (
             (e.overlapped, "calls overlapped"),
-            (e.overran, "bills above their holds"),
-            (e.misreported, "costs told that were not billed"),
+            (e.overran, "some bills were above their holds"),
+            (e.misreported, "settled costs differ from the bills"),
         )
         if flag
     ]
-    return f"exercised: {', '.join(parts) or 'nothing'}"
+    return f"seen: {', '.join(parts) or 'no calls, only costs'}"

@@ -7,24 +7,29 @@ known from it is said: which amounts stand for bills, which lines are missing, a
 
 from __future__ import annotations
 
-import heapq
-import json
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn, cast
 
 from capsound.accounts import RESOLVED
-from capsound.amounts import AccountId, Amount, CallId
+from capsound.amounts import AccountId, Amount, CallId, as_amount
 from capsound.errors import BadAmount, BadTrace, CapsoundError
-from capsound.events import Bill, Open, Record, Send, event_to_dict
+from capsound.events import Bill, Open, Record, Send
 from capsound.monitor import Exercise, Finding
 from capsound.monitor_fast import MEMORY, FastMonitor, UnknownHandle
 from capsound.verdict import Verdict
-from capsound_checker.audit.audited import JUDGED, WARNED, Audit, Root, Shown, Warned
+from capsound_checker.audit.audited import JUDGED, Audit, Root, Shown
+from capsound_checker.audit.bounds import Bounds, Ends
+from capsound_checker.audit.doubts import Unseen, carries_usage
 from capsound_checker.audit.logreading import BadLog
-from capsound_checker.audit.mapping import BadRecord, LogMapping, moment
-from capsound_checker.display.telling import printable
+from capsound_checker.audit.mapping import BadRecord, LogMapping, shipped
+from capsound_checker.audit.noting import Notes
+from capsound_checker.audit.ordering import Waiting as Ordered
+from capsound_checker.audit.records import WANTED, Records, Unusable
+from capsound_checker.audit.rules import Made
+from capsound_checker.audit.tree import RETOLD, TWICE, Excess, Families, Stated
+from capsound_checker.audit.whole import Waiting, obstacle
+from capsound_checker.intake.limits import cut
 
 BILLS = ("auto", "logged", "settled")
 """Where true bills are taken from: ``bill`` events, told costs where there are none, or whichever the log has."""
@@ -32,12 +37,9 @@ BILLS = ("auto", "logged", "settled")
 _ROOTS = 10
 """How many roots are listed, those that were overshot most first."""
 
-_SAID = {
-    "settled": "no bill is in the log: {count:,} amounts that it was told stand for what the provider billed (A7)",
-    "lost": "{count:,} calls were sent and their cost was never told: each is taken to be within its hold (A1)",
-}
-_INCOMPLETE = ("seq-gap", "unknown-handle", "skipped")
-"""Warnings after which a log is known not to tell everything: nothing found in it is no evidence."""
+_TOLD = "no bills in the log: the {count:,} amounts that were settled or recorded count as billed (A7)"
+_TOLD_ONCE = "no bills in the log: the one amount that was settled or recorded counts as billed (A7)"
+_LOST = "{count:,} {calls} no known bill: each counts as between 0 and its hold (A1)"
 
 
 def audit(
@@ -70,17 +72,9 @@ def audit(
 # ---------------------------------------------------------------------------------------------- the work
 
 
-class _Unusable(Exception):
-    """A line that cannot be used, and why."""
-
-    def __init__(self, message: str, hint: str = "", cause: str = "") -> None:
-        super().__init__(message)
-        self.message, self.hint, self.cause = message, hint, cause
-
-
 @dataclass(slots=True)
 class _Auditor:
-    """One pass over a log. ``line`` is the number of the line to which whatever is said now belongs."""
+    """One pass over a log."""
 
     name: str
     mapping: LogMapping | None
@@ -90,159 +84,143 @@ class _Auditor:
     memory: int
     show: int
     tell: Callable[[Shown], object] | None
-    line: int = 0
-    lines: int = 0
     events: int = 0
     ignored: int = 0
     assumed: int = 0
     assumed_line: int = 0
     interrupted: bool = False
-    sends: bool = False
-    monitor: FastMonitor = field(default_factory=FastMonitor)
-    findings: list[Shown] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    warned: dict[str, Warned] = field(default_factory=dict)
-    last_at: Any = None
-    last_raw: object = None
-    last_seq: int | None = None
+    records: Records = field(init=False)
+    notes: Notes = field(init=False)
+    monitor: FastMonitor = field(init=False)
+    bounds: Bounds = field(init=False)
+    follow: dict[object, Callable[[Mapping[str, Any]], None]] = field(init=False)
+    families: Families = field(default_factory=Families)
+    waiting_names: Waiting = field(default_factory=Waiting)
+
+    def __post_init__(self) -> None:
+        self.monitor = FastMonitor(self.memory)
+        self.bounds = Bounds(self.monitor)
+        self.follow = self.bounds.follow
+        self.records = Records(
+            self._unusable, lambda told: self.notes.warn("truncated", told), self.mapping is not None
+        )
+        self.notes = Notes(self.records, self.show, self.tell)
 
     def run(self, source: Iterable[str]) -> Audit:
-        self.monitor = FastMonitor(self.memory)
-        if self.mapping is not None:
-            self.cap = self.mapping.cap if self.cap is None else self.cap
-            if self.mapping.root is not None and self.cap is not None:
-                self.monitor.feed(Open(AccountId(self.mapping.root), Amount(self.cap)))
+        mapping = self.mapping
+        records = self.records.read(source)
+        if mapping is not None:
+            self.cap = mapping.cap if self.cap is None else self.cap
+            if mapping.root is not None and self.cap is not None:
+                self.monitor.feed(Open(AccountId(mapping.root), Amount(self.cap)))
         try:
-            records = self._read(source)
-            if self.mapping is None:
+            if mapping is None:
                 for record in records:
                     self._native(record)
             else:
-                for line, event in self._in_order(self._mapped(records, self.mapping)):
-                    self.line = line
-                    self._guard(self._take, event)
+                self._mapped(records, mapping)
         except KeyboardInterrupt:
             self.interrupted = True
         if not self.events and not self.interrupted:
             self._nothing()
         return self._result()
 
-    # ------------------------------------------------------------------------------------------- lines
-
-    def _read(self, source: Iterable[str]) -> Iterator[dict[str, Any]]:
-        """Yield the objects of a log; ``line`` is then the number of the line."""
-        # Decimals only where a mapping converts them: in our own vocabulary there are whole numbers alone.
-        decoder = json.JSONDecoder(parse_float=None if self.mapping is None else Decimal)
-        decode = decoder.raw_decode
-        data: Any = None
-        whole = False
-        for text in source:
-            self.lines += 1
-            self.line = self.lines
-            try:
-                data, end = decode(text)
-                plain = type(data) is dict and (end >= len(text) - 1 or not text[end:].strip())
-            except (ValueError, RecursionError):
-                plain = False
-            if not plain:
-                data = self._odd(text, decoder, whole)
-            whole = whole or text[-1:] == "\n"
-            if data is not None:
-                yield data
-
-    def _odd(self, text: str, decoder: json.JSONDecoder, whole: bool) -> dict[str, Any] | None:
-        """Return the object of a line that is not simply one; None where it has to be left out."""
-        stripped = text.strip(" \t\r\n\ufeff")
-        if not stripped:
-            return None
-        try:
-            data = decoder.decode(stripped)
-        except RecursionError:
-            self._unusable(_Unusable("the line is nested too deeply", _WANTED))
-            return None
-        except ValueError as error:
-            told = getattr(error, "msg", str(error))
-            if whole and not text.endswith("\n"):
-                self._warn("truncated", printable(told))
-                return None
-            column = f" at column {error.colno}" if isinstance(error, json.JSONDecodeError) else ""
-            self._unusable(_Unusable(f"the line is not JSON: {told}{column}", _WANTED))
-            return None
-        if not isinstance(data, dict):
-            self._unusable(_Unusable(f"the line is {_short(data)}, not an object", _WANTED))
-            return None
-        return data
-
-    def _unusable(self, error: _Unusable) -> None:
+    def _unusable(self, error: Unusable) -> None:
         """Leave the line out, or stop here: that is what ``lenient`` says."""
         if not self.lenient:
             self._stop(error)
-        self._warn("skipped", printable(error.message))
+        self.notes.warn("skipped", cut(error.message))
 
-    def _stop(self, error: _Unusable) -> NoReturn:
+    def _stop(self, error: Unusable) -> NoReturn:
         hint = error.hint or "repair the line"
         raise BadLog(
-            printable(error.message),
-            where=f"{self.name}:{self.line}",
-            cause=error.cause,
+            cut(error.message),
+            where=f"{cut(self.name)}:{self.notes.at}",
+            cause=cut(error.cause),
             hint=f"{hint}; --lenient leaves such lines out and counts them",
         )
 
     def _nothing(self) -> NoReturn:
-        skipped = self.warned.get("skipped")
+        skipped = self.notes.warned.get("skipped")
         if self.mapping is not None and self.ignored:
             raise BadLog(
                 f"no rule of the mapping applies to any of the {self.ignored:,} records",
-                where=self.name,
-                hint=f"compare `when` in {self.mapping.path} with the first line of the log",
+                where=cut(self.name),
+                hint=f"compare `when` in {cut(self.mapping.path)} with the first line of the log",
             )
         if skipped is not None:
             raise BadLog(
                 f"no line could be used, line {skipped.line}: {skipped.detail}",
-                where=self.name,
-                hint=_WANTED if self.mapping else f"{_WANTED}; foreign logs need --mapping",
+                where=cut(self.name),
+                hint=WANTED if self.mapping else f"{WANTED}; {_FOREIGN}",
             )
-        raise BadLog("the log is empty", where=self.name, hint=f"{_WANTED}; is it the right file?")
+        raise BadLog("the log is empty", where=cut(self.name), hint=f"{WANTED}; is it the right file?")
 
     # ------------------------------------------------------------------------------------------ events
 
     def _native(self, data: dict[str, Any]) -> None:
         """Take a line in our own vocabulary, with the fields beside it that logs have."""
         if "at" in data:
-            self._clock(data.pop("at"))
+            self.notes.clock(data.pop("at"))
         if "seq" in data:
-            self._sequence(data.pop("seq"))
+            self.notes.sequence(data.pop("seq"))
         data.pop("v", None)
-        self._guard(self._take, data)
+        self._guard(data)
 
-    def _guard(self, take: Callable[[dict[str, Any]], None], data: dict[str, Any]) -> None:
+    def _guard(self, data: dict[str, Any]) -> None:
         try:
-            take(data)
+            self._take(data)
         except UnknownHandle as error:
-            self._warn("unknown-handle", printable(error.message))
+            self.notes.warn("unknown-handle", cut(error.message))
         except (BadTrace, BadAmount) as error:
             self._unusable(self._explained(error))
-        except _Unusable as error:
+        except Unusable as error:
             self._unusable(error)
 
-    def _explained(self, error: CapsoundError) -> _Unusable:
-        hint = error.hint
+    def _explained(self, error: CapsoundError) -> Unusable:
+        hint = cut(error.hint)
         if "was never opened" in error.message:
             hint = "give its cap: --cap, or [open] in a mapping" if self.cap is None else "slices are delegated first"
         elif "was never" in error.message:
             hint = "begin the log where it begins"
-        return _Unusable(error.message, hint, error.cause)
+        elif error.message.startswith("unknown event") and self.mapping is None:
+            hint = f"{_FOREIGN}; {hint}"
+        return Unusable(error.message, hint, error.cause)
 
     def _take(self, data: dict[str, Any]) -> None:
-        monitor = self.monitor
+        kind = data.get("event")
         if self.cap is not None:
             self._open_first(data)
+        if kind == "bill" and (self.bounds.owing or "at_most" in data):
+            self._take_bill(data)
+            return
         if self.bills != "logged":
             self._bill_told(data)
-        found = monitor.take(data)
+        found = self.monitor.take(data)
         self.events += 1
+        follow = self.follow.get(kind)
+        if follow is not None:
+            follow(data)
         if found:
-            self._note(found)
+            self.notes.found(found)
+
+    def _take_bill(self, data: dict[str, Any]) -> None:
+        """Take a bill that may be a range, or that may be of a call whose hold was resolved without it."""
+        ranged = "at_most" in data
+        most = data.pop("at_most", None)
+        if most is not None:
+            as_amount(most)
+        late = self.bounds.late(data)
+        if self.bills != "logged":
+            self._bill_told(data)
+        found = self.monitor.take(data)
+        self.events += 1
+        if late is not None:
+            late()
+        if ranged:
+            self.bounds.ranged(data["call"], data["amount"], most)
+        if found:
+            self.notes.found(found)
 
     def _open_first(self, data: dict[str, Any]) -> None:
         """Open an account that is used for the first time and was neither opened nor delegated."""
@@ -258,20 +236,18 @@ class _Auditor:
         kind, amount, monitor = data.get("event"), data.get("amount"), self.monitor
         if kind == "bill":
             if self.assumed:
-                raise _Unusable(
-                    f"here is a bill, but since line {self.assumed_line:,} told costs have been taken for bills",
-                    "if bills may come after the cost is told, or calls may cost nothing, give --bills logged",
+                raise Unusable(
+                    f"this is a bill, but since line {self.assumed_line:,} settled costs have counted as bills",
+                    "if bills can come after settlement, or calls can cost nothing, give --bills logged",
                 )
             if self.bills == "auto":
                 self.bills = "logged"
-        elif kind == "send":
-            self.sends = True
         elif len(data) != 3 or type(amount) is not int or amount <= 0:
             return
         elif kind == "settle":
             hold = monitor.hold(data.get("hold"))
             # A ledger that logs what it sends, and settles what it has not sent, is wrong about it.
-            if hold is None or hold.state in RESOLVED or hold.billed or (self.sends and not hold.calls):
+            if hold is None or hold.state in RESOLVED or hold.billed or (self.bounds.sends and not hold.calls):
                 return
             call = hold.calls[-1] if hold.calls else CallId(f"{hold.id} (told)")
             if not hold.calls:
@@ -285,170 +261,186 @@ class _Auditor:
     def _assume(self, found: tuple[Finding, ...]) -> None:
         self.bills = "settled"
         self.assumed += 1
-        self.assumed_line = self.assumed_line or self.line
-        self._note(found)
-
-    def _note(self, found: Iterable[Finding]) -> None:
-        for f in found:
-            count = self.counts[f.anomaly] = self.counts.get(f.anomaly, 0) + 1
-            if count <= self.show:
-                shown = Shown(self.line, f.anomaly, f.rule, f.sentence, event_to_dict(f.event), f.numbers)
-                self.findings.append(shown)
-                if self.tell is not None:
-                    self.tell(shown)
+        self.assumed_line = self.assumed_line or self.notes.at
+        self.notes.found(found)
 
     # ------------------------------------------------------------------------------------ mapped events
 
-    def _mapped(
-        self, records: Iterable[dict[str, Any]], mapping: LogMapping
-    ) -> Iterator[tuple[int, list[tuple[object, dict[str, Any]]]]]:
-        for data in records:
-            made = mapping.events(data)
-            while True:
-                try:
-                    events = next(made, None)
-                except BadRecord as error:
-                    # The generator is finished by its error: what follows in the same line is left out with it.
-                    self._unusable(_Unusable(error.message, error.hint))
-                    break
-                if events is None:
-                    break
-                self.ignored += not events
-                yield self.line, events
+    def _mapped(self, lines: Iterable[dict[str, Any]], mapping: LogMapping) -> None:
+        unseen = Unseen(mapping)
+        waiting = None if mapping.window is None else Ordered(mapping.window, self._odd_time)
+        try:
+            for data in lines:
+                for made in mapping.made(data):
+                    if isinstance(made, BadRecord):
+                        self._unusable(Unusable(made.message, made.hint))
+                    elif self._counts(made, mapping):
+                        unseen.look(made, self.notes.at)
+                        self._record(made, waiting)
+                if waiting is not None:
+                    self._turn(waiting.ready())
+        except KeyboardInterrupt:
+            self.interrupted = True  # what was read counts, also where it still waits for its turn
+        if waiting is not None:
+            self._turn(waiting.rest())
+        for line, place in unseen.missing():
+            self.notes.line = line
+            self.notes.warn("path", f"{cut(place.text)}, {place.key}")
+        self._excesses(self.families.rest())
+        self.notes.line = 0
 
-    def _in_order(
-        self, records: Iterable[tuple[int, list[tuple[object, dict[str, Any]]]]]
-    ) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield events in the order of their times, as far as the window of the mapping reaches."""
-        window = self.mapping.window if self.mapping is not None else None
-        waiting: list[tuple[Any, int, int, dict[str, Any]]] = []
-        number, latest, done = 0, None, None
-        for line, events in records:
-            for at, event in events:
-                if window is None:
-                    self.line = line
-                    if at is not None:
-                        self._clock(at)
-                    yield line, event
-                    continue
-                when = moment(at)
-                if when is None:
-                    self._warn("no-time", _short(at))
-                    when = latest if latest is not None else 0
-                latest = when if latest is None else max(latest, when)
-                if done is not None and when < done:
-                    self._warn("late")
-                number += 1
-                heapq.heappush(waiting, (when, number, line, event))
-            while waiting and latest is not None and waiting[0][0] <= latest - cast("int", window):
-                done, _, at_line, event = heapq.heappop(waiting)
-                yield at_line, event
-        while waiting:
-            _, _, at_line, event = heapq.heappop(waiting)
-            yield at_line, event
+    def _counts(self, made: Made, mapping: LogMapping) -> bool:
+        """Return whether the events of a record count; say what is wrong with it, or why it does not."""
+        bill = _stated(made)
+        kind, excesses = self.families.place(made, bill, self.notes.at)
+        self._excesses(excesses)
+        if kind == TWICE:
+            self.notes.warn("repeated")
+            return False
+        if kind == RETOLD and bill is not None:
+            self.notes.warn("told-twice")
+            self._retold(made, bill)
+            return False
+        if made.rule is None or not made.rule.emit:
+            self.ignored += 1
+            if made.rule is None or not made.rule.repeats or made.node is None:
+                path = carries_usage(made.record, mapping.amounts, models=made.rule is None)
+                if path:
+                    self.notes.warn("left-out", cut(repr(path)))
+            return False
+        for sentence in made.broken:
+            self.notes.warn("contradiction", cut(sentence))
+        return True
 
-    # ---------------------------------------------------------------------------------------- warnings
+    def _retold(self, made: Made, bill: Stated) -> None:
+        """Count what may be another account of a call at the upper end of its account, and not at the lower."""
+        event = next((e for _, e in made.events if isinstance(e.get("account"), str)), None)
+        if event is not None:
+            if self.cap is not None:
+                self._open_first(event)
+            self.bounds.of(AccountId(event["account"])).add(1, bill.high or 0, bill.high is None)
 
-    def _warn(self, name: str, detail: str = "") -> None:
-        known = self.warned.get(name)
-        if known is None:
-            self.warned[name] = Warned(name, 1, self.line, detail)
-        else:
-            self.warned[name] = Warned(name, known.count + 1, known.line, known.detail)
-
-    def _clock(self, raw: object) -> None:
-        if raw == self.last_raw:
+    def _record(self, made: Made, waiting: Ordered | None) -> None:
+        """Take the events of a record, or let them wait until it is their time."""
+        events = [event for _, event in made.events]
+        if self.lenient and len(events) > 1:
+            opens = self.cap is not None and (self.mapping is None or self.mapping.root is None)
+            if why := obstacle(events, self.monitor, self.waiting_names, opens):
+                self._unusable(Unusable(why))
+                return
+        if waiting is not None:
+            if self.lenient:
+                for event in events:
+                    self.waiting_names.add(event, 1)
+            waiting.add(self.notes.at, made.events)
             return
-        at = moment(raw)
-        if at is None:
-            self._warn("no-time", _short(raw))
-            return
-        if self.last_at is not None and at < self.last_at:
-            self._warn("clock", f"{_short(raw)} after {_short(self.last_raw)}")
-        self.last_at, self.last_raw = at, raw
+        kinds = {event["event"] for event in events}
+        if "reserve" in kinds and kinds & {"settle", "forfeit"}:
+            self.monitor.may_have_overlapped()  # the record is of a whole call: when it began, and ended, is not in it
+        for at, event in made.events:
+            if at is not None:
+                self.notes.clock(at)
+            self._guard(event)
 
-    def _sequence(self, seq: object) -> None:
-        if type(seq) is not int:
-            self._warn("no-seq", _short(seq))
-            return
-        last = self.last_seq
-        self.last_seq = seq
-        if last is None or seq == last + 1:
-            return
-        self._warn("seq-gap" if seq > last else "seq-order", f"{seq} after {last}")
+    def _turn(self, events: Iterable[tuple[int, dict[str, Any]]]) -> None:
+        for line, event in events:
+            self.notes.line = line
+            if self.lenient:
+                self.waiting_names.add(event, -1)
+            self._guard(event)
+        self.notes.line = 0
+
+    def _excesses(self, excesses: Iterable[Excess]) -> None:
+        before = self.notes.line
+        for excess in excesses:
+            self.notes.line = excess.line
+            self.notes.warn("repeats-more", excess.detail)
+        self.notes.line = before
+
+    def _odd_time(self, name: str, detail: str) -> None:
+        self.monitor.may_have_overlapped()  # when calls began and ended is not known
+        self.notes.warn(name, detail)
 
     # ------------------------------------------------------------------------------------------- result
 
     def _result(self) -> Audit:
         monitor = self.monitor
         report = monitor.report()
-        self.line = self.lines
-        self._note(f for f in report.findings if f.anomaly == "stranded")
-        accounts = list(monitor.accounts())
-        spent: dict[AccountId, int] = {}
-        held: dict[AccountId, int] = {}
-        used = 0
-        for a in accounts:
-            spent[a.root] = spent.get(a.root, 0) + a.spent
-            held[a.root] = held.get(a.root, 0) + a.held
-            used += a.spent + a.billed
-        roots = [
-            Root(a.id, a.granted, a.below, spent[a.id], held[a.id], a.peak, a.windows)
-            for a in accounts
-            if a.parent is None
-        ]
-        roots.sort(key=lambda r: -r.overshoot)
+        self.notes.line = self.records.lines
+        self.notes.found(f for f in report.findings if f.anomaly == "stranded")
+        ends = self.bounds.ends(self.bills != "logged", report.exercise.overran)
+        accounts = [e.account for e in ends]
+        roots = sorted(self._roots(ends), key=lambda r: -r.overshoot)
         broken = report.refuted is not None or any(report.verdicts[p] is Verdict.VIOLATED for p in JUDGED)
-        doubts = [] if broken else self._doubts(report.exercise, used)
+        doubts = self._doubts(report.exercise, ends)
         verdict = Verdict.VIOLATED if broken else Verdict.UNKNOWN if doubts else Verdict.SOUND
         return Audit(
             name=self.name,
-            lines=self.lines,
+            lines=self.records.lines,
             events=self.events,
             ignored=self.ignored,
             verdict=verdict,
-            doubts=tuple(doubts),
-            verdicts=report.verdicts,
+            doubts=() if broken else tuple(doubts),
+            verdicts={p: Verdict.UNKNOWN if doubts and v is Verdict.SOUND else v for p, v in report.verdicts.items()},
             refuted=report.refuted,
-            findings=tuple(sorted(self.findings, key=lambda f: f.line)),
-            counts=dict(self.counts),
-            exercise=report.exercise,
+            findings=tuple(sorted(self.notes.findings, key=lambda f: f.line)),
+            counts=dict(self.notes.counts),
+            exercise=replace(report.exercise, overlapped=monitor.overlapped),
             roots=tuple(roots[:_ROOTS]),
             root_count=len(roots),
             slice_count=len(accounts) - len(roots),
             open_holds=sum(a.holds for a in accounts),
             overshot_roots=sum(r.overshoot > 0 for r in roots),
             bills="settled" if self.assumed else "logged" if self.bills == "logged" else "none",
-            assumed=tuple(self._assumed()),
-            warnings=tuple(sorted(self.warned.values(), key=lambda w: (w.line, w.name))),
+            assumed=tuple(self._assumed(ends)),
+            warnings=tuple(sorted(self.notes.warned.values(), key=lambda w: (w.line, w.name))),
             notes=self.mapping.notes if self.mapping is not None else (),
             unit=self.mapping.unit if self.mapping is not None else "units",
             interrupted=self.interrupted,
         )
 
-    def _doubts(self, exercise: Exercise, used: int) -> list[str]:
-        doubts = []
+    def _roots(self, ends: Iterable[Ends]) -> Iterator[Root]:
+        spent: dict[AccountId, int] = {}
+        held: dict[AccountId, int] = {}
+        for a in self.monitor.accounts():
+            spent[a.root] = spent.get(a.root, 0) + a.spent
+            held[a.root] = held.get(a.root, 0) + a.held
+        for end in ends:
+            a = end.account
+            if a.parent is None:
+                yield Root(a.id, a.granted, end.low, end.high, end.calls, spent[a.id], held[a.id], a.peak, a.windows)
+
+    def _doubts(self, exercise: Exercise, ends: list[Ends]) -> list[str]:
+        doubts = [end.doubt for end in ends if not end.fits]
+        if len(doubts) > _ROOTS:
+            doubts = [*doubts[:_ROOTS], f"and so for {len(doubts) - _ROOTS:,} more accounts"]
         if not exercise.admitted:
             doubts.append("no call was admitted: the log says nothing of how calls are admitted")
-        elif not used:
+        elif not any(end.account.spent or end.low for end in ends):
             doubts.append("nothing was spent: the log exercises nothing")
         elif not exercise.informative:
             doubts.append("the cap never came into play: no call was refused, and less than half of it was used")
-        missing = (self.warned[name] for name in _INCOMPLETE if name in self.warned)
-        return doubts + [f"the log does not tell everything: {WARNED[w.name]}, line {w.line:,}" for w in missing]
+        return doubts + self.notes.doubts
 
-    def _assumed(self) -> Iterator[str]:
+    def _assumed(self, ends: Iterable[Ends]) -> Iterator[str]:
         if self.assumed:
-            yield _SAID["settled"].format(count=self.assumed)
-            lost = sum(1 for h in self.monitor.open_holds() if h.calls) + self.monitor.lost
-            if lost:
-                yield _SAID["lost"].format(count=lost)
+            yield _TOLD.format(count=self.assumed) if self.assumed > 1 else _TOLD_ONCE
+        calls = sum(end.calls for end in ends if end.account.parent is None and end.high is not None)
+        if calls:
+            yield _LOST.format(count=calls, calls="call has" if calls == 1 else "calls have")
+        if self.mapping is not None:
+            yield from self.mapping.assumed
 
 
-_WANTED = 'each line is one event as a JSON object, such as {"event": "open", "root": "root", "cap": 60}'
+_FOREIGN = f"foreign logs need --mapping: a file, or one that ships: {', '.join(shipped())}"
 
 
-def _short(value: object) -> str:
-    """Return a value from outside as it can be shown: on one line, and not too long."""
-    text = printable(str(value) if isinstance(value, Decimal) else repr(value))
-    return text if len(text) <= 40 else f"{text[:37]}..."
+def _stated(made: Made) -> Stated | None:
+    """Return what a record says of bills; None where it says nothing of any."""
+    events = [event for _, event in made.events]
+    told = [e for e in events if e["event"] == "bill"] or [e for e in events if e["event"] in ("settle", "record")]
+    if not told or not all(isinstance(e.get("amount"), int) for e in told):
+        return None
+    most = [e.get("at_most", e["amount"]) for e in told]
+    low = sum(e["amount"] for e in told)
+    return Stated(low, None if None in most else sum(cast("list[int]", most)))

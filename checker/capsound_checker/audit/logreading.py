@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import io
 import os
 import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
+from capsound_checker.intake.lines import Splitter, lines_of
+
+if TYPE_CHECKING:
+    from io import BufferedReader
 
 _CHUNK = 1 << 16
 
@@ -23,11 +26,6 @@ class BadLog(CapsoundError):
 
     name = "bad-log"
     exit_status = EXIT_BAD_INPUT
-
-
-def _decoded(raw: bytes) -> str:
-    # A byte that is no UTF-8 spoils its own line at most: it survives as a lone surrogate and is printed as an escape.
-    return raw.decode("utf-8", "surrogateescape")
 
 
 def counted(lines: Iterable[str], tell: Callable[[str], object], every: int = 50_000) -> Iterator[str]:
@@ -49,14 +47,14 @@ def open_log(path: str | Path, *, follow: bool = False) -> Iterator[Iterable[str
         yield followed(path)
         return
     if str(path) == "-":
-        yield io.TextIOWrapper(sys.stdin.buffer, "utf-8-sig", "surrogateescape", newline="\n")
+        yield lines_of(iter(lambda: cast("BufferedReader", sys.stdin.buffer).read1(_CHUNK), b""))
         return
     try:
         with open(path, "rb") as file:  # noqa: PTH123 - a path may be a text here
             if str(path).endswith(".gz"):
                 yield _unpacked(path, file)
             else:
-                yield io.TextIOWrapper(file, "utf-8-sig", "surrogateescape", newline="\n")
+                yield lines_of(iter(lambda: file.read(_CHUNK), b""))
     except OSError as error:
         if error.filename is None:
             raise
@@ -67,8 +65,8 @@ def open_log(path: str | Path, *, follow: bool = False) -> Iterator[Iterable[str
 
 def _unpacked(path: str | Path, file: BinaryIO) -> Iterator[str]:
     try:
-        with gzip.open(file, "rt", encoding="utf-8-sig", errors="surrogateescape", newline="\n") as lines:
-            yield from lines
+        with gzip.open(file, "rb") as unpacked:
+            yield from lines_of(iter(lambda: unpacked.read(_CHUNK), b""))
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise BadLog(
             f"cannot be decompressed: {error}",
@@ -99,18 +97,15 @@ def followed(
             where=str(path),
             hint="name a file that exists: it is then followed",
         ) from None
-    rest = b""
+    splitter = Splitter()
     try:
         while True:
             state = _changed(path, file)  # asked before reading: what came before a rotation is read to its end
             while chunk := file.read(_CHUNK):
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    yield _decoded(line) + "\n"
+                yield from splitter.feed(chunk)
             over = not state and stop()
-            if (state or over) and rest:
-                yield _decoded(rest)
-                rest = b""
+            if state or over:
+                yield from splitter.rest()
             if over:
                 return
             if state == "truncated":

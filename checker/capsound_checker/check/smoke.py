@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from capsound.errors import EXIT_BAD_INPUT, EXIT_SOUND
-from capsound_checker.check.checking import Plan, describe, replay
+from capsound_checker.check.children import describe
+from capsound_checker.check.plan import Plan
+from capsound_checker.check.replaying import replay
 from capsound_checker.programs.program import Step
 
 CAP = 9
@@ -45,7 +47,7 @@ class Smoked:
     def text(self) -> str:
         """Return it in words."""
         lines = [f"{self.target}: gate {self.adapter['gate']}, offers {', '.join(self.adapter['offers'])}"]
-        lines.append(f"  a call that always fits   {'is admitted and booked' if self.fits else 'FAILS'}")
+        lines.append(f"  a call that always fits   {'is admitted and recorded' if self.fits else 'FAILS'}")
         lines.append(f"  a call that never fits    {'is refused' if self.refuses else 'is admitted'}")
         lines += [f"  {line}" for line in self.trouble]
         end = "the adapter does not work yet" if self.trouble else f"it works; next: capsound check {self.target}"
@@ -73,16 +75,18 @@ def _always(plan: Plan, adapter: Mapping[str, Any]) -> tuple[bool, list[str]]:
     kinds = [event["event"] for event in events]
     refused = [event for event in events if event["event"] == "refuse"]
     if refused:
-        trouble.append(f"trouble: 3 of {CAP} is refused ({refused[0].get('reason', '')}): is an exception misnamed?")
+        trouble.append(
+            f"trouble: it refused 3 of {CAP} ({refused[0].get('reason', '')}): does `refused` name the wrong exception?"
+        )
     elif "send" not in kinds and not trouble:
         trouble.append("trouble: a call of 3 under a cap of 9 was not made, and no refusal was seen")
     seen = [event for event in events if event["event"] == "observe"]
     wanted = 2 if "settle" in kinds else 3
     if {"spent", "remaining"} <= set(adapter["offers"]) and not trouble:
         if not seen:
-            trouble.append("trouble: spent and remaining are offered, and nothing was heard of them")
+            trouble.append("trouble: it offers spent and remaining, but reported neither")
         elif seen[-1]["spent"] != wanted:
-            trouble.append(f"trouble: {seen[-1]['spent']} is told as spent after a call that cost {wanted}")
+            trouble.append(f"trouble: it reports {seen[-1]['spent']} spent after a call that cost {wanted}")
     return not trouble, trouble
 
 

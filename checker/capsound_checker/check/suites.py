@@ -76,7 +76,7 @@ class Suite:
         for need in needs:
             options = need.split("|")
             if not can & set(options):
-                _skip(f"{self.adapter.__name__} offers no {' or '.join(options)}, which {profile.name!r} is about")
+                _skip(f"{self.adapter.__name__} offers no {' or '.join(options)}, which {profile.name!r} tests")
 
     def _say(self, name: str, text: str) -> None:
         print(f"{self.adapter.__name__}, {name}: {text}")  # noqa: T201 - shown by `pytest -rP` or on failure
@@ -86,7 +86,7 @@ class Suite:
     # ------------------------------------------------------------------------------ machines of Hypothesis
 
     def test_sequential(self) -> None:
-        """One call after the other."""
+        """One call at a time."""
         self._machine(SEQUENTIAL)
 
     def test_flat(self) -> None:
@@ -110,7 +110,7 @@ class Suite:
         self._machine(STREAMS, "extend")
 
     def test_bad_amounts(self) -> None:
-        """Numbers that are none, in every place where an amount is taken."""
+        """Invalid numbers wherever an amount is accepted."""
         self._machine(AMOUNTS)
 
     def test_handles(self) -> None:
@@ -118,7 +118,7 @@ class Suite:
         self._machine(MISUSE)
 
     def test_journal(self) -> None:
-        """The journal leads to the same books as the run that wrote it."""
+        """Replaying the journal gives the balances of the run that wrote it."""
         if "journal" not in offers(self.adapter):
             _skip(f"{self.adapter.__name__} offers no journal")
         self._machine(OVERRUNS, journaled=True)
@@ -126,7 +126,7 @@ class Suite:
     # ------------------------------------------------------------------------------------ the other engine
 
     def test_many_programs(self) -> None:
-        """Every profile again, by the fast driver: far more programs, shrunk when one shows something."""
+        """Every profile again, with the fast driver: far more programs; the first failure is shrunk."""
         operations, begin = 0, time.perf_counter()
         for number, profile in enumerate(PROFILES.values()):
             if not possible(self.adapter) & {"reserve", "begin"} & set(profile.weights):
@@ -143,7 +143,7 @@ class Suite:
         self._say("many programs", f"{operations} operations, {rate:,.0f} a second")
 
     def test_small_scope(self) -> None:
-        """Which part of the state space of two agents with two calls each was visited."""
+        """How much of the state space of two agents with two calls each is visited."""
         self._require(SMALL)
         coverage = Coverage()
         driver = Driver(self.adapter, SMALL, coverage.visit)

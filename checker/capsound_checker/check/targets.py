@@ -70,7 +70,7 @@ def load(target: Target) -> type[Adapter]:
         )
     if not isinstance(cls, type) or not issubclass(cls, Adapter):
         raise BadTarget(
-            f"{target} is no subclass of capsound.adapter.Adapter",
+            f"{target} is not a subclass of capsound.adapter.Adapter",
             hint="write a thin class over it: capsound new adapter",
         )
     _usable(target, cls)
@@ -84,7 +84,7 @@ def _usable(target: Target, cls: type[Adapter]) -> None:
         raise BadTarget(f"{target} does not offer 'open'", hint="without a root there is nothing to check")
     if not possible(cls) & {"reserve", "begin"}:
         raise BadTarget(
-            f"{target} offers no way to admit a call by its gate {cls.gate.value!r}",
+            f"{target} offers no way to admit a call: its gate is {cls.gate.value!r}",
             cause=f"it offers: {', '.join(sorted(mine))}",
             hint="override the operation that its gate needs, or set `gate`",
         )

@@ -36,7 +36,7 @@ def _written(program: Sequence[Step]) -> str:
 def parse_token(text: str) -> list[Step]:
     """Return the program of a token; raises ``BadToken``."""
     if not text.startswith(PREFIX):
-        raise BadToken(f"{text[:20]!r} is no token of `capsound check`", hint=f"its tokens begin with {PREFIX}")
+        raise BadToken(f"{text[:20]!r} is not a token of `capsound check`", hint=f"its tokens begin with {PREFIX}")
     return _read(text.removeprefix(PREFIX))
 
 
@@ -49,7 +49,7 @@ def _read(text: str) -> list[Step]:
             or len(numbers) >= len(Step._fields)
             or not all(n.isascii() and n.isdigit() for n in numbers)
         ):
-            raise BadToken(f"the token is damaged: {part!r} is no step", hint="copy all of it")
+            raise BadToken(f"the token is damaged: {part!r} is not a step", hint="copy all of it")
         steps.append(Step(do, *map(int, numbers)))
     return steps
 
@@ -68,7 +68,7 @@ def parse_race_token(text: str) -> dict[str, Any]:
     head, _, rest = text.removeprefix(RACE_PREFIX).partition("/")
     job, _, at = head.partition(".")
     if job not in ("threads", "handlers") or not (at.isascii() and at.isdigit() and int(at) > 0):
-        raise BadToken(f"the token is damaged: {head!r} is no place", hint="copy all of it")
+        raise BadToken(f"the token is damaged: {head!r} is not a place", hint="copy all of it")
     program = _read(rest)
     if len(program) < 3 or program[0].do != "open":
         raise BadToken("the token is damaged: two operations on an open budget are missing", hint="copy all of it")
@@ -83,13 +83,13 @@ def saved_in(path: Path) -> tuple[str, list[str]]:
         raise BadToken(f"cannot read {path}: {error.strerror}", hint="`check --save` writes such files") from None
     except ValueError as error:
         raise BadToken(
-            f"{path} is no saved counterexample", cause=str(error), hint="`check --save` writes them"
+            f"{path} is not a saved counterexample", cause=str(error), hint="`check --save` writes them"
         ) from None
     token, history = (held.get("token"), held.get("history")) if isinstance(held, dict) else (None, None)
     if isinstance(history, list) and history and all(isinstance(line, str) for line in history):
         return "", history
     if not isinstance(token, str) or not token:
-        raise BadToken(f"{path} holds no token", hint="`check --save` writes one, or the run that was recorded")
+        raise BadToken(f"{path} holds no token", hint="`check --save` writes a token, or a recording")
     return token, []
 
 

@@ -15,7 +15,7 @@ from capsound.adapter import ASSUMABLE
 from capsound.events import event_from_dict
 from capsound.guarantees import LADDER, Guarantee
 from capsound.verdict import Verdict
-from capsound_checker.check.checking import Checked, Shown
+from capsound_checker.check.results import Checked, Shown
 from capsound_checker.display.itf import events_to_itf
 from capsound_checker.display.telling import printable
 from capsound_checker.programs.program import call
@@ -55,9 +55,9 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
     proper, misuse = ([s for s in checked.faults if s.misuse is wanted] for wanted in (False, True))
     excused = [s for s in checked.shown if not checked.counts(s)]
     for head, group in (
-        ("what was found", proper),
-        ("by misuse: handles used twice or copied, no amounts", misuse),
-        (f"only without what it assumes ({', '.join(sorted(checked.assumes))})", excused),
+        ("found", proper),
+        ("only when misused: reused or copied handles, invalid amounts", misuse),
+        (f"only if an assumption fails ({', '.join(sorted(checked.assumes))})", excused),
     ):
         if group:
             console.print()
@@ -67,11 +67,11 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
                 console.print(f"  {escape(shown.anomaly)} ({steps}): {escape(printable(shown.sentence))}")
     if proper and misuse and checked.strongest_under(_once(checked)) != checked.strongest:
         kept = checked.strongest_under(_once(checked))
-        console.print(f"\n  Where every handle is used once, the strongest guarantee is {kept.label}.")
+        console.print(f"\n  If every handle is used only once, the strongest guarantee is {kept.label}.")
     if excused:
         console.print()
         for name, kept in strongest_without(checked).items():
-            console.print(f"  Without {name} ({ASSUMABLE[name]}) the strongest guarantee is {kept.label}.")
+            console.print(f"  If {name} fails ({ASSUMABLE[name]}), the strongest guarantee is {kept.label}.")
     if checked.precision.calls:
         console.print("\n  [bold]precision[/]")
         for line in checked.precision.lines:
@@ -105,12 +105,12 @@ def _outcome(checked: Checked) -> str:
         parts.append(f"{schedules:,} schedules")
     done = f"{', '.join(parts)}, seed {checked.plan.seed}, {checked.seconds:.1f} s"
     if checked.verdict is Verdict.VIOLATED:
-        alone = " by misuse alone" if all(shown.misuse for shown in checked.faults) else ""
+        alone = " only when misused" if all(shown.misuse for shown in checked.faults) else ""
         return f"{alone}: strongest guarantee {checked.strongest.label} · {done}"
     if checked.verdict is Verdict.UNKNOWN:
         return f" · {done}"
     under = f" under {', '.join(sorted(checked.assumes))}" if checked.assumes else ""
-    return f": nothing was found{under}, which is no proof · {done}"
+    return f": nothing found{under}; this is not a proof · {done}"
 
 
 def _story(console: Console, checked: Checked, shown: Shown) -> None:
@@ -121,9 +121,9 @@ def _story(console: Console, checked: Checked, shown: Shown) -> None:
     if shown.token:
         target = shlex.quote(checked.plan.target)
         python = f"--python {shlex.quote(checked.plan.python)} " if checked.plan.python else ""
-        console.print(f"  again: capsound replay {python}{target} {shown.token}", style="dim", soft_wrap=True)
+        console.print(f"  replay: capsound replay {python}{target} {shown.token}", style="dim", soft_wrap=True)
     elif shown.recorded:
-        told = "a recorded run cannot be run again: --save FOLDER keeps it, and capsound replay judges it again"
+        told = "a recording cannot be run again: save it with --save FOLDER, and capsound replay judges it again"
         console.print(f"  {told}", style="dim", soft_wrap=True)
 
 

@@ -75,13 +75,13 @@ def _anomaly(name: str) -> str:
     a = ANOMALIES[name]
     out = [f"{a.name} (anomaly): {a.meaning}.", f"  breaks: {a.breaks.value} ({MEANING[a.breaks]})"]
     if a.ends is not None:
-        out.append(f"  ends the guarantee: {a.ends.label} and every stronger one")
+        out.append(f"  rules out: {a.ends.label} and every stronger guarantee")
     for cause, effect, because in IMPLICATIONS:
         if cause == name:
             out.append(f"  leads to: {effect}, because {because}")
     further = [n for n in implied_by(name) if (name, n) not in {(c, e) for c, e, _ in IMPLICATIONS}]
     if further:
-        out.append(f"  and through them to: {', '.join(further)}")
+        out.append(f"  and so to: {', '.join(further)}")
     out.append(f"  cure: {a.cure}")
     out.append(f"  known from: {a.reference}")
     return "\n".join(out)
@@ -107,7 +107,9 @@ def _property(name: str) -> str:
 
 def _assumption(name: str) -> str:
     found = ASSUMPTIONS.get(name.upper())
-    return "" if found is None else f"{found.name} (assumption): {found.statement}.\n  switched off: {found.when_off}."
+    return (
+        "" if found is None else f"{found.name} (assumption): {found.statement}.\n  if switched off: {found.when_off}."
+    )
 
 
 def _discipline(name: str) -> str:
@@ -142,7 +144,7 @@ def _step(name: str) -> str:
 
 def _rule(name: str) -> str:
     rule = RULES.get(name.upper())
-    return "" if rule is None else f"{rule.id} (rule): {rule.says}\n  a breach is called: {rule.anomaly}"
+    return "" if rule is None else f"{rule.id} (rule): {rule.says}\n  breaking it is called: {rule.anomaly}"
 
 
 def _term(name: str) -> str:

@@ -10,7 +10,27 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from capsound.events import Accept, Bill, Crash, Event, Observe, Send, Stall, event_to_dict
+from capsound.events import (
+    Accept,
+    Bill,
+    Cancel,
+    Close,
+    Crash,
+    Delegate,
+    Event,
+    Extend,
+    Forfeit,
+    Merge,
+    Observe,
+    Refuse,
+    Release,
+    Reserve,
+    Send,
+    Settle,
+    Stall,
+    Timeout,
+    event_to_dict,
+)
 from capsound.guarantees import Guarantee
 from capsound.machine import LEDGER_FIELDS, Config, Machine, thaw
 from capsound.properties import MEANING, Property
@@ -27,8 +47,8 @@ if TYPE_CHECKING:
 STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
 FLAGS = {
-    "useless": "no call can be admitted in any run: this is safe and of no use",
-    "uninformative": "all calls together fit under the cap: no schedule could overshoot, so this shows nothing",
+    "useless": "no run admits any call: safe, but useless",
+    "uninformative": "all calls together fit under the cap, so no schedule could overshoot",
 }
 
 _SHOWN = ("available", "held", "charged", "forfeited", "delegated", "returned", "billed")
@@ -89,7 +109,7 @@ def _result(console: Console, outcome: Outcome, result: PropertyResult, shown: s
         return
     token = result.trace.schedule.token
     if token in shown:
-        console.print("  by the same run as above", highlight=False, style="dim")
+        console.print("  broken by the same run", highlight=False, style="dim")
     else:
         shown.add(token)
         console.print()
@@ -114,12 +134,12 @@ def _argument(console: Console, result: PropertyResult) -> None:
     broken, stronger = what_is_lost(result.report)
     if broken:
         weaker = [g.label for g in Guarantee if g > Guarantee.NONE and g.label not in (broken, *stronger)]
-        parts = [f"not {broken}"]
+        told = f"This run rules out: {broken}"
         if stronger:
-            parts.append(f"also not {', '.join(stronger)}")
+            told += f" (and so {', '.join(stronger)})"
         if weaker:
-            parts.append(f"not contradicted by this run: {', '.join(weaker)}")
-        console.print(f"  What can be claimed: {'; '.join(parts)}.", highlight=False)
+            told += f". It does not rule out: {', '.join(weaker)}"
+        console.print(f"  {told}.", highlight=False)
 
 
 def render_trace(console: Console, machine: Machine, trace: Trace) -> None:
@@ -134,7 +154,7 @@ def render_trace(console: Console, machine: Machine, trace: Trace) -> None:
             f"  [{number}]".replace("[", r"\["),
             escape(step.actor),
             escape(step.action),
-            escape(_told(step)),
+            escape(_told(step, machine, before, after)),
             escape(", ".join(changes(machine, before, after))),
         )
         before = after
@@ -155,16 +175,53 @@ def changes(machine: Machine, before: Config, after: Config) -> list[str]:
     return out
 
 
-def _told(step: TraceStep) -> str:
-    return "; ".join(text for event in step.events if (text := _event(event)))
+def _told(step: TraceStep, machine: Machine, before: Config, after: Config) -> str:
+    """Return what happened in one step; a check that reserves nothing is told as the question that it asks."""
+    told = []
+    for event in step.events:
+        if isinstance(event, Reserve) and (free := _only_asked(event, machine, before, after)) is not None:
+            question = "is anything left" if "check-spent" in step.action else f"does {event.amount} fit"
+            told.append(f"asks: {question}? yes, {free} free")
+        elif text := _event(event):
+            told.append(text)
+    return "; ".join(told)
+
+
+def _only_asked(event: Reserve, machine: Machine, before: Config, after: Config) -> int | None:
+    """Return what the ledger called free if it admitted a call and set nothing aside; None if it did."""
+    place = next(n for n, info in enumerate(machine.accounts) if info.name == event.account)
+    was, now = before.ledgers[place], after.ledgers[place]
+    return None if now.held > was.held else int(was.available)
 
 
 def _event(event: Event) -> str:
     match event:
+        case Reserve(account=account, hold=hold, amount=amount):
+            return f"{hold} reserves {amount} on {account}"
+        case Settle(hold=hold, amount=amount):
+            return f"{hold} settled at {amount}"
+        case Refuse(account=account, amount=amount):
+            return f"{amount} refused on {account}"
+        case Extend(hold=hold, amount=amount):
+            return f"{hold} extended by {amount}"
+        case Release(hold=hold):
+            return f"{hold} released"
+        case Forfeit(hold=hold):
+            return f"{hold} forfeited"
+        case Cancel(hold=hold):
+            return f"{hold} cancelled"
+        case Timeout(call=call):
+            return f"{call} timed out"
+        case Delegate(parent=parent, child=child, amount=amount):
+            return f"{amount} delegated from {parent} to {child}"
+        case Close(child=child):
+            return f"{child} closed"
+        case Merge(target=target, source=source):
+            return f"{source} merged into {target}"
         case Observe():
             return ""
         case Send(hold=hold, call=call):
-            return f"{call} leaves under {hold}"
+            return f"{call} under {hold}"
         case Crash():
             return "crash"
         case Accept(operation=operation, value=value):
@@ -187,7 +244,7 @@ def _worst(console: Console, outcome: Outcome) -> None:
         return
     unit = escape(outcome.scenario.unit)
     if worst.exact:
-        text = f"largest overshoot: {worst.least} {unit} (exact: attained by a run, and no run exceeds it)"
+        text = f"largest overshoot: {worst.least} {unit} (exact: a run reaches it, and no run exceeds it)"
     elif worst.most is not None:
         text = f"largest overshoot: at least {worst.least} {unit} (a run), at most {worst.most} (proved)"
     else:

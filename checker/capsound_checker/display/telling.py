@@ -72,7 +72,7 @@ def lines_of(path: Path) -> list[str]:
     except OSError as error:
         raise CannotRead(f"cannot read {path}: {error.strerror}", hint="name a file, or - for standard input") from None
     except UnicodeDecodeError as error:
-        raise CannotRead(f"cannot read {path}: it is no UTF-8 text", cause=str(error)) from None
+        raise CannotRead(f"cannot read {path}: it is not UTF-8 text", cause=str(error)) from None
 
 
 def check_writable(path: Path) -> None:

@@ -20,7 +20,6 @@ from capsound.events import (
     Refuse,
     Release,
     Reserve,
-    Send,
     Settle,
     Timeout,
 )
@@ -82,7 +81,7 @@ def _conclusion(report: Report, prop: Property) -> Finding | None:
 
 
 def _overrun(report: Report) -> str:
-    over = ", ".join(f"{name} is overshot by {over}" for name, over in report.overshoot.items() if over)
+    over = ", ".join(f"{name} is {over} over its cap" for name, over in report.overshoot.items() if over)
     return f"{over}: more than the deficits of calls in flight explain"
 
 
@@ -92,7 +91,7 @@ def _line(state: State, event: Event, findings: list[Finding]) -> str:
         case Reserve(account=account, hold=hold, amount=amount):
             if findings:
                 return f"{hold}: {findings[0].sentence} ({findings[0].anomaly})"
-            return f"{hold} fits, because {amount} <= {state.account(account).available} available on {account}"
+            return f"{hold} fits: {amount} of the {state.account(account).available} available on {account}"
         case Extend(hold=hold, amount=amount):
             if findings:
                 return f"{hold}: {findings[0].sentence} ({findings[0].anomaly})"
@@ -101,7 +100,7 @@ def _line(state: State, event: Event, findings: list[Finding]) -> str:
             under = state.hold_of(call)
             excess = under.billed + amount - under.amount
             if excess > 0:
-                return f"{call} is billed {amount}: {under.id} of {under.amount} is exceeded by {excess}"
+                return f"{call} is billed {amount}: {excess} over its hold {under.id} of {under.amount}"
             return f"{call} is billed {amount} under {under.id}"
         case Cancel(hold=hold_id):
             sent = "after" if state.hold(hold_id).state.value == "sent" else "before"
@@ -118,8 +117,6 @@ def _line(state: State, event: Event, findings: list[Finding]) -> str:
             return "" if findings else f"{hold_id} is settled at {amount}"
         case Refuse(amount=amount, agent=agent):
             return f"{agent} is refused {amount}"
-        case Send():
-            return ""
         case _:
             return ""
 

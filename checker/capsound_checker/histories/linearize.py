@@ -133,7 +133,7 @@ class _Search:
         if op.on & 1:
             count = self.used[op.on] = self.used.get(op.on, 0) + 1
             self.shared += count == 2
-        if op.do != "open" and op.on not in self.spec.born:
+        if op.do != "open" and op.on not in self.spec.created:
             self.careful = True
 
     def respond(self, op: Op) -> bool:
@@ -157,9 +157,9 @@ class _Search:
                 if not self.used[op.on]:
                     del self.used[op.on]
             if op.do == "open":
-                self.spec.born.add(op.on)
+                self.spec.created.add(op.on)
             elif op.do in CREATES:
-                self.spec.born.add(op.new)
+                self.spec.created.add(op.new)
         for config in kept:
             config.effect &= ~bit
             config.answered &= ~bit

@@ -145,15 +145,15 @@ def hold_key(number: int) -> int:
 class Spec:
     """What the implementation claims, and what is known to have been created."""
 
-    __slots__ = ("born", "complete", "strict")
+    __slots__ = ("complete", "created", "strict")
 
     def __init__(self, strict: bool, complete: bool) -> None:
         self.strict, self.complete = strict, complete
-        self.born: set[int] = set()
+        self.created: set[int] = set()
 
     def ended(self, key: int, state: State) -> bool:
         """Whether a key exists, or did; if not, it is not there yet."""
-        return key in state or key in self.born
+        return key in state or key in self.created
 
     def harmless(self, key: int, state: State) -> State | None:
         """Answer a misuse that was done: it changed nothing, unless it was claimed to be refused."""
@@ -161,7 +161,7 @@ class Spec:
 
     def end(self, state: State, key: int) -> None:
         """Take an account or a hold out of a state; keep in mind that it was there, if nobody knows that yet."""
-        if key in self.born:
+        if key in self.created:
             del state[key]
         else:
             state[key] = None

@@ -189,7 +189,7 @@ def render(console: Console, proved: Proved, *, verbose: bool = False, times: bo
     table.add_column("", justify="right", no_wrap=True)
     table.add_column("theorem", ratio=6)
     table.add_column("assumes", ratio=2)
-    table.add_column("came out", ratio=3)
+    table.add_column("result", ratio=3)
     if times:
         table.add_column("time", justify="right", no_wrap=True)
     for result in proved.results:
@@ -237,8 +237,8 @@ def _summary(proved: Proved, *, times: bool) -> str:
     runs = sum(len(result.replayed) for result in proved.results)
     took = f" in {proved.seconds:.1f} s" if times else ""
     return (
-        f"{good} of {count} theorem{'s' * (count != 1)} as stated: {obligations} obligations, "
-        f"{runs} runs replayed{took}"
+        f"{good} of {count} theorem{'s' * (count != 1)} hold{'s' * (count == 1)} as stated: {obligations} obligations, "
+        f"{runs} run{'s' * (runs != 1)} replayed{took}"
     )
 
 

@@ -47,7 +47,7 @@ def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, col
         for finding in report.findings:
             click.echo(f"  {finding.anomaly}: {finding.sentence}")
         if not report.findings:
-            click.echo("  the monitor finds nothing wrong with this run")
+            click.echo("  the monitor found nothing wrong with this run")
         why = ": too little happened to show anything" if verdict is Verdict.UNKNOWN else ""
         click.echo(f"{verdict.value}{why}")
     return verdict.exit_status

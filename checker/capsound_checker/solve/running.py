@@ -13,7 +13,8 @@ from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, CapsoundError
+from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, EXIT_SOUND, EXIT_VIOLATED, CapsoundError
+from capsound.verdict import Verdict, merge
 from capsound_checker.display.telling import OUR_BUG, error_data, error_text, printable
 from capsound_checker.display.terminal import rendered, status
 from capsound_checker.remote.lifeline import end_with, lifeline
@@ -153,6 +154,21 @@ def summary_text(solved: list[Solved], asked: int, *, colour: bool) -> str:
     if len(solved) < asked:
         line += f"; {asked - len(solved)} of {asked} not solved"
     return rendered(lambda console: (console.print(table), console.print(line)), colour)
+
+
+def exit_status(solved: list[Solved], asked: int, expect: bool) -> int:
+    """Return the status of a run: that of the worst error, 130 if interrupted, else the worst verdict.
+
+    With ``expect`` it is 0 if every verdict is the one that its file expects, and 1 otherwise.
+    """
+    failed = [s.status for s in solved if s.error]
+    if failed:
+        return max(failed)
+    if len(solved) < asked:
+        return 130
+    if expect:
+        return EXIT_VIOLATED if any(s.mismatches for s in solved) else EXIT_SOUND
+    return merge(Verdict(s.verdict) for s in solved).exit_status
 
 
 def solve_all(files: list[Path], request: Request, workers: int | None) -> list[Solved]:

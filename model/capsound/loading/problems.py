@@ -103,7 +103,7 @@ class Notes:
             raise self.error()
 
     @property
-    def generous(self) -> bool:
+    def hints_left(self) -> bool:
         """Whether the nearest name is still looked for: nobody reads the fortieth, and it takes time."""
         return len(self._problems) < _HINTED
 

@@ -64,13 +64,13 @@ def _explain(error: ValidationError, path: KeyPath, notes: Notes) -> None:
     if path in notes.blamed:
         return
     if rule == "anyOf" and (branch := _branch(error)):
-        for deeper in branch:
-            _explain(deeper, tuple(deeper.absolute_path), notes)
+        for inner in branch:
+            _explain(inner, tuple(inner.absolute_path), notes)
         return
     if rule == "additionalProperties":
         for key in value:
             if key not in schema["properties"]:
-                hint = _misplaced(key, value[key], path, schema) if notes.generous else ""
+                hint = _misplaced(key, value[key], path, schema) if notes.hints_left else ""
                 notes.key((*path, key), f"unknown key {show(key)}{within(path)}", hint)
                 notes.misspelt.update((*path, right) for right in re.findall('did you mean "(.*)"', hint))
     elif rule == "required":
@@ -125,7 +125,7 @@ def _misfit(value: Any, rule: str, schema: Mapping[str, Any], notes: Notes) -> t
         if rule == "maximum":
             return f"is {show(value)}, more than {show(schema['maximum'])}", f"give {wanted}"
     if isinstance(value, str):
-        if "enum" in schema and notes.generous:
+        if "enum" in schema and notes.hints_left:
             return f"is {show(value)}", guess(value, schema["enum"])
         if rule == "maxLength":
             return f"is too long: {len(value)} characters, {schema['maxLength']} are the most", "shorten it"

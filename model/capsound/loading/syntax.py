@@ -162,13 +162,13 @@ def check_values(data: dict[str, Any], notes: Notes) -> None:
             here, value = (*path, key), container[key]
             if isinstance(value, dict | list):
                 todo.append((here, value))
-            elif isinstance(value, int | Decimal) and (wrong := _untame(value)):
+            elif isinstance(value, int | Decimal) and (wrong := _not_computable(value)):
                 notes.value(here, f"{spell(here)} {wrong[0]}", wrong[1])
                 notes.blamed.add(here)
                 container[key] = 1
 
 
-def _untame(value: int | Decimal) -> tuple[str, str] | None:
+def _not_computable(value: int | Decimal) -> tuple[str, str] | None:
     """Return what is wrong with a number and the cure, or None."""
     if isinstance(value, int):
         if value < -MAX_NUMBER:

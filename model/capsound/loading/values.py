@@ -77,7 +77,7 @@ class Values:
     def unknown(self, path: KeyPath, what: str, known: Iterable[str]) -> None:
         """Blame the name at ``path``: there is no such ``what``."""
         value = self.get(path)
-        hint = guess(value, known) if self.notes.generous else ""
+        hint = guess(value, known) if self.notes.hints_left else ""
         self.notes.value(path, f"there is no {what} {show(value)}", hint)
 
     def unique(self, path: KeyPath, values: Sequence[object]) -> None:

@@ -1,0 +1,148 @@
+"""What makes a log less than a witness: each kind has a name, is counted, and is told with its first line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from capsound_checker.audit.rules import LogMapping, Made
+from capsound_checker.audit.values import Field, look
+
+KINDS: dict[str, tuple[str, str]] = {
+    "truncated": ("line ends in the middle, as after a crash: left out", "lines end in the middle: left out"),
+    "clock": ("time goes back", "times go back"),
+    "no-time": (
+        "time cannot be read: a number or an ISO 8601 text was expected",
+        "times cannot be read: a number or an ISO 8601 text was expected",
+    ),
+    "backwards": ("record ends before it begins", "records end before they begin"),
+    "seq-gap": ("gap in `seq`: lines are missing", "gaps in `seq`: lines are missing"),
+    "seq-order": ("`seq` repeats or goes back", "`seq` repeat or go back"),
+    "no-seq": ("`seq` is not a whole number", "`seq` are not whole numbers"),
+    "unknown-handle": (
+        "event names a hold or a call that is not known any more",
+        "events name a hold or a call that is not known any more",
+    ),
+    "late": (
+        "record is older than the window of the mapping: taken out of order",
+        "records are older than the window of the mapping: taken out of order",
+    ),
+    "skipped": ("line or record could not be used: left out", "lines or records could not be used: left out"),
+    "left-out": (
+        "record carries usage or names a model, and no rule of the mapping takes it",
+        "records carry usage or name a model, and no rule of the mapping takes them",
+    ),
+    "contradiction": ("record contradicts itself", "records contradict themselves"),
+    "path": (
+        "field of the mapping is in none of the records that it is taken from",
+        "fields of the mapping are in none of the records that they are taken from",
+    ),
+    "repeats-more": (
+        "record sums up more than the requests below or beside it",
+        "records sum up more than the requests below or beside them",
+    ),
+    "told-twice": (
+        "record may be another account of one call: counted at the upper end only",
+        "records may be other accounts of calls that were counted: counted at the upper end only",
+    ),
+    "repeated": ("record is there twice: the second one was left out", "records are there twice: left out"),
+}
+"""Every kind: what is said of one, and of several."""
+
+DOUBTS = frozenset(KINDS) - {"clock", "seq-order", "no-seq", "told-twice", "repeated"}
+"""After these a log is known not to tell everything, or not the truth: what was not found in it is no evidence.
+
+``told-twice`` is not among them, since it is counted where it matters, at the upper end.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Warned:
+    """Something about the log itself: how often, and where first. ``detail`` is about the first one."""
+
+    name: str
+    count: int
+    line: int
+    detail: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The warning in words."""
+        where = f"{'first in ' if self.count > 1 else ''}line {self.line:,}"
+        tail = f": {self.detail}" if self.detail else ""
+        return f"{self.count:,} {KINDS[self.name][self.count > 1]} ({where}{tail})"
+
+
+# ------------------------------------------------------------------------- what a mapping leaves out
+
+_USAGE = re.compile(r"usage|token|cost|price|usd|spend|billed", re.IGNORECASE)
+_MODEL = re.compile(r"model", re.IGNORECASE)
+_DEEP = 4
+"""How far down a record is searched for usage: attributes, and what is in them."""
+
+
+def carries_usage(record: Mapping[str, Any], amounts: tuple[Field, ...], *, models: bool) -> str:
+    """Return the path at which a record says what a call used, or (``models``) which model; empty where it does not.
+
+    ``amounts`` are fields from which the mapping takes amounts: a number there is usage, whatever its name.
+    """
+    for place in amounts:
+        for path in place.paths:
+            if _counts(look(record, path)):
+                return "/".join(path)
+    return _search(record, models, (), usage=False)
+
+
+def _search(value: Mapping[str, Any], models: bool, at: tuple[str, ...], usage: bool) -> str:
+    for key, inner in value.items():
+        used = usage or bool(_USAGE.search(key))
+        path = (*at, key)
+        if isinstance(inner, dict):
+            if len(path) < _DEEP and (found := _search(inner, models, path, used)):
+                return found
+        elif isinstance(inner, list):
+            for item in inner if len(path) < _DEEP else ():
+                if isinstance(item, dict) and (found := _search(item, models, path, used)):
+                    return found
+        elif (used and _counts(inner)) or (models and inner and isinstance(inner, str) and _MODEL.search(key)):
+            return "/".join(path)
+    return ""
+
+
+def _counts(value: object) -> bool:
+    """Return whether a value is a number above nothing, or a text that is one."""
+    if isinstance(value, str):
+        return len(value) < 40 and any(c in "123456789" for c in value) and not value.strip("0123456789.+eE ")
+    return not isinstance(value, bool | dict | list) and value is not None and value != 0
+
+
+# --------------------------------------------------------------------- what is in no record
+
+
+@dataclass(slots=True)
+class Unseen:
+    """The fields of a mapping that no record had so far, of the records that they are taken from."""
+
+    mapping: LogMapping
+    left: dict[int, list[Field]] = field(default_factory=dict)
+    first: dict[int, int] = field(default_factory=dict)
+
+    def look(self, made: Made, line: int) -> None:
+        """Note which fields a record has."""
+        rule = made.rule
+        if rule is None or not rule.expected:
+            return
+        left = self.left.get(id(rule))
+        if left is None:
+            left = self.left[id(rule)] = list(rule.expected)
+            self.first[id(rule)] = line
+        if left:
+            left[:] = [place for place in left if not place.within(made.record)]
+
+    def missing(self) -> list[tuple[int, Field]]:
+        """Return the fields that were in none, with the line of the first record that a rule took."""
+        said = [(self.first[key], place) for key, left in self.left.items() for place in left]
+        seen: set[tuple[tuple[str, ...], ...]] = set()
+        return [pair for pair in said if not (pair[1].paths in seen or seen.add(pair[1].paths))]  # type: ignore[func-returns-value]

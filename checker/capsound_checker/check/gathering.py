@@ -1,0 +1,240 @@
+"""What children say of a target, judged again here: this process believes none of it.
+
+Every run that a child sends is folded through the monitor of this process, and only what that finds counts.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from capsound.adapter import Adapter
+from capsound.errors import EXIT_OUR_BUG, CapsoundError
+from capsound.events import event_from_dict
+from capsound.guarantees import Guarantee
+from capsound.monitor import Monitor
+from capsound.verdict import Verdict
+from capsound_checker.check.results import Shown
+from capsound_checker.check.tokens import async_token
+from capsound_checker.histories.history import History
+from capsound_checker.histories.history import check as check_history
+from capsound_checker.programs.lockstep import NO_LOOP, Lockstep
+from capsound_checker.programs.precision import Precision, measured, workloads
+from capsound_checker.programs.program import Step
+
+
+class CheckerFailed(CapsoundError):
+    """A process of ours failed at a place of ours."""
+
+    name = "checker-failed"
+    exit_status = EXIT_OUR_BUG
+
+
+REORDERED = "; only if wake-ups are reordered, not on the standard loop"
+
+
+class _Nobody(Adapter):
+    """Stands where an adapter is expected and is never asked."""
+
+
+def _folded(message: Mapping[str, Any]) -> Lockstep:
+    """Return a run in which this process has heard what a child has heard, by the readable monitor."""
+    run = Lockstep(_Nobody(), monitor=Monitor())
+    for data in message["events"]:
+        run.tell(event_from_dict(data))
+    return run
+
+
+def judged(message: Mapping[str, Any]) -> list[Shown]:
+    """Fold a run that a child has sent; return what is wrong in it, as seen by this process."""
+    run = _folded(message)
+    known = {(f.anomaly, f.facts) for f in run.findings}
+    report = run.report()
+    left = [f for f in report.findings if f.anomaly == "stranded" and (f.anomaly, f.facts) not in known]
+    program = tuple(Step(*step) for step in message["program"])
+    out: dict[str, Shown] = {}
+    broken = {"A1"} if report.exercise.overran else set()
+    without = frozenset(broken | ({"affine"} if is_misuse(program) else set()))
+    schedule = message.get("schedule")
+    reordered = schedule is not None and not schedule["fifo"]
+    for finding in [*run.wrong(), *left]:
+        out.setdefault(
+            finding.anomaly,
+            Shown(
+                finding.anomaly,
+                finding.sentence + (REORDERED if reordered else ""),
+                program,
+                message.get("story") or "\n".join(map(json.dumps, message["events"])),
+                report.refuted,
+                without=without,
+                at=finding.step,
+                schedule=async_token(schedule) if schedule is not None else "",
+                events=tuple(message["events"]),
+            ),
+        )
+    return list(out.values())
+
+
+def is_misuse(program: Sequence[Step]) -> bool:
+    """Whether a program uses a handle that it has used up, copies one, or offers what is no amount.
+
+    To release what was sent is none of it: whoever is cancelled does that, and a budget has to know better.
+    """
+    ended: set[int] = set()
+    closed: set[int] = set()
+    for step in program:
+        match step.do:
+            case "clone_hold" | "clone_scope" | "bad":
+                return True
+            case "settle" | "release" | "forfeit" | "send" | "extend":
+                if step.on in ended:
+                    return True
+                if step.do not in ("send", "extend"):
+                    ended.add(step.on)
+            case "reserve" | "begin" | "delegate" | "close" | "merge":
+                if step.on in closed or (step.do == "merge" and (step.new in closed or step.new == step.on)):
+                    return True
+                if step.do in ("close", "merge"):
+                    closed.add(step.on if step.do == "close" else step.new)
+    return False
+
+
+@dataclass
+class Gathered:
+    """What the children have said so far."""
+
+    shown: dict[str, Shown] = field(default_factory=dict)
+    refutations: list[tuple[Guarantee, frozenset[str]]] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    exercise: dict[str, int] = field(default_factory=dict)
+    programs: dict[str, int] = field(default_factory=dict)
+    operations: int = 0
+    schedules: dict[str, int] = field(default_factory=dict)
+    noticed: dict[str, list[Step]] = field(default_factory=dict)
+    waits: bool = False
+    informative: bool = False
+    """Whether a driver other than the programs has brought the target to admit something."""
+    schedules_shown: dict[str, Shown] = field(default_factory=dict)
+    broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    deaf: bool = False
+    """Whether a child fell silent: every further one would cost as long again."""
+    seed: int = 0
+    precision: Precision = Precision()
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    """Several children are heard at once, each in a thread."""
+
+    def hear(self, job: str, message: Mapping[str, Any]) -> None:
+        """Take one message."""
+        match message["say"]:
+            case "run":
+                self._run(message)
+            case "noticed":
+                program = [Step(*step) for step in message["program"]]
+                known = self.noticed.get(message["name"])
+                if known is None or len(program) < len(known):
+                    self.noticed[message["name"]] = program
+            case "race":
+                self._at_once(job, message["anomaly"], message["sentence"], message["story"], message["token"])
+            case "workload":
+                events = [event_from_dict(data) for data in message["events"]]
+                self.precision += measured(workloads(self.seed)[message["number"]], events)
+            case "history":
+                self._history(message["lines"])
+            case "sample":
+                self._sample(message)
+            case "programs":
+                self.operations += message["operations"]
+                self.programs.update(message["programs"])
+                if message["hung"]:
+                    self._note(f"it hangs: {job} stopped there")
+                if message["late"]:
+                    self._note(f"time ran out before all programs were run: {', '.join(message['late'])}")
+            case "schedules":
+                self.schedules[message["job"]] = message["schedules"]
+                self.informative = self.informative or message["schedules"] > 0
+            case "cut":
+                told = f"{message['schedules']:,} schedules run"
+                self._note(f"{message['job']}: not all pairs of operations were tried; {told}")
+            case "explored":
+                self.schedules["asyncio"] = message["schedules"]
+                self.informative = self.informative or message["informative"]
+                covered = f"asyncio: every schedule of {message['complete']} of {message['programs']} programs"
+                self._note(f"{covered}; {message['schedules']:,} run")
+                if message["needs"]:
+                    self._doubt(message["needs"])
+            case "failed" if message["cause"] == NO_LOOP and self.waits:
+                self._note("it needs a running event loop: only asyncio can drive it")
+            case "failed":
+                doubt = f"{message['name']}: {message['message']}"
+                cure = "; ".join(part for part in (message["cause"], message["hint"]) if part)
+                self._doubt(f"{doubt} ({cure})" if cure else doubt)
+            case "broke":
+                self.broken[job] = message
+            case "end":
+                broken = self.broken.pop(job, None)
+                if not message["intact"]:
+                    self._doubt("the target replaces parts of capsound in its process: its results cannot be trusted")
+                elif broken is not None and broken["ours"]:
+                    raise CheckerFailed(
+                        f"capsound failed while it drove the target: {broken['error']}", cause=broken["trace"]
+                    )
+                elif broken is not None:
+                    self._doubt(f"it raised what its adapter does not classify: {broken['error']}")
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _doubt(self, text: str) -> None:
+        if text not in self.doubts:
+            self.doubts.append(text)
+
+    def _run(self, message: Mapping[str, Any]) -> None:
+        for shown in judged(message):
+            self._refute(shown.refutes, shown.without)
+            if shown.schedule:
+                self.schedules_shown.setdefault(shown.anomaly, shown)
+                continue
+            known = self.shown.get(shown.anomaly)
+            if known is None or _size(shown) < _size(known):
+                self.shown[shown.anomaly] = shown
+
+    def _refute(self, guarantee: Guarantee | None, without: frozenset[str] = frozenset()) -> None:
+        if guarantee is not None and (guarantee, without) not in self.refutations:
+            self.refutations.append((guarantee, without))
+
+    def _at_once(
+        self, job: str, anomaly: str, sentence: str, story: str, token: str, recorded: Sequence[str] = ()
+    ) -> None:
+        """Take what several threads did: it refutes that calls may overlap, and is no program."""
+        self._refute(Guarantee.CONCURRENT)
+        shown = Shown(
+            anomaly, sentence, (), story, Guarantee.CONCURRENT, schedule=token, recorded=tuple(recorded), driver=job
+        )
+        self.shown.setdefault(f"{anomaly}, {job}", shown)
+
+    def _history(self, lines: Sequence[str]) -> None:
+        """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
+        found = check_history(History.read(lines, "the recorded run"))
+        self.schedules["history"] = self.schedules.get("history", 0) + 1
+        self.informative = self.informative or found.admitted > 0
+        if found.verdict is Verdict.VIOLATED:
+            window = "\n".join(found.window)
+            self._at_once("history", found.anomaly or "history", found.sentence, window, "", lines)
+
+    def _sample(self, message: Mapping[str, Any]) -> None:
+        exercise = _folded(message).report().exercise
+        for name in ("admitted", "refused", "sent", "settled", "delegated", "faults"):
+            self.exercise[name] = self.exercise.get(name, 0) + getattr(exercise, name)
+        for shown in judged(message):  # a child that saw nothing here was lying, or was lied to
+            self.shown.setdefault(shown.anomaly, shown)
+            self._refute(shown.refutes, shown.without)
+
+
+def _size(shown: Shown) -> tuple[bool, int, int, tuple[Step, ...]]:
+    """Order what shows the same; the program itself decides last, so that no order of messages does."""
+    return shown.misuse, len(shown.program), sum(step.amount + step.bill for step in shown.program), shown.program

@@ -1,0 +1,142 @@
+"""``capsound check``: an implementation in, the strongest guarantee it keeps and the smallest failures out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import click
+
+from capsound_checker.commands.shared import (
+    VERDICTS,
+    Span,
+    as_json,
+    colour,
+    completing,
+    echo_json,
+    exits,
+    no_color,
+    reader_may_leave,
+    with_values,
+)
+
+
+def _drivers() -> Mapping[str, str]:
+    from capsound_checker.check.plan import DRIVERS
+
+    return DRIVERS
+
+
+def _guarantees() -> Mapping[str, str]:
+    from capsound.guarantees import LADDER
+
+    return {rung.guarantee.label: rung.holds_when for rung in LADDER[1:]}
+
+
+@click.command(
+    "check",
+    cls=with_values(Drivers=_drivers, Guarantees=_guarantees),
+    epilog=exits({**VERDICTS, 0: "sound (or --require is kept)"}, 65, 130),
+)
+@click.argument("target")
+@click.option("--budget", type=Span(), default="60s", show_default=True, help="How long to search, in all.")
+@click.option("--programs", type=click.IntRange(1), default=1_000, show_default=True, help="Programs of each kind.")
+@click.option("--schedules", type=click.IntRange(1), help="Schedules for each driver that runs any (default: all).")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other programs.")
+@click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes at once.")
+@click.option(
+    "--driver",
+    "drivers",
+    multiple=True,
+    shell_complete=completing(_drivers),
+    help="Use only this driver; repeat for several. Listed below.",
+)
+@click.option("--python", default="", help="Load the adapter with this interpreter, in its environment.")
+@click.option(
+    "--require",
+    default="overrun-bounded",
+    show_default=True,
+    shell_complete=completing(_guarantees),
+    help="Exit 0 if this guarantee is kept. Listed below, weakest first.",
+)
+@click.option("--memory", type=click.IntRange(0), default=2_048, show_default=True, help="MiB it may use; 0: no limit.")
+@as_json
+@click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
+@click.option("--itf", type=click.Path(path_type=Path), help="Write the first counterexample as an ITF trace.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write every counterexample into this folder.")
+@click.option("--github", is_flag=True, help="Also print an annotation for a GitHub workflow.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the smallest run of every anomaly.")
+@no_color
+def command(
+    target: str,
+    budget: float,
+    programs: int,
+    schedules: int | None,
+    seed: int,
+    workers: int,
+    drivers: tuple[str, ...],
+    python: str,
+    require: str,
+    memory: int,
+    as_json: bool,
+    junit: Path | None,
+    itf: Path | None,
+    save: Path | None,
+    github: bool,
+    verbose: bool,
+    no_color: bool,
+) -> int:
+    """Test a budget library against the model.
+
+    TARGET is an adapter class, my_adapter.py:MyBudget or package.module:MyBudget, or a command in any language that
+    speaks the protocol, 'cmd:node harness.js'. It runs in a process of its own. `capsound new adapter` writes a
+    first adapter, and `capsound smoke` checks that it works.
+    """
+    from capsound.errors import nearest
+    from capsound_checker.check import checking, verdicts
+    from capsound_checker.check.plan import DRIVERS, Plan, guarantee_named
+    from capsound_checker.display.telling import check_writable, make_folder, write_itf, write_text
+    from capsound_checker.display.terminal import rendered, status
+
+    for path in (junit, itf):
+        if path is not None:
+            check_writable(path)
+    if save is not None:
+        make_folder(save)
+    for name in drivers:
+        if name not in DRIVERS:
+            raise click.BadParameter(f"no driver is called {name!r}; {nearest(name, DRIVERS)}")
+    plan = Plan(
+        target,
+        programs,
+        budget,
+        seed,
+        workers,
+        memory,
+        require=guarantee_named(require),
+        python=python,
+        drivers=drivers,
+        schedules=schedules,
+    )
+    with status("checking", plain=no_color) as tell:
+        checked = checking.check(plan, tell)
+    if junit is not None:
+        write_text(junit, verdicts.junit(checked))
+    if itf is not None and (trace := verdicts.itf(checked)) is not None:
+        write_itf(itf, trace)
+    elif itf is not None:
+        click.echo(f"no counterexample found: {itf} was not written", err=True)
+    if save is not None:
+        for file, document in verdicts.saved(checked).items():
+            write_text(save / file, json.dumps(document, indent=2, sort_keys=True) + "\n")
+    with reader_may_leave():
+        if as_json:
+            echo_json(verdicts.data(checked))
+        else:
+            draw = partial(verdicts.render, checked=checked, verbose=verbose)
+            click.echo(rendered(draw, colour(no_color)), nl=False)
+        if github and (told := verdicts.annotation(checked)):
+            click.echo(told, err=as_json)
+    return 130 if "interrupted" in checked.doubts else checked.exit_status

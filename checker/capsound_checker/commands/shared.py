@@ -1,0 +1,103 @@
+"""What the commands share: options, exit statuses in help, sections of values, and how output is printed."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+COMMON = {64: "usage", 65: "bad input", 70: "a bug of capsound", 130: "interrupted"}
+"""What these statuses mean in every command that can end with them; every command can end with 64 and 70."""
+
+VERDICTS = {0: "sound", 1: "violated", 2: "unknown"}
+
+
+def exits(verdicts: Mapping[int, str], *more: int) -> str:
+    """Return the line of a help text that names exit statuses: those of the command, and ``more`` of the common ones.
+
+    What is named is what can occur: the tests compare it with every run of the command line that they make.
+    """
+    named = {**verdicts, **{number: COMMON[number] for number in sorted({64, 70, *more})}}
+    return f"Exit status: {', '.join(f'{number} {meaning}' for number, meaning in sorted(named.items()))}."
+
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+no_color = click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
+
+
+def echo_json(document: Any, *, sort_keys: bool = True) -> None:
+    """Print one JSON document."""
+    click.echo(json.dumps(document, indent=2, sort_keys=sort_keys))
+
+
+@contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let the reader of standard output leave early (``| head``): the verdict stays what it is."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def colour(no_color: bool) -> bool:
+    """Return whether standard output gets colours."""
+    return sys.stdout.isatty() and not no_color and not os.environ.get("NO_COLOR")
+
+
+Meanings = Callable[[], Mapping[str, str]]
+"""Returns the values of an option with the meaning of each; called only when help or completion needs them."""
+
+
+class WithValues(click.Command):
+    """A command whose help lists the values of some options, one line each: ``sections`` maps headings to values."""
+
+    sections: Mapping[str, Meanings] = {}
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, then the sections."""
+        super().format_options(ctx, formatter)
+        for heading, meanings in self.sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(list(meanings().items()))
+
+
+def with_values(**sections: Meanings) -> type[WithValues]:
+    """Return a class of commands whose help has these sections; an underscore in a heading becomes a space."""
+    return type("WithValues", (WithValues,), {"sections": {k.replace("_", " "): v for k, v in sections.items()}})
+
+
+Complete = Callable[[click.Context, click.Parameter, str], list[str]]
+
+
+def completing(names: Callable[[], Iterable[str]]) -> Complete:
+    """Return a completion that offers ``names``."""
+
+    def complete(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+        return [name for name in names() if name.startswith(incomplete)]
+
+    return complete
+
+
+class Span(click.ParamType):  # type: ignore[type-arg]  # not generic before click 8.3
+    """A time such as ``30s``, ``2m`` or ``45``, in seconds."""
+
+    name = "time"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the seconds."""
+        text = str(value).strip().lower()
+        units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+        unit = next((u for u in units if text.endswith(u)), "")
+        try:
+            seconds = float(text.removesuffix(unit)) * units.get(unit, 1.0)
+        except ValueError:
+            self.fail(f"{value!r} is not a time: write 30s, 2m or 1h", param, ctx)
+        if not 0 < seconds <= 86_400:
+            self.fail(f"{value!r} is not between 1 ms and a day", param, ctx)
+        return seconds

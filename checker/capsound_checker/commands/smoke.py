@@ -1,0 +1,27 @@
+"""``capsound smoke``: an adapter in, whether it works out."""
+
+from __future__ import annotations
+
+import click
+
+from capsound_checker.commands.shared import as_json, echo_json, exits, reader_may_leave
+
+
+@click.command("smoke", epilog=exits({0: "the adapter works", 65: "it does not, or cannot be loaded"}, 130))
+@click.argument("target")
+@as_json
+def command(target: str, as_json: bool) -> int:
+    """Check that an adapter works.
+
+    TARGET is an adapter as for `check`. Two calls decide: one that always fits must be admitted and recorded, one
+    that never fits must be refused. Run this before `check`, which tests what the adapter wraps.
+    """
+    from capsound_checker.check.smoke import smoke
+
+    told = smoke(target)
+    with reader_may_leave():
+        if as_json:
+            echo_json(told.data())
+        else:
+            click.echo(told.text(), nl=False)
+    return told.exit_status
