@@ -21,8 +21,10 @@ from zoo import FOLDER, animal
 from capsound.adapter import Gate, Granted, Kind, NotOffered, ask, offers
 from capsound_checker.check.judging import Judgement, judge
 from capsound_checker.check.suites import suite
+from capsound_checker.programs.evidence import gate_evidence
 from capsound_checker.programs.exhaust import Opaque, shortest
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
+from capsound_checker.programs.program import CONCURRENT
 from capsound_checker.programs.watch import limit, patience
 from capsound_checker.remote.client import (
     HarnessDiverged,
@@ -386,6 +388,7 @@ def example(which: str, **limits: float) -> type[Remote]:
         ("racy", Gate.CHECK, "stale-admit", "sequential"),
         ("racy-call", Gate.CALL, "stale-admit", "sequential"),
         ("sound", Gate.RESERVE, None, "overrun-bounded"),
+        ("sound-call", Gate.CALL, None, "overrun-bounded"),
     ],
 )
 def test_the_node_harness_is_judged(which: str, gate: Gate, first: str | None, strongest: str) -> None:
@@ -424,8 +427,171 @@ def test_what_javascript_has_no_word_for_is_rejected_here() -> None:
 
 @node
 def test_a_harness_that_skips_the_start_says_why() -> None:
-    with pytest.raises(NotOffered, match="choose one of racy,racy-call,sound"):
+    with pytest.raises(NotOffered, match="choose one of racy,racy-call,sound-call,sound"):
         example("neither")
+
+
+# -------------------------------------------------------------------------------------- calls in one turn
+
+CALL = """
+    if (this.spent + (this.pending ?? 0) + whole(estimate) > this.cap) throw new Refused(`${estimate} does not fit`);
+    GATE
+    let cost = estimate;
+    try {
+      cost = await send();
+    } finally {
+      SETTLE
+    }
+    return cost;
+  }
+}
+"""
+HOLD = "this.pending = (this.pending ?? 0) + estimate;"
+SETTLE = "this.pending -= estimate; this.spent += cost;"
+WINDOW = "this.pending -= estimate; await null; this.pending += estimate;"
+
+
+def edited(tmp_path: Path, gate: str, settle: str = SETTLE, *, knows_turns: bool = True) -> type[Remote]:
+    """Return the shipped harness over a budget whose ``call`` has these lines at its gate and at its end."""
+    assert NODE is not None
+    text = (ROOT / "examples/harness/node/harness.js").read_text()
+    head, rest = text.split("    if (!this.fits(estimate)) throw", 1)
+    tail = rest[rest.index("/** Sets the estimate aside") :]
+    text = head + CALL.replace("GATE", gate).replace("SETTLE", settle) + tail
+    text = text.replace("return this.cap - this.spent;", "return this.cap - this.spent - (this.pending ?? 0);")
+    turn = '  if (cmd === "turn") return turn(request);\n'
+    assert turn in text
+    path = tmp_path / "edited.js"
+    path.write_text(text if knows_turns else text.replace(turn, ""))
+    return remote(Address((NODE, str(path), "racy-call")))
+
+
+@node
+@pytest.mark.parametrize(
+    ("gate", "settle"),
+    [
+        (f"await null; {HOLD}", SETTLE),
+        (f"await null; await null; await null; {HOLD}", SETTLE),
+        (f"await new Promise(setImmediate); {HOLD}", SETTLE),
+        (f"{HOLD} await null; {WINDOW}", SETTLE),
+        (HOLD, "this.pending -= estimate; await null; this.spent += cost;"),
+    ],
+    ids=["one await", "three awaits", "an immediate", "given back for a moment", "nowhere for a moment"],
+)
+def test_a_race_between_micro_tasks_is_found(gate: str, settle: str, tmp_path: Path) -> None:
+    there = edited(tmp_path, gate, settle)
+    assert there.turns
+    said = judge(there, programs=10, enough=2, profiles=[CONCURRENT])
+    assert {"stale-admit", "overshoot"} <= set(said.found)
+    assert said.strongest.label == "sequential"
+    assert "turn" in [step.do for step in said.found["overshoot"].program]
+    assert Lockstep(there()).run(said.found["overshoot"].program).story().endswith("at most sequential")
+
+
+@node
+def test_awaits_behind_the_hold_are_no_race(tmp_path: Path) -> None:
+    there = edited(
+        tmp_path,
+        f"{HOLD} await null; await null;",
+        f"this.spent += cost; this.pending -= estimate; {5 * 'await null; '}",
+    )
+    said = judge(there, programs=30, enough=1)
+    assert (said.first, said.strongest.label) == (None, "overrun-bounded")
+    assert gate_evidence(there).overlapped_at_gate > 0
+
+
+@node
+def test_a_harness_that_does_not_know_turns_shows_no_race_and_says_that_none_was_tried(tmp_path: Path) -> None:
+    there = edited(tmp_path, f"await null; {HOLD}", knows_turns=False)
+    assert not there.turns
+    assert "turn" not in CONCURRENT.table(there)
+    said = judge(there, programs=10, enough=2, profiles=[CONCURRENT])
+    assert said.first is None
+    assert gate_evidence(there).to_dict() == {"overlapped_at_gate": 0, "uninterruptible": 0}
+
+
+@node
+def test_a_turn_is_done_again_after_a_reset() -> None:
+    there = example("sound-call")
+    adapters = there(), there()
+    one, two = map(Lockstep, adapters)
+    for run in (one, two):
+        run.open(new=0, amount=2)
+        run.turn(amount=1)
+        run.begin(on=0, new=0, amount=2, bill=1)
+        run.begin(on=0, new=1, amount=2, bill=1)
+    for run in (one, two):
+        run.reply(on=0)
+    assert [[request["cmd"] for request, _ in adapter.log] for adapter in adapters] == [["open", "turn", "reply"]] * 2
+    assert [adapter.observe("s0") for adapter in adapters] == [(1, 0, 1)] * 2
+    assert (one.findings, two.findings) == ([], [])
+
+
+def test_the_python_harness_shows_every_await_and_needs_no_turns() -> None:
+    there = here(str(FOLDER / "call_reserved_before_await.py:Target"))
+    assert there.every_await
+    assert not there.turns
+    run = Lockstep(there())
+    run.open(new=0, amount=3)
+    run.begin(on=0, new=0, amount=3, bill=2)
+    assert gate_evidence(there).to_dict() == {"overlapped_at_gate": 0, "uninterruptible": 1}
+
+
+WAITING = """
+import asyncio
+from capsound.adapter import Adapter, Gate, Refused
+
+
+class Mine(Adapter):
+    gate = Gate.CALL
+
+    def open(self, cap):
+        return [cap, 0]
+
+    def spent(self, scope):
+        return scope[1]
+
+    def remaining(self, scope):
+        return scope[0]
+
+    async def call(self, scope, estimate, provider):
+        if estimate > scope[0]:
+            raise Refused("too much")
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        scope[0] -= estimate
+        cost = await provider()
+        scope[0] += estimate - cost
+        scope[1] += cost
+"""
+
+
+@pytest.mark.parametrize(("between", "admitted"), [(0, 2), (1, 2), (2, 1)])
+def test_the_python_harness_knows_turns_all_the_same(between: int, admitted: int, tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(WAITING)
+    there = type("Turning", (here(str(tmp_path / "mine.py:Mine")),), {"turns": True})
+    run = Lockstep(there())
+    run.open(new=0, amount=1)
+    run.turn(amount=between)
+    run.begin(on=0, new=0, amount=1, bill=1)
+    run.begin(on=0, new=1, amount=1, bill=1)
+    for _ in range(3):
+        for number in run.waiting or [0]:
+            run.step(on=number)
+    assert len(run.at_provider) == admitted
+    assert bool(run.findings) is (admitted == 2)
+
+
+def test_calls_that_wait_on_their_way_overlap_at_the_gate(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(WAITING)
+    there = here(str(tmp_path / "mine.py:Mine"))
+    run = Lockstep(there())
+    run.open(new=0, amount=3)
+    run.begin(on=0, new=0, amount=2, bill=1)
+    run.begin(on=0, new=1, amount=1, bill=1)
+    assert gate_evidence(there).overlapped_at_gate == 0, "both fit: neither is in the way of the other"
+    run.begin(on=0, new=2, amount=2, bill=1)
+    assert gate_evidence(there).to_dict() == {"overlapped_at_gate": 1, "uninterruptible": 0}
 
 
 # ------------------------------------------------------------------------------- harnesses that misbehave

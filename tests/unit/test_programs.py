@@ -64,6 +64,8 @@ def refers_to_what_exists(run: Lockstep, step: Step) -> bool:
     accounts, holds = set(run.scopes), set(run.handles) | set(run.calls)
     if step.do == "open":
         return step.new not in accounts
+    if step.do == "turn":
+        return True
     if step.do == "bad":
         return step.on in (holds if step.new % 8 in (1, 3, 5, 7) and step.on not in accounts else accounts | holds)
     if step.on not in (accounts if step.do in ON_ACCOUNT else holds):
@@ -167,7 +169,29 @@ def test_every_kind_of_step_is_made_by_some_profile() -> None:
             for seed in range(12 if profile.table(adapter) else 0):
                 made.update(step.do for step in decoded(adapter, profile, random.Random(seed).randbytes(161))[1])
     made.update(step.do for step in decoded(Waiting, FAULTY, random.Random(1).randbytes(900))[1])
+    made.update(step.do for step in decoded(Turning, CONCURRENT, random.Random(1).randbytes(400))[1])
     assert set(made) == set(FIELDS)
+
+
+class Turning(Calls):
+    """Stands for one over a pipe: what is begun in a turn happens when the turn ends."""
+
+    turns = True
+
+    def begin_turn(self, between: int) -> None:
+        self.began: list[bool] | None = []
+
+    def end_turn(self) -> list[bool]:
+        began, self.began = self.began or [], None
+        return began
+
+    async def call(self, scope: Any, estimate: int, provider: Any) -> int:
+        import asyncio
+
+        if (began := getattr(self, "began", None)) is not None:
+            began.append(True)
+            await asyncio.sleep(0)
+        return await super().call(scope, estimate, provider)  # type: ignore[no-any-return]
 
 
 class Waiting(Calls):

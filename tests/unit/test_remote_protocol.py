@@ -183,6 +183,47 @@ def test_an_answer_to_another_kind_of_request_is_turned_away(kind: str) -> None:
     assert hint.startswith("answer with one of done, refused")
 
 
+CALLED = {"cmd": "call", "call": "c1", "scope": "s0", "estimate": 2}
+REPLIED = {"cmd": "reply", "call": "c2", "bill": 1}
+TURN: dict[str, Any] = {"seq": 7, "cmd": "turn", "steps": [CALLED, {**REPLIED, "after": 3}]}
+PARTS: dict[str, Any] = {
+    "c1": {"answer": "waiting", "call": "c1", "for": "turn"},
+    "c2": {"answer": "done", "value": None},
+}
+
+
+def test_the_answer_to_a_turn_is_one_for_each_call() -> None:
+    answer = {"seq": 7, "answer": "turned", "calls": PARTS}
+    assert decode(json.dumps(answer).encode(), TURN) == answer
+    assert json.loads(encode(TURN)) == TURN
+    assert decode(b'{"seq":7,"answer":"skipped","reason":"what is a turn"}', TURN)["answer"] == "skipped"
+
+
+@pytest.mark.parametrize(
+    ("calls", "said"),
+    [
+        ({}, "the turn is of c1, c2, and its answer of others"),
+        ({**PARTS, "c3": PARTS["c2"]}, "the turn is of c1, c2, and its answer of others"),
+        ({**PARTS, "c1": {"answer": "turned"}}, "'turned' is not valid"),
+        ({**PARTS, "c1": {"answer": "waiting", "for": "turn"}}, "'waiting' lacks the field 'call'"),
+        ({**PARTS, "c2": {"answer": "done", "value": 5}}, "the value of 'done' is no answer to 'reply'"),
+        ({**PARTS, "c2": {"answer": "refused", "wy": ""}}, "'refused' has an unknown field 'wy'"),
+    ],
+)
+def test_a_wrong_part_of_a_turn_is_named(calls: dict[str, Any], said: str) -> None:
+    message, _, hint = told({"seq": 7, "answer": "turned", "calls": calls}, TURN)
+    assert message.startswith(said)
+    assert hint
+
+
+@pytest.mark.parametrize(
+    "step", [{**CALLED, "bill": 1}, {**REPLIED, "after": -1}, {**REPLIED, "cmd": "fail"}, {"cmd": "call"}]
+)
+def test_only_calls_and_replies_can_share_a_turn(step: dict[str, Any]) -> None:
+    with pytest.raises(BadMessage, match="'turn' is not valid"):
+        encode({"seq": 1, "cmd": "turn", "steps": [step]})
+
+
 def test_another_version_is_turned_away() -> None:
     message, cause, _ = told({"seq": 7, "answer": "started", "version": 2, "harness": {}, "gate": "call", "offers": []})
     assert message.startswith("'started' is not valid")

@@ -17,6 +17,7 @@ from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
 from capsound_checker.histories.recording import record
 from capsound_checker.programs.driver import Driver
+from capsound_checker.programs.evidence import gate_evidence
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.precision import perform, workloads
 from capsound_checker.programs.program import PROFILES, Profile, Step
@@ -110,7 +111,8 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
             _show(adapter, program, voice)
     for profile in [] if hung else chosen:
         _exercise(adapter, profile, request["seed"], voice)
-    voice.say("programs", operations=told.operations, programs=spent, late=late, hung=bool(hung))
+    tried = gate_evidence(adapter).to_dict()
+    voice.say("programs", operations=told.operations, programs=spent, late=late, hung=bool(hung), **tried)
 
 
 def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice) -> None:

@@ -21,12 +21,14 @@ from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
 from capsound_checker.remote.client import remote, remote_adapter
 from capsound_checker.remote.isolation import limit_memory
+from capsound_checker.remote.lifeline import end_with
 from capsound_checker.remote.process import is_address, python_address
 
 
 def main() -> None:
     """Do what the request on standard input asks for."""
     request = json.loads(sys.stdin.buffer.read())
+    end_with(int(request["parent"]))
     voice = Voice(int(sys.argv[1]), int(request["at"]))
     _quiet()
     os.environ.pop("PYTHONPATH", None)  # it was for this process: another interpreter would break on it

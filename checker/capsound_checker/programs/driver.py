@@ -19,7 +19,8 @@ from capsound.adapter import Adapter, Errors, Gate, Granted, Refused, Rejected, 
 from capsound.events import TOLD
 from capsound.ledger_fast import HELD, SENT, USED, FastLedger
 from capsound_checker.programs.lockstep import Lockstep
-from capsound_checker.programs.program import Profile, Program, Step, decode
+from capsound_checker.programs.program import CONCURRENT, Profile, Program, Step, decode
+from capsound_checker.programs.turns import in_one_turn
 from capsound_checker.programs.watch import Hung, limit
 
 FAST = frozenset({"reserve", "send", "settle", "release", "forfeit", "extend", "delegate", "close", "merge", "open"})
@@ -71,11 +72,22 @@ class Driver:
         return set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE and observable and _plain(self.adapter)
 
     def hunt(self, seeds: Iterable[int]) -> Iterator[list[Step]]:
-        """Yield every suspicious program that the seeds stand for."""
-        for seed in seeds:
+        """Yield every suspicious program that the seeds stand for; before the first, those that share one turn."""
+        for number, seed in enumerate(seeds):
+            if not number and "turn" in self.table and self.profile.name.endswith(CONCURRENT.name):
+                yield from self._in_one_turn()
             program = self.run(self.bytes_of(seed))
             if program is not None:
                 yield program
+
+    def _in_one_turn(self) -> Iterator[list[Step]]:
+        """Yield each of the programs with calls in one turn that is suspicious."""
+        for program in in_one_turn():
+            self.programs += 1
+            run = Lockstep(self.adapter()).run(program)
+            self.operations += len(run.steps)
+            if run.wrong():
+                yield run.steps
 
     def run(self, data: bytes) -> list[Step] | None:
         """Do what ``data`` says; return the program if something is not as in the model."""

@@ -32,6 +32,8 @@ class LibraryCalls:
         now, was = self._observed(call.account)[2], before[2]
         kept = now is not None and was is not None and was - now >= call.estimate > 0
         call.suspended = True
+        if call.company is not None:
+            return  # it may be the estimate of another that is gone
         if call.place == "waiting" and call.hold_id not in record.monitor.state.holds and kept:
             call.hold_seen = True
             self._tell_admission(call)
@@ -44,6 +46,9 @@ class LibraryCalls:
         """Tell that the library has admitted the call: its request is at the provider, and is billed now."""
         record = self._record
         if call.hold_id in record.monitor.state.holds and call.call_id:  # it sends again
+            if call.company is not None and call.company.replied:
+                record.spoiled = True  # what became of its first hold nobody has seen: another was settled meanwhile
+                return
             self._end_earlier_try(call)
         if call.hold_id not in record.monitor.state.holds:
             if call.suspended and not call.estimate and record.state.account(account_id(call.account)).available < 0:
@@ -97,6 +102,8 @@ class LibraryCalls:
         """Tell what became of the hold of a call that has ended."""
         after = self._observed(call.account)
         unseen = (before[0] is None or after[0] is None) and (before[2] is None or after[2] is None)
+        if call.company is not None and call.company.replied:
+            unseen = True  # whether it kept anything: another gave back what it held
         if call.outcome != "reply" and unseen:
             self._record.spoiled = True  # nobody can say: from here on nothing could be judged
             return

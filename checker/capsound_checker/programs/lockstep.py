@@ -12,7 +12,8 @@ by a Hypothesis machine, by the fast driver, by the explorer of programs, or by 
     print(run.story())
 
 The parts: ``record`` (the books of a run), ``asking`` (questions under a time limit), ``operations``,
-``library_calls`` and ``driven_calls`` (calls that the library makes itself), ``misuse``, ``observing``, ``story``.
+``library_calls``, ``driven_calls`` and ``turns`` (calls that the library makes itself), ``misuse``, ``observing``,
+``story``.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from capsound_checker.programs.operations import Operations
 from capsound_checker.programs.program import FIELDS, Step, written
 from capsound_checker.programs.record import Handler, Record, account_id, agent_id, hold_id
 from capsound_checker.programs.story import story
+from capsound_checker.programs.turns import Turns
 from capsound_checker.programs.watch import held
 
 __all__ = ["NO_LOOP", "AdapterFailed", "Lockstep", "ProviderError", "account_id", "agent_id", "hold_id"]
@@ -51,6 +53,7 @@ class Lockstep(Record):
         self._observe = observer.observe
         self._library_calls = LibraryCalls(self, asker)
         self._driven_calls = driven = DrivenCalls(self, asker, self._library_calls)
+        self._turns = turns = Turns(self, asker, driven)
         operations = Operations(self, asker)
         misuse = Misuse(self, asker, observer)
         self._handlers: dict[str, Handler] = {
@@ -64,9 +67,10 @@ class Lockstep(Record):
             "extend": operations.extend,
             "release": operations.release,
             "forfeit": operations.forfeit,
-            "begin": driven.begin,
+            "turn": turns.turn,
+            "begin": turns.begin,
             "step": driven.step,
-            "reply": driven.reply,
+            "reply": turns.reply,
             "fail": driven.fail,
             "cancel": driven.cancel,
             "crash": driven.crash,
@@ -83,6 +87,9 @@ class Lockstep(Record):
         if handler is None:
             raise AttributeError(f"there is no step {step.do!r}")
         before = len(self.findings)
+        self._turns.end_before(step)
+        if self.spoiled:
+            return tuple(self.findings[before:])
         self.carry_out(step, handler, self._observe)
         return tuple(self.findings[before:])
 
@@ -106,6 +113,8 @@ class Lockstep(Record):
     def finish(self) -> tuple[Finding, ...]:
         """Let what is suspended run on; whoever cannot, while nobody waits for the provider, hangs."""
         before = len(self.findings)
+        if self._turns.end_before(None):
+            self._observe()
         if not self.spoiled and not self.at_provider:
             for _ in range(_ROUNDS):
                 for number in self.waiting:

@@ -44,6 +44,7 @@ NEEDED: Mapping[str, Callable[[View], object]] = {
     "open": lambda _: True,
     "reserve": lambda v: v.opened,
     "begin": lambda v: v.opened,
+    "turn": lambda v: v.opened,
     "send": lambda v: v.held or v.sent,
     "settle": lambda v: v.sent or v.used,
     "forfeit": lambda v: v.sent or v.used,

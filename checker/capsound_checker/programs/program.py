@@ -18,7 +18,8 @@ class Step(NamedTuple):
     """One step of one agent.
 
     ``on`` is the number of the account or hold that it is about, ``new`` that of what it creates (for ``merge``
-    the source, for ``bad`` which operation is probed), ``amount`` and ``bill`` are in units.
+    the source, for ``bad`` which operation is probed), ``amount`` and ``bill`` are in units; the ``amount`` of a
+    ``turn`` is how many micro-tasks lie between the calls that follow it.
     """
 
     do: str
@@ -43,6 +44,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "release": ("on", "agent"),
     "forfeit": ("on", "agent"),
     "begin": ("on", "new", "amount", "bill", "agent"),
+    "turn": ("amount",),
     "step": ("on", "agent"),
     "reply": ("on", "agent"),
     "fail": ("on", "agent"),
@@ -63,6 +65,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "release": frozenset({"reserve", "release"}),
     "forfeit": frozenset({"reserve", "forfeit"}),
     "begin": frozenset({"call"}),
+    "turn": frozenset({"call"}),
     "step": frozenset({"call"}),
     "reply": frozenset({"call"}),
     "fail": frozenset({"call"}),
@@ -92,7 +95,14 @@ def possible(adapter: Adapter | type[Adapter]) -> frozenset[str]:
         out |= {"clone_hold"} if "reserve" in mine else set()
     else:
         out -= {"clone_scope", "release", "forfeit", "extend"}  # the library keeps the holds to itself
+    if not takes_turns(adapter):
+        out.discard("turn")
     return frozenset(out | {"bad"})
+
+
+def takes_turns(adapter: Adapter | type[Adapter]) -> bool:
+    """Whether an adapter can do several things in one turn of an event loop that is not ours (``turns``)."""
+    return bool(getattr(adapter, "turns", False))
 
 
 @dataclass(frozen=True)
@@ -211,6 +221,8 @@ def decode(view: View, profile: Profile, do: str, a: int, b: int, c: int, *, str
             return Step("reserve", agent, pool[pick % len(pool)], view.holds, amount)
         bill = _bill(amount, amount, c, profile)
         return Step("begin", agent, pool[pick % len(pool)], view.holds, amount, bill)
+    if do == "turn":
+        return Step("turn", amount=_BETWEEN[b % len(_BETWEEN)]) if profile.overlap else None
     if do == "send":
         if misuse and view.used:
             hold = view.used[pick % len(view.used)]
@@ -270,6 +282,10 @@ def decode(view: View, profile: Profile, do: str, a: int, b: int, c: int, *, str
     return Step("bad", agent, pool[pick % len(pool)], 2 * (b % 4) + (not c % 2), b // 4) if pool else None
 
 
+_BETWEEN = (0, 0, 1, 0, 2, 0, 3, 4)
+"""How many micro-tasks lie between the calls of one turn."""
+
+
 def _busy(view: View, profile: Profile) -> bool:
     """Whether a call is under way and the profile wants the next to wait for its end."""
     return not profile.overlap and bool(view.held or view.sent or view.at_provider or view.waiting)
@@ -283,7 +299,7 @@ def _bill(room: int, held: int, c: int, profile: Profile) -> int:
     return (room, 0, c // 4 % (room + 1), room)[c % 4]
 
 
-CALLS = {"reserve": 10, "send": 9, "settle": 8, "release": 4, "begin": 10, "reply": 8, "step": 4}
+CALLS = {"reserve": 10, "send": 9, "settle": 8, "release": 4, "begin": 10, "turn": 4, "reply": 8, "step": 4}
 TREES = {"open": 1, "delegate": 5, "close": 4, "merge": 2}
 FAULTS = {"forfeit": 3, "fail": 3, "cancel": 3, "crash": 2}
 

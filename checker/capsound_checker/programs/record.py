@@ -80,6 +80,18 @@ class LibraryCall:
     """What the account said before the last step of the call."""
     hold_id: HoldId = HoldId("")
     call_id: CallId = CallId("")
+    company: Company | None = None
+    """What else happened in the turn in which it went on; None where it did so alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What else happened in the turn of a call, in an order that nobody has seen."""
+
+    beside: int
+    """The estimates of the other calls: each may have been held when this one was refused."""
+    replied: bool
+    """Whether another call got its reply in the same turn."""
 
 
 @dataclass

@@ -133,15 +133,23 @@ class Connection:
                 self.stderr = self._child.stderr()
         kind = answer["answer"]
         if kind == "errored":
-            trace = answer.get("traceback", "").rstrip()
-            raise HarnessErrored(
-                f"{request['cmd']}: {answer['message']}",
-                cause=trace or "the harness says no more",
-                hint="mend the adapter, or say there what this error means",
-            )
+            raise _errored(request["cmd"], answer)
         if kind == "skipped" and request["cmd"] == "start":
             raise NotOffered(f"the harness cannot be used: {answer['reason']}")
         return answer
+
+    def takes_turns(self) -> tuple[bool, bool]:
+        """Whether the harness knows ``turn``, and whether it answers ``waiting`` at every await.
+
+        One that is older than this request says ``skipped``, or fails over it: that is no fault of its adapter.
+        """
+        self.start()
+        self._owner = None
+        try:
+            answer = self._exchange({"cmd": "turn", "steps": []}, self.address.timeout)
+        except (BadMessage, HarnessErrored, HarnessDied, HarnessHung):
+            return False, False
+        return answer["answer"] == "turned", bool(answer.get("every_await", False))
 
     def close(self) -> None:
         """Ask the harness to stop, and end it with all that it has started."""
@@ -151,9 +159,20 @@ class Connection:
             self._child = None
 
 
+def _errored(cmd: str, answer: Message) -> HarnessErrored:
+    return HarnessErrored(
+        f"{cmd}: {answer['message']}",
+        cause=answer.get("traceback", "").rstrip() or "the harness says no more",
+        hint="mend the adapter, or say there what this error means",
+    )
+
+
 def _gist(answer: Message) -> Message:
     """Return what of an answer has to be the same when it is given again."""
-    return {key: answer[key] for key in ("answer", "value", "for") if key in answer}
+    gist: Message = {key: answer[key] for key in ("answer", "value", "for") if key in answer}
+    if "calls" in answer:
+        gist["calls"] = {name: _gist(each) for name, each in answer["calls"].items()}
+    return gist
 
 
 _OPEN: weakref.WeakSet[Connection] = weakref.WeakSet()
@@ -181,20 +200,67 @@ class Remote(Adapter):
 
     connection: ClassVar[Connection]
     odd: ClassVar[frozenset[str]]
+    turns: ClassVar[bool] = False
+    """Whether several calls can be made to begin in one turn of the event loop over there, and have to be."""
+    every_await: ClassVar[bool] = True
+    """Whether a call is answered ``waiting`` wherever it is suspended."""
 
     def __init__(self) -> None:
         self.log: list[tuple[Message, Message]] = []
         self._observed: Mapping[str, Message] = {}
         self._calls = 0
+        self._turn: list[Message] | None = None
+        self._between = 0
+        self._turned: dict[str, Message] = {}
         self._elsewhere = memoryview(b"")  # the state is not here: who reads ours is told that it is opaque
 
     def _do(self, cmd: str, **fields: Any) -> Any:
         return self._outcome(self._asked(cmd, **fields))
 
     def _asked(self, cmd: str, **fields: Any) -> Message:
+        if self._turn is not None:
+            self.end_turn()
         self._observed = {}
         answer = self.connection.ask(self, {"cmd": cmd, **fields})
         self._observed = answer.get("observed", {})
+        return answer
+
+    def begin_turn(self, between: int) -> None:
+        """Hold back the calls and replies that come next: ``end_turn`` does them, ``between`` micro-tasks apart."""
+        self._turn, self._between = [], between
+
+    def end_turn(self) -> list[bool]:
+        """Do what was held back in one turn; each call hears what has become of it when it is resumed.
+
+        Return for each whether it is at the provider now. A harness that turns out not to know turns does one after
+        the other.
+        """
+        steps, self._turn = self._turn or [], None
+        if not steps:
+            return []
+        answer = self._asked("turn", steps=steps)
+        if answer["answer"] == "turned":
+            said = answer["calls"]
+        else:
+            type(self).turns, said = False, {}
+            for step in steps:
+                fields = {name: value for name, value in step.items() if name not in ("cmd", "after")}
+                said[step["call"]] = self._asked(step["cmd"], **fields)
+        self._turned.update(said)
+        return [said[step["call"]].get("for") == "provider" for step in steps]
+
+    async def _in_turn(self, cmd: str, call: str, **fields: Any) -> Message:
+        """Ask for a call to begin or to go on: at once, or in the turn that is being gathered."""
+        if self._turn is None:
+            return self._asked(cmd, call=call, **fields)
+        after = {"after": self._between} if self._turn and self._between else {}
+        self._turn.append({"cmd": cmd, "call": call, **fields, **after})
+        await _turn()
+        if self._turn is not None:
+            self.end_turn()
+        answer = self._turned.pop(call)
+        if answer["answer"] == "errored":
+            raise _errored(cmd, answer)
         return answer
 
     def _outcome(self, answer: Message) -> Any:
@@ -311,7 +377,7 @@ async def _call(self: Remote, scope: Any, estimate: int, provider: Provider) -> 
     self._calls += 1
     name = f"c{self._calls}"
     given: BaseException | None = None
-    answer = self._asked("call", scope=scope, estimate=estimate, call=name)
+    answer = await self._in_turn("call", name, scope=scope, estimate=estimate)
     while answer["answer"] == "waiting":
         cmd, fields = "step", {}
         try:
@@ -329,7 +395,7 @@ async def _call(self: Remote, scope: Any, estimate: int, provider: Provider) -> 
             if isinstance(error, KeyboardInterrupt):
                 raise
             cmd, given = "cancel", error
-        answer = self._asked(cmd, call=name, **fields)
+        answer = await self._in_turn(cmd, name, **fields)
     if answer["answer"] == "raised":
         raise (
             given if given is not None else HarnessErrored(f"call ended by an error that nobody gave: {answer['why']}")
@@ -348,6 +414,7 @@ def remote(address: Address) -> type[Remote]:
     connection = Connection(address)
     try:
         started = connection.start()
+        known, every_await = connection.takes_turns() if started["gate"] == Gate.CALL else (False, True)
     except BaseException:
         connection.close()
         raise
@@ -361,6 +428,8 @@ def remote(address: Address) -> type[Remote]:
         "strict": claims.get("strict", False),
         "complete": claims.get("complete", False),
         "assumes": tuple(started.get("assumes", ())),
+        "turns": known and not every_await,  # where every await is seen, a call is interrupted by what comes next
+        "every_await": every_await,
         **{name: _METHODS[name] for name in started["offers"]},
     }
     name = re.sub(r"\W", "_", started["harness"]["name"])

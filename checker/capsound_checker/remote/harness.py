@@ -124,6 +124,8 @@ class Harness:
             return self.outcome(lambda: self.observe(request["scope"]))
         if cmd in ("call", "reply", "fail", "cancel", "crash", "step"):
             return self.observed(self.go_on(cmd, request))
+        if cmd == "turn":
+            return self.observed({"answer": "turned", "calls": self.turn(request["steps"]), "every_await": True})
         if cmd not in SUBJECTS:
             return {"answer": "errored", "message": f"this harness knows no request {cmd!r}", "traceback": ""}
         if cmd not in self.offers:
@@ -238,6 +240,20 @@ class Harness:
         if cmd == "crash":
             return self.outcome(lambda: call.coroutine.throw(GeneratorExit()), name)
         return self.outcome(lambda: call.coroutine.send(None), name)
+
+    def turn(self, steps: List[Dict[str, Any]]) -> Dict[str, Any]:
+        """Begin calls, or let them go on, in one turn; between two of them those before have turns of their own.
+
+        Nothing is run to its end afterwards: each call is left where it is suspended.
+        """
+        said: Dict[str, Any] = {}
+        for step in steps:
+            for _ in range(step.get("after", 0)):
+                for name, last in said.items():
+                    if last["answer"] == "waiting" and last["for"] == "turn":
+                        said[name] = self.go_on("step", {"call": name})
+            said[step["call"]] = self.go_on(step["cmd"], step)
+        return said
 
     def outcome(self, do: Callable[[], Any], call: str = "") -> Dict[str, Any]:
         """Do one thing and say how it ended; nothing that is raised passes unclassified, but Ctrl-C."""

@@ -1,8 +1,9 @@
 """A process of its own for somebody else's code: watched, limited, and never left behind.
 
 The target may hang, crash, exit, print, or eat memory. It lives in a child with a session of its own, so that it
-and everything it starts can be killed at once. What it prints is kept, a little of it. What the child has to say
-comes as JSON lines over a pipe that is not its standard output.
+and everything it starts can be killed at once; should this process end first, a guard does it (``lifeline``). What
+it prints is kept, a little of it. What the child has to say comes as JSON lines over a pipe that is not its standard
+output.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
+
+from capsound_checker.remote.lifeline import guarded, lifeline
 
 KEPT = 20
 """How many lines of what the target prints are kept."""
@@ -74,19 +77,20 @@ class Child:
         ``until`` is a time of ``time.monotonic``. Whatever happens, no process is left when this returns or raises.
         """
         read, write = os.pipe()
+        pipe = lifeline()
         self._mark = f"{_MARK}={os.getpid()}.{next(_NUMBERS)}"
         # Each arena of malloc reserves 64 MiB for a thread: that would count as memory.
         own = {"PYTHONHASHSEED": "0", "PYTHONPATH": _path(), "MALLOC_ARENA_MAX": "2"}
         environment = {**os.environ, **dict([self._mark.split("=")]), **own}
         given = os.environ.get("PYTHONPATH")
-        request = json.dumps({**self.request, "memory": self.memory, "pythonpath": given})
+        request = json.dumps({**self.request, "memory": self.memory, "pythonpath": given, "parent": os.getpid()})
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "capsound_checker.check.worker", str(write)],
+                guarded([sys.executable, "-m", "capsound_checker.check.worker", str(write)], pipe),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
-                pass_fds=(write, *self.inherit),
+                pass_fds=(write, pipe, *self.inherit),
                 start_new_session=True,
                 env=environment,
             )

@@ -1,7 +1,7 @@
 """A child process under control: its lines, its time limits, its end.
 
-The child leads a session of its own, with a guard beside it that kills the whole group as soon as the pipe to us
-breaks, however we ended. Standard error is kept, its last part. Needs a POSIX system.
+The child leads a session of its own, with a guard beside it that kills the whole group as soon as we have ended,
+however that was (``lifeline``). Standard error is kept, its last part. Needs a POSIX system.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 
 from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_USAGE, CapsoundError
 from capsound_checker.intake.limits import cut, excerpt
+from capsound_checker.remote.lifeline import guarded, lifeline
 
 MAX_LINE = 1 << 20
 """The longest answer, in bytes."""
@@ -104,9 +105,6 @@ def parse_address(text: str) -> Address:
 
 _LONGEST = 86_400.0
 
-# Runs in `sh`: the guard reads a pipe that only we can write to, and ends with us at the latest.
-_GUARDED = '(read -r _ </dev/fd/{pipe}; kill -KILL "-$$") </dev/null >/dev/null 2>&1 & exec "$@"'
-
 
 class Child:
     """One run of a command. Raises ``CannotStart`` when there is none such."""
@@ -118,19 +116,16 @@ class Child:
                 cause=f"the harness is started by: {shlex.join(command)}",
                 hint="give a path, or a command that is found on PATH; a shell's own words cannot be used",
             )
-        watched, self._alive = os.pipe()
-        try:
-            self._process = subprocess.Popen(
-                ["/bin/sh", "-c", _GUARDED.format(pipe=watched), "capsound", *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                pass_fds=(watched,),
-                start_new_session=True,
-                bufsize=0,
-            )
-        finally:
-            os.close(watched)
+        pipe = lifeline()
+        self._process = subprocess.Popen(
+            guarded(command, pipe),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            pass_fds=(pipe,),
+            start_new_session=True,
+            bufsize=0,
+        )
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
@@ -261,7 +256,6 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        os.close(self._alive)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
                 stream.close()

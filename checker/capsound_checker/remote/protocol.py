@@ -206,6 +206,12 @@ def decode(line: bytes, request: Message) -> Message:
             cause="an answer carries the seq of the request that it answers",
             hint="copy `seq` from the request, and answer each request once, in the order in which they come",
         )
+    _fits(answer, request, text)
+    return valid
+
+
+def _fits(answer: Message, request: Message, text: str) -> None:
+    """Raise ``BadMessage`` unless an answer is one of those to a request."""
     cmd, kind = request["cmd"], answer["answer"]
     if kind not in _EXPECTED.get(cmd, _USUAL):
         raise BadMessage(
@@ -213,6 +219,8 @@ def decode(line: bytes, request: Message) -> Message:
             cause="that is no answer to this request",
             hint=f"answer with one of {', '.join(_EXPECTED.get(cmd, _USUAL))}",
         )
+    if kind == "turned":
+        _parts_valid(answer, request, text)
     if kind == "done" and not _value_checker(cmd)(answer["value"]):
         rule = schema(cmd)["$defs"]["value"]
         raise BadMessage(
@@ -220,7 +228,6 @@ def decode(line: bytes, request: Message) -> Message:
             cause=f"$defs/value in schema/{cmd}.json: {_why(rule, answer['value'])}",
             hint=schema(cmd)["description"],
         )
-    return valid
 
 
 _OUTCOMES = ("done", "refused", "rejected", "stale", "errored", "skipped", "hung")
@@ -229,6 +236,7 @@ _SUSPENDED = (*_OUTCOMES, "waiting", "raised")
 _EXPECTED: Mapping[str, tuple[str, ...]] = {
     "start": ("started", "errored", "skipped"),
     "reset": ("done", "errored"),
+    "turn": ("turned", "errored", "skipped"),
     **dict.fromkeys(("call", "reply", "fail", "cancel", "crash", "step"), _SUSPENDED),
 }
 
@@ -238,6 +246,22 @@ def _finite(text: str) -> float:
     if number in (math.inf, -math.inf):
         raise TooMuch(f"{cut(text, 40)} is out of all proportion")
     return number
+
+
+def _parts_valid(answer: Message, request: Message, text: str) -> None:
+    """Raise ``BadMessage`` unless each call of a turn is answered as it would be alone, and no other is."""
+    asked = {step["call"]: step["cmd"] for step in request["steps"]}
+    if asked.keys() != answer["calls"].keys():
+        raise BadMessage(
+            f"the turn is of {', '.join(asked) or 'no call'}, and its answer of others: {excerpt(text)}",
+            cause="`calls` of 'turned' has one answer for each call of the turn",
+            hint="answer for each `call` in `steps`, under its id",
+        )
+    for call, part in answer["calls"].items():
+        whole = {"seq": answer["seq"], **part}
+        _valid("answer", whole, text)
+        alone = {"seq": answer["seq"], "cmd": asked[call]}
+        _fits(whole, alone, text)
 
 
 def _no_constant(name: str) -> float:

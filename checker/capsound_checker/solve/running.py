@@ -17,6 +17,7 @@ from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, EXIT_SOUND, EXIT_VIOLA
 from capsound.verdict import Verdict, merge
 from capsound_checker.display.telling import OUR_BUG, error_data, error_text, printable
 from capsound_checker.display.terminal import rendered, status
+from capsound_checker.remote.lifeline import end_with, lifeline
 
 
 class NoScenario(CapsoundError):
@@ -211,7 +212,8 @@ class _Worker:
         methods = multiprocessing.get_all_start_methods()
         context: Any = multiprocessing.get_context("fork" if "fork" in methods else None)
         self.pipe, theirs = context.Pipe(duplex=False)
-        self.process = context.Process(target=_work, args=(path, request, theirs), daemon=True)
+        line = lifeline() if context.get_start_method() == "fork" else None  # else it would not be inherited
+        self.process = context.Process(target=_work, args=(path, request, theirs, os.getpid(), line), daemon=True)
         with _interrupts_wait():
             self.process.start()
         theirs.close()
@@ -242,7 +244,8 @@ class _Worker:
         self.pipe.close()
 
 
-def _work(path: Path, request: Request, pipe: Any) -> None:
+def _work(path: Path, request: Request, pipe: Any, parent: int, line: int | None) -> None:
+    end_with(parent, line)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     pipe.send(solve_file(path, request, pipe.send))
     pipe.close()

@@ -1,5 +1,5 @@
 "use strict";
-// A harness for capsound in plain Node: node harness.js racy | sound | racy-call
+// A harness for capsound in plain Node: node harness.js racy | sound | racy-call | sound-call
 // docs/protocol.md walks through it. Nothing but answers may be printed on standard output.
 
 const readline = require("node:readline");
@@ -62,6 +62,18 @@ class SoundBudget {
     return { budget: this, amount, open: true };
   }
 
+  /** Nothing is awaited between the question whether it fits and the hold. */
+  async call(estimate, send) {
+    const hold = this.reserve(estimate);
+    let cost = estimate; // a call that fails is written off
+    try {
+      cost = await send();
+    } finally {
+      SoundBudget.resolve(hold, cost);
+    }
+    return cost;
+  }
+
   static resolve(hold, cost) {
     if (!hold.open) throw new Stale("the hold was resolved before");
     hold.open = false;
@@ -99,6 +111,13 @@ const racy = {
   remaining: (r) => things.get(r.scope).remaining,
 };
 
+const sound = {
+  open: (r) => keep("s", new SoundBudget(amount(r.cap))),
+  spent: (r) => things.get(r.scope).spent,
+  held: (r) => things.get(r.scope).held,
+  remaining: (r) => things.get(r.scope).remaining,
+};
+
 const TARGETS = {
   racy: {
     gate: "check",
@@ -108,17 +127,15 @@ const TARGETS = {
       record: (r) => void things.get(r.scope).record(amount(r.amount)),
     },
   },
-  "racy-call": { gate: "call", operations: { ...racy, call: begin } },
+  "racy-call": { gate: "call", operations: { ...racy, call: alone } },
+  "sound-call": { gate: "call", operations: { ...sound, call: alone } },
   sound: {
     gate: "reserve",
     operations: {
-      open: (r) => keep("s", new SoundBudget(amount(r.cap))),
+      ...sound,
       reserve: (r) => keep("h", things.get(r.scope).reserve(amount(r.amount))),
       settle: (r) => void SoundBudget.resolve(things.get(r.hold), whole(amount(r.actual))),
       forfeit: (r) => void SoundBudget.resolve(things.get(r.hold), things.get(r.hold).amount),
-      spent: (r) => things.get(r.scope).spent,
-      held: (r) => things.get(r.scope).held,
-      remaining: (r) => things.get(r.scope).remaining,
     },
   },
 };
@@ -134,9 +151,10 @@ function amount(sent) {
 
 /** Begins a call: `send` is what the library awaits, and the checker decides when, and how, that ends. */
 function begin(request) {
-  const call = { ended: null, reply: null };
+  const call = { ended: null, reply: null, injected: null };
   calls.set(request.call, call);
-  const send = () => new Promise((resolve, reject) => (call.reply = { resolve, reject }));
+  const send = () =>
+    new Promise((resolve, reject) => (call.injected ? reject(call.injected) : (call.reply = { resolve, reject })));
   things
     .get(request.scope)
     .call(request.estimate, send)
@@ -144,35 +162,48 @@ function begin(request) {
       () => (call.ended = { answer: "done", value: null }),
       (error) => (call.ended = outcome(error, call)),
     );
-  return settled(request.call, call);
 }
 
-/** Lets everything run that can run, and says where the call is then. */
-async function settled(id, call) {
-  await new Promise(setImmediate);
+/** Nothing ends a promise from outside: whoever gives up, or is killed, is a rejection of what is awaited. */
+function goOn(request) {
+  const call = calls.get(request.call);
+  const { reply } = call;
+  if (request.cmd === "step") return;
+  call.reply = null;
+  if (request.cmd === "reply") return reply.resolve(request.bill);
+  call.injected = new Error(request.cmd === "fail" ? "the provider failed" : "the caller gave up");
+  reply?.reject(call.injected); // one that is given up on its way hears of it when it would send
+}
+
+/** Lets everything run that can run. */
+const settled = () => new Promise(setImmediate);
+
+function place(id) {
+  const call = calls.get(id);
   return call.ended ?? { answer: "waiting", call: id, for: call.reply ? "provider" : "turn" };
 }
 
-function goOn(request) {
-  const call = calls.get(request.call);
-  const reply = call.reply;
-  if (request.cmd === "crash") {
-    return { answer: "raised", why: "a promise that nobody settles never goes on" };
+/** Begins a call, or lets it go on, alone. */
+async function alone(request) {
+  (request.cmd === "call" ? begin : goOn)(request);
+  await settled();
+  return place(request.call);
+}
+
+/** Does several of them in one turn: a second call begins while the first is at one of its awaits. */
+async function turn({ steps }) {
+  for (const step of steps) {
+    for (let left = step.after ?? 0; left > 0; left--) await null;
+    (step.cmd === "call" ? begin : goOn)(step);
   }
-  call.reply = null;
-  if (request.cmd === "reply") {
-    reply.resolve(request.bill);
-  } else if (reply !== null) {
-    call.injected = new Error(request.cmd === "fail" ? "the provider failed" : "the caller gave up");
-    reply.reject(call.injected);
-  }
-  return settled(request.call, call);
+  await settled();
+  return { answer: "turned", calls: Object.fromEntries(steps.map(({ call }) => [call, place(call)])) };
 }
 
 // -------------------------------------------------------------------------------------------- the pipe
 
 const chosen = TARGETS[process.argv[2]];
-const SUSPENDED = new Set(["reply", "fail", "cancel", "crash", "step"]);
+const SUSPENDED = new Set(["call", "reply", "fail", "cancel", "crash", "step"]);
 const OBSERVERS = ["spent", "held", "remaining"];
 
 function observe(scope) {
@@ -205,11 +236,11 @@ async function answer(request) {
   if (cmd === "start") return chosen ? started() : { answer: "skipped", reason: `choose one of ${Object.keys(TARGETS)}` };
   if (cmd === "reset") return reset(), { answer: "done", value: null };
   if (cmd === "observe") return { answer: "done", value: observe(request.scope) };
-  if (SUSPENDED.has(cmd)) return goOn(request);
-  const operation = chosen.operations[cmd];
+  if (cmd === "turn") return turn(request);
+  const operation = chosen.operations[SUSPENDED.has(cmd) ? "call" : cmd];
   if (!operation) return { answer: "skipped", reason: `${cmd} is not offered` };
-  const value = await operation(request);
-  return cmd === "call" ? value : { answer: "done", value: value ?? null };
+  if (SUSPENDED.has(cmd)) return alone(request);
+  return { answer: "done", value: (await operation(request)) ?? null };
 }
 
 async function main() {

@@ -1,0 +1,48 @@
+"""Whether runs could have refuted ``concurrent``: how often calls of the library were in each other's way at the gate.
+
+A call that is never interrupted between its gate and the provider shows no race there, whatever it does. Runs count
+themselves here, by adapter class and in this process; whoever judges says ``not tried`` where nothing was counted.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from capsound.adapter import Adapter
+
+
+@dataclass(slots=True)
+class GateEvidence:
+    """How often calls of the library were in each other's way between the gate and the provider."""
+
+    overlapped_at_gate: int = 0
+    """Calls that began, while another was between its gate and its send, of which not all fit though each does.
+
+    Only such a call can show a race at the gate. Within one turn they count where nothing lies between them.
+    """
+    uninterruptible: int = 0
+    """Calls that went from their begin to the provider without a suspension, where every suspension is seen."""
+
+    def to_dict(self) -> dict[str, int]:
+        """Return both counts as JSON data."""
+        return asdict(self)
+
+
+_EVIDENCE: weakref.WeakKeyDictionary[type[Adapter], GateEvidence] = weakref.WeakKeyDictionary()
+
+
+def gate_evidence(adapter: type[Adapter]) -> GateEvidence:
+    """Return what the runs of an adapter class in this process have tried so far; runs count themselves in it."""
+    return _EVIDENCE.setdefault(adapter, GateEvidence())
+
+
+def sees_every_await(adapter: Adapter) -> bool:
+    """Whether each suspension of a call is seen: always in this interpreter, elsewhere where the harness says so."""
+    return bool(getattr(adapter, "every_await", True))
+
+
+def contend(free: int, estimates: Sequence[int]) -> bool:
+    """Whether calls with these estimates are in each other's way: each fits into what is free, and not all of them."""
+    return len(estimates) > 1 and all(0 < e <= free for e in estimates) and sum(estimates) > free
