@@ -14,7 +14,9 @@ import pytest
 from capsound.anomalies import ANOMALIES
 
 SOUND = '''
-from capsound.adapter import Adapter
+import asyncio
+
+from capsound.adapter import Adapter, Gate
 
 
 class Over(Exception):
@@ -96,6 +98,63 @@ class Nothing(Adapter):
         return whole(cap)
 
 
+class App(Adapter):
+    """Waits for a lock of asyncio: without a running event loop its second call cannot even wait."""
+
+    gate = Gate.CALL
+    refused = (Over,)
+
+    def open(self, cap):
+        return App.Books(whole(cap))
+
+    class Books:
+        def __init__(self, cap):
+            self.cap, self.held, self.paid, self.lock = cap, 0, 0, asyncio.Lock()
+
+        def __reduce_ex__(self, protocol):
+            raise TypeError("books cannot be copied")
+
+    async def call(self, scope, estimate, provider):
+        async with scope.lock:
+            await asyncio.sleep(0)
+            if scope.paid + scope.held + estimate > scope.cap:
+                raise Over(estimate)
+            scope.held += estimate
+        paid = estimate
+        try:
+            paid = await provider()
+        finally:
+            scope.held -= estimate
+            scope.paid += paid
+
+    def spent(self, scope):
+        return scope.paid
+
+    def held(self, scope):
+        return scope.held
+
+    def remaining(self, scope):
+        return max(0, scope.cap - scope.paid - scope.held)
+
+
+class RacyApp(App):
+    """Leaves the lock between the question and the reservation."""
+
+    async def call(self, scope, estimate, provider):
+        async with scope.lock:
+            await asyncio.sleep(0)
+            if scope.paid + scope.held + estimate > scope.cap:
+                raise Over(estimate)
+        await asyncio.sleep(0)
+        scope.held += estimate
+        paid = estimate
+        try:
+            paid = await provider()
+        finally:
+            scope.held -= estimate
+            scope.paid += paid
+
+
 class Unsaid(Mine):
     """Does not say what its exception means."""
 
@@ -105,7 +164,7 @@ class Unsaid(Mine):
 TESTS = """
 from hypothesis import settings
 from capsound_checker.check.suites import suite
-from my_adapter import Mine, Nothing, Racy, Unsaid
+from my_adapter import App, Mine, Nothing, Racy, RacyApp, Unsaid
 
 settings.register_profile("quick", max_examples=60, deadline=None, derandomize=True)
 settings.load_profile("quick")
@@ -114,9 +173,12 @@ TestMine = suite(Mine, programs=100)
 TestRacy = suite(Racy, programs=100)
 TestNothing = suite(Nothing, programs=20)
 TestUnsaid = suite(Unsaid, programs=20)
+TestApp = suite(App, programs=100)
+TestRacyApp = suite(RacyApp, programs=100)
 """
 
 NAMES = {
+    "test_asyncio",
     "test_sequential",
     "test_flat",
     "test_delegation_trees",
@@ -141,6 +203,7 @@ SKIPPED = {
         "test_small_scope": "Mine does not offer reserve, spent, held and remaining",
         "test_threads": "Mine does not claim to be safe under threads",
         "test_handlers": "Mine does not claim to be safe in signal handlers",
+        "test_asyncio": "Mine has nothing to await",
     },
 }
 
@@ -201,6 +264,18 @@ def test_an_adapter_that_admits_nothing_is_skipped(ran: tuple[int, str, str]) ->
     _, out, _ = ran
     assert f"Nothing {NO}" in out
     assert set(outcomes(out, "TestNothing").values()) <= {"PASSED"}
+
+
+def test_what_needs_an_event_loop_is_driven_by_one_and_never_fails_for_want_of_it(ran: tuple[int, str, str]) -> None:
+    said = outcomes(ran[1], "TestApp")
+    assert set(said.values()) == {"PASSED"}, section(ran[1], "TestApp.test_flat")
+    assert said["test_asyncio"] == "PASSED"
+    needs = r"App needs a running event loop: test_asyncio drives it$"
+    skipped = re.findall(rf"^SKIPPED .*{needs}", ran[1], re.MULTILINE)
+    assert len(skipped) >= 2
+    said = outcomes(ran[1], "TestRacyApp")
+    assert {name for name, how in said.items() if how != "PASSED"} == {"test_asyncio"}
+    assert re.search(r"^E +\S*Violation: overshoot: ", section(ran[1], "TestRacyApp.test_asyncio"), re.MULTILINE)
 
 
 def section(out: str, name: str) -> str:

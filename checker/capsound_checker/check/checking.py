@@ -1,23 +1,24 @@
 """``capsound check``: somebody else's implementation against the model, in processes of its own.
 
 A child drives the target and reports what it finds; ``gathering`` judges it again. ``sound`` needs more than silence:
-every child came to its end, nothing of ours was replaced, no exception went unclassified, and calls were admitted and
-sent.
+every child came to its end, nothing of ours was replaced, no exception went unclassified, and for each guarantee there
+are runs that could have refuted it.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
 from capsound_checker.check.children import describe, evidence, run_child
+from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.gathering import Gathered
-from capsound_checker.check.plan import Plan
-from capsound_checker.check.results import Checked, Shown
+from capsound_checker.check.plan import GUARANTEE_OF_JOB, Plan
+from capsound_checker.check.results import Checked, is_prepaid
 from capsound_checker.programs.program import PROFILES
 
 PROPER = tuple(f"proper {name}" for name in PROFILES if name not in ("misuse", "bad amounts"))
@@ -41,41 +42,46 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     """
     begin = time.monotonic()
     adapter = describe(plan)
-    gathered = Gathered(waits=adapter["waits"], seed=plan.seed)
+    gathered = Gathered(
+        waits=adapter["waits"],
+        seed=plan.seed,
+        blind="spent" not in adapter["offers"],
+        evidence=Evidence(prepaid=is_prepaid(adapter)),
+    )
+    if is_prepaid(adapter) and "A1" not in adapter["assumes"]:
+        gathered.notes.append("it is never told a bill: it can only be right if no bill exceeds its hold (A1)")
     jobs = planned(plan, adapter)
+    shares = shared(jobs)
     end = begin + plan.seconds
     stop = threading.Event()
     with ThreadPoolExecutor(plan.workers) as pool:
         try:
-            for ended in [pool.submit(_do, plan, job, gathered, end, progress, stop) for job in jobs]:
+            parts = zip(jobs, shares, strict=True)
+            for ended in [pool.submit(_do, plan, job, share, gathered, end, progress, stop) for job, share in parts]:
                 ended.result()
         except KeyboardInterrupt:
-            gathered.doubts.append("interrupted")
+            gathered.doubt("interrupted")
         finally:  # whatever it was that ended this: no child goes on, and none is started
             stop.set()
             pool.shutdown(cancel_futures=True)
-    for name, shown in gathered.schedules_shown.items():
-        if name not in gathered.shown:
-            gathered.shown[name] = shown
     exercised = gathered.informative or all(gathered.exercise.get(name, 0) for name in ("admitted", "sent"))
-    if not gathered.shown and not gathered.doubts and not exercised:
-        gathered.doubts.append("it was not exercised: no call was admitted, sent and settled")
-    for name, program in sorted(gathered.noticed.items()):
-        if name not in gathered.shown and gathered.doubts:
-            sentence = "found before the process ended; not shrunk"
-            gathered.shown[name] = Shown(name, sentence, tuple(program))
+    all_shown = gathered.all_shown()
+    if not all_shown and not gathered.doubted and not exercised:
+        gathered.doubt("it was not exercised: no call was admitted, sent and settled")
     return Checked(
         plan,
         adapter,
-        tuple(sorted(gathered.shown.values(), key=lambda s: (s.misuse, len(s.program), s.at, s.anomaly))),
+        tuple(sorted(all_shown, key=lambda s: (s.misuse, len(s.program), s.at, s.anomaly))),
         tuple(sorted(gathered.refutations, key=lambda r: (r[0], sorted(r[1])))),
-        tuple(gathered.doubts),
+        tuple(gathered.doubted),
         tuple(gathered.notes),
         gathered.exercise,
         gathered.programs,
         gathered.operations,
         gathered.schedules,
         gathered.precision,
+        gathered.evidence,
+        frozenset(gathered.blind_stops),
         time.monotonic() - begin,
     )
 
@@ -103,21 +109,37 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 _HUNTING = 0.7
-"""The part of the time that is left in which a child hunts; the rest is for shrinking."""
+"""The part of its time in which a child hunts; the rest is for shrinking."""
+
+_WEIGHTS = {"programs": 6, "misuse": 2, "threads": 3, "handlers": 2, "history": 1, "asyncio": 3, "precision": 1}
+
+
+def shared(jobs: Sequence[Mapping[str, Any]]) -> list[float]:
+    """Return for each job which part it gets of the time that is left when its turn comes: every driver has a turn.
+
+    What a job leaves is for those after it.
+    """
+    weights = [_WEIGHTS[str(job["job"])] for job in jobs]
+    return [weight / sum(weights[number:]) for number, weight in enumerate(weights)]
 
 
 def _do(
     plan: Plan,
     job: Mapping[str, Any],
+    share: float,
     gathered: Gathered,
     end: float,
     progress: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
     name = str(job["job"])
-    left = end - time.monotonic()
+    left = min(1.0, share * plan.workers) * (end - time.monotonic())
     if left <= 0:
-        gathered.notes.append(f"time ran out before {name} was tried")
+        told = f"time ran out before {name} was tried"
+        if name in GUARANTEE_OF_JOB:
+            gathered.doubt(told, GUARANTEE_OF_JOB[name])
+        else:
+            gathered.notes.append(told)
         return
     if "hang" in gathered.noticed or gathered.deaf:
         gathered.notes.append(f"it hangs: {name} was not tried")
@@ -134,4 +156,4 @@ def _do(
     ended, where = run_child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop)
     gathered.deaf = gathered.deaf or ended.how == "silent"
     if ended.how not in ("done", "stopped"):
-        gathered.doubts.append(evidence(plan, ended, where, name))
+        gathered.doubt(evidence(plan, ended, where, name))

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from capsound.adapter import Adapter
+from capsound.anomalies import ANOMALIES
 from capsound.errors import EXIT_OUR_BUG, CapsoundError
 from capsound.events import event_from_dict
 from capsound.guarantees import Guarantee
-from capsound.monitor import Monitor
+from capsound.monitor import Finding, Monitor
+from capsound.report import BY_CIRCUMSTANCE, Report, refuted
 from capsound.verdict import Verdict
-from capsound_checker.check.results import Shown
+from capsound_checker.check.evidence import Evidence
+from capsound_checker.check.plan import guarantee_of_profile
+from capsound_checker.check.results import Doubt, Shown
 from capsound_checker.check.tokens import async_token
 from capsound_checker.histories.history import History
 from capsound_checker.histories.history import check as check_history
@@ -60,7 +64,8 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
     without = frozenset(broken | ({"affine"} if is_misuse(program) else set()))
     schedule = message.get("schedule")
     reordered = schedule is not None and not schedule["fifo"]
-    for finding in [*run.wrong(), *left]:
+    wrong = [*run.wrong(), *left]
+    for finding in wrong:
         out.setdefault(
             finding.anomaly,
             Shown(
@@ -68,7 +73,7 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
                 finding.sentence + (REORDERED if reordered else ""),
                 program,
                 message.get("story") or "\n".join(map(json.dumps, message["events"])),
-                report.refuted,
+                _refutes([f for f in wrong if f.anomaly == finding.anomaly], report),
                 without=without,
                 at=finding.step,
                 schedule=async_token(schedule) if schedule is not None else "",
@@ -76,6 +81,26 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
             ),
         )
     return list(out.values())
+
+
+def _refutes(findings: Iterable[Finding], report: Report) -> Guarantee | None:
+    """Return the weakest guarantee that findings of one anomaly refute in a run; None where they refute none."""
+    broken = {prop for prop, verdict in report.verdicts.items() if verdict is Verdict.VIOLATED}
+    return refuted(findings, report.exercise, broken)
+
+
+def refuted_at_once(anomaly: str) -> Guarantee | None:
+    """Return the weakest guarantee that an anomaly refutes where it took two operations at once to show it.
+
+    An overshoot ends ``concurrent``, and so does what implies one while no bill exceeds its hold: room given out twice.
+    A false refusal, or a balance that is off for a moment, costs nobody money: that is a matter of precision.
+    """
+    if anomaly in BY_CIRCUMSTANCE or anomaly in ("stale-admit", "over-admit"):
+        return Guarantee.DELEGATED if anomaly == "slice-overshoot" else Guarantee.CONCURRENT
+    if anomaly not in ANOMALIES:  # a journal that no order of the two writes
+        return Guarantee.OVERRUN_BOUNDED
+    ends = ANOMALIES[anomaly].ends
+    return None if ends is None else max(ends, Guarantee.CONCURRENT)
 
 
 def is_misuse(program: Sequence[Step]) -> bool:
@@ -108,13 +133,21 @@ class Gathered:
 
     shown: dict[str, Shown] = field(default_factory=dict)
     refutations: list[tuple[Guarantee, frozenset[str]]] = field(default_factory=list)
-    doubts: list[str] = field(default_factory=list)
+    doubted: list[Doubt] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     exercise: dict[str, int] = field(default_factory=dict)
     programs: dict[str, int] = field(default_factory=dict)
     operations: int = 0
     schedules: dict[str, int] = field(default_factory=dict)
-    noticed: dict[str, list[Step]] = field(default_factory=dict)
+    noticed: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    """The shortest run in which each anomaly was met, as it was sent: not shrunk yet."""
+    weakest: dict[tuple[str, frozenset[str]], Shown] = field(default_factory=dict)
+    """The smallest run in which each anomaly refutes the weakest guarantee, by what that run does not keep."""
+    evidence: Evidence = field(default_factory=Evidence)
+    blind: bool = False
+    """Whether the implementation does not say what it has recorded."""
+    blind_stops: set[frozenset[str]] = field(default_factory=set)
+    """What runs did not keep in which a blind one admitted a call after bills that reach the cap."""
     waits: bool = False
     informative: bool = False
     """Whether a driver other than the programs has brought the target to admit something."""
@@ -133,88 +166,158 @@ class Gathered:
             case "run":
                 self._run(message)
             case "noticed":
-                program = [Step(*step) for step in message["program"]]
                 known = self.noticed.get(message["name"])
-                if known is None or len(program) < len(known):
-                    self.noticed[message["name"]] = program
+                if known is None or len(message["program"]) < len(known["program"]):
+                    self.noticed[message["name"]] = message
             case "race":
-                self._at_once(job, message["anomaly"], message["sentence"], message["story"], message["token"])
+                self._race(job, message)
             case "workload":
                 events = [event_from_dict(data) for data in message["events"]]
                 self.precision += measured(workloads(self.seed)[message["number"]], events)
             case "history":
                 self._history(message["lines"])
             case "sample":
-                self._sample(message)
+                self._sample(job, message)
             case "programs":
                 self.operations += message["operations"]
+                self.evidence.tell_gate(message)
                 self.programs.update(message["programs"])
                 if message["hung"]:
                     self._note(f"it hangs: {job} stopped there")
                 if message["late"]:
-                    self._note(f"time ran out before all programs were run: {', '.join(message['late'])}")
+                    names = ", ".join(name.removeprefix("proper ") for name in message["late"])
+                    told = (
+                        f"time ran out before all programs were run: {names} (give more --budget, or fewer --programs)"
+                    )
+                    self.doubt(told, min(map(guarantee_of_profile, message["late"])))
             case "schedules":
                 self.schedules[message["job"]] = message["schedules"]
                 self.informative = self.informative or message["schedules"] > 0
             case "cut":
                 told = f"{message['schedules']:,} schedules run"
-                self._note(f"{message['job']}: not all pairs of operations were tried; {told}")
+                told = f"{message['job']}: not all pairs of operations were tried; {told}"
+                if message.get("late"):
+                    self.doubt(f"{told} when time ran out", Guarantee.CONCURRENT)
+                else:
+                    self._note(told)
             case "explored":
+                self.evidence.tell_gate(message)
                 self.schedules["asyncio"] = message["schedules"]
                 self.informative = self.informative or message["informative"]
                 covered = f"asyncio: every schedule of {message['complete']} of {message['programs']} programs"
                 self._note(f"{covered}; {message['schedules']:,} run")
                 if message["needs"]:
-                    self._doubt(message["needs"])
+                    self.doubt(message["needs"])
             case "failed" if message["cause"] == NO_LOOP and self.waits:
                 self._note("it needs a running event loop: only asyncio can drive it")
             case "failed":
                 doubt = f"{message['name']}: {message['message']}"
                 cure = "; ".join(part for part in (message["cause"], message["hint"]) if part)
-                self._doubt(f"{doubt} ({cure})" if cure else doubt)
+                at = guarantee_of_profile(message["profile"]) if "profile" in message else Guarantee.STOPS
+                self.doubt(f"{doubt} ({cure})" if cure else doubt, at)
             case "broke":
                 self.broken[job] = message
             case "end":
                 broken = self.broken.pop(job, None)
                 if not message["intact"]:
-                    self._doubt("the target replaces parts of capsound in its process: its results cannot be trusted")
+                    self.doubt("the target replaces parts of capsound in its process: its results cannot be trusted")
                 elif broken is not None and broken["ours"]:
                     raise CheckerFailed(
                         f"capsound failed while it drove the target: {broken['error']}", cause=broken["trace"]
                     )
                 elif broken is not None:
-                    self._doubt(f"it raised what its adapter does not classify: {broken['error']}")
+                    self.doubt(f"it raised what its adapter does not classify: {broken['error']}")
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
-    def _doubt(self, text: str) -> None:
-        if text not in self.doubts:
-            self.doubts.append(text)
+    def doubt(self, text: str, at: Guarantee = Guarantee.STOPS) -> None:
+        """Note what stood in the way, and the weakest guarantee that might be refuted but for it."""
+        if text not in [doubt.text for doubt in self.doubted]:
+            self.doubted.append(Doubt(text, at))
+
+    def _judged(self, message: Mapping[str, Any]) -> list[Shown]:
+        """Judge a run; of an implementation that is blind nobody knows when it has to stop."""
+        return [self._as_far_as_seen(shown) for shown in judged(message)]
+
+    def _as_far_as_seen(self, shown: Shown) -> Shown:
+        if not self.blind or shown.anomaly != "no-stop":
+            return shown
+        self.blind_stops.add(shown.without)
+        sentence = shown.sentence.replace("its recorded spend", "a told spend of")
+        return replace(shown, anomaly="over-admit", sentence=sentence, refutes=None)
 
     def _run(self, message: Mapping[str, Any]) -> None:
-        for shown in judged(message):
-            self._refute(shown.refutes, shown.without)
-            if shown.schedule:
-                self.schedules_shown.setdefault(shown.anomaly, shown)
-                continue
-            known = self.shown.get(shown.anomaly)
-            if known is None or _size(shown) < _size(known):
-                self.shown[shown.anomaly] = shown
+        for shown in self._judged(message):
+            self._keep(shown)
+
+    def _keep(self, shown: Shown) -> None:
+        """Keep a finding: the smallest of each anomaly, and the smallest of those that refute most."""
+        self._refute(shown.refutes, shown.without)
+        if shown.schedule:
+            known = self.schedules_shown.get(shown.anomaly)
+            if known is None or _rank(shown) < _rank(known):
+                self.schedules_shown[shown.anomaly] = shown
+            return
+        known = self.shown.get(shown.anomaly)
+        if known is None or _size(shown) < _size(known):
+            self.shown[shown.anomaly] = shown
+        key = shown.anomaly, shown.without
+        if shown.refutes is not None:
+            least = self.weakest.get(key)
+            if least is None or (_rank(shown), _size(shown)) < (_rank(least), _size(least)):
+                self.weakest[key] = shown
+
+    def all_shown(self) -> list[Shown]:
+        """Return the findings to be told: of each anomaly the smallest, and the smallest that refutes what it refutes.
+
+        What was met and not made smaller in time counts as it was met; that something hangs has to be confirmed.
+        """
+        for name, message in sorted(self.noticed.items()):
+            if name not in self.shown and (name != "hang" or self.doubted):
+                for shown in self._judged(message):
+                    if name in (shown.anomaly, "no-stop"):
+                        told = f"{shown.sentence} (found before the process ended; not shrunk)"
+                        self._keep(replace(shown, sentence=told))
+        out = list(self.shown.values())
+        more = sorted([*self.weakest.values(), *self.schedules_shown.values()], key=_size)
+        for shown in more:
+            same = [s for s in out if s.anomaly == shown.anomaly]
+            refutes = shown.refutes
+            stronger = refutes is not None and not any(
+                s.refutes is not None and s.refutes <= refutes and s.without <= shown.without for s in same
+            )
+            if not same or stronger:
+                out.append(shown)
+        return out
 
     def _refute(self, guarantee: Guarantee | None, without: frozenset[str] = frozenset()) -> None:
         if guarantee is not None and (guarantee, without) not in self.refutations:
             self.refutations.append((guarantee, without))
 
+    def _race(self, job: str, message: Mapping[str, Any]) -> None:
+        """Take a schedule of two operations at once, and what came of spending all that was left after it."""
+        refutes = refuted_at_once(message["anomaly"])
+        spent = _folded(message).wrong() if message.get("events") else []
+        if any(finding.anomaly in ("overshoot", "slice-overshoot") for finding in spent):
+            sliced = bool(message.get("sliced"))
+            refutes = Guarantee.DELEGATED if sliced else Guarantee.CONCURRENT
+        self._at_once(job, message["anomaly"], message["sentence"], message["story"], refutes, message["token"])
+
     def _at_once(
-        self, job: str, anomaly: str, sentence: str, story: str, token: str, recorded: Sequence[str] = ()
+        self,
+        job: str,
+        anomaly: str,
+        sentence: str,
+        story: str,
+        refutes: Guarantee | None,
+        token: str = "",
+        recorded: Sequence[str] = (),
     ) -> None:
-        """Take what several threads did: it refutes that calls may overlap, and is no program."""
-        self._refute(Guarantee.CONCURRENT)
-        shown = Shown(
-            anomaly, sentence, (), story, Guarantee.CONCURRENT, schedule=token, recorded=tuple(recorded), driver=job
-        )
+        """Take what several threads did: it is no program."""
+        self._refute(refutes)
+        shown = Shown(anomaly, sentence, (), story, refutes, schedule=token, recorded=tuple(recorded), driver=job)
         self.shown.setdefault(f"{anomaly}, {job}", shown)
 
     def _history(self, lines: Sequence[str]) -> None:
@@ -224,15 +327,22 @@ class Gathered:
         self.informative = self.informative or found.admitted > 0
         if found.verdict is Verdict.VIOLATED:
             window = "\n".join(found.window)
-            self._at_once("history", found.anomaly or "history", found.sentence, window, "", lines)
+            anomaly = found.anomaly or "history"
+            refutes = None if found.reads_only else refuted_at_once(anomaly)  # a balance that was off for a moment
+            self._at_once("history", anomaly, found.sentence, window, refutes, recorded=lines)
 
-    def _sample(self, message: Mapping[str, Any]) -> None:
+    def _sample(self, job: str, message: Mapping[str, Any]) -> None:
+        if job != "misuse" and not is_misuse([Step(*step) for step in message["program"]]):
+            self.evidence.hear([event_from_dict(data) for data in message["events"]])
         exercise = _folded(message).report().exercise
         for name in ("admitted", "refused", "sent", "settled", "delegated", "faults"):
             self.exercise[name] = self.exercise.get(name, 0) + getattr(exercise, name)
-        for shown in judged(message):  # a child that saw nothing here was lying, or was lied to
-            self.shown.setdefault(shown.anomaly, shown)
-            self._refute(shown.refutes, shown.without)
+        self._run(message)  # a child that saw nothing here was lying, or was lied to
+
+
+def _rank(shown: Shown) -> int:
+    """Order what refutes more before what refutes less."""
+    return len(Guarantee) if shown.refutes is None else int(shown.refutes)
 
 
 def _size(shown: Shown) -> tuple[bool, int, int, tuple[Step, ...]]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from capsound.adapter import ASSUMABLE, Adapter, Gate, offers
-from capsound.errors import nearest
+from capsound.adapter import ASSUMABLE, Adapter, Gate, Kind, offers
+from capsound.errors import CapsoundError, nearest
 from capsound.events import event_to_dict
-from capsound_checker.check.judging import BRIEF, judge, shows
+from capsound_checker.check.judging import BRIEF, bill_in_full, judge, shows, spend_until_refused
+from capsound_checker.check.targets import awaits
 from capsound_checker.check.tokens import race_token
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
@@ -24,9 +27,12 @@ from capsound_checker.programs.program import PROFILES, Profile, Step
 from capsound_checker.programs.record import Record
 from capsound_checker.programs.shrinking import shrink
 from capsound_checker.programs.watch import SECONDS, patience
-from capsound_checker.schedules import agents, asynchronous
+from capsound_checker.schedules import agents, asynchronous, concurrency
 from capsound_checker.schedules.asynchronous import explore
-from capsound_checker.schedules.threads import BEFOREHAND, Race, again, hunt, interrupt, pairs
+from capsound_checker.schedules.interleave import Chance, Cut
+from capsound_checker.schedules.orders import event_of
+from capsound_checker.schedules.preempting import Interrupted, Preempted
+from capsound_checker.schedules.threads import BEFORE, BEFOREHAND, Race, again, hunt, interrupt, pairs
 
 SAMPLE = 60
 """How many programs of each profile are run to their end, whatever they show."""
@@ -49,11 +55,15 @@ def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> Non
         name=adapter.__name__,
         gate=adapter.gate.value,
         offers=sorted(offers(adapter)),
-        waits=adapter.gate is Gate.CALL
-        or any(inspect.iscoroutinefunction(getattr(adapter, o)) for o in offers(adapter)),
+        waits=awaits(adapter),
+        interruptible=adapter.gate is Gate.CALL or _is_coroutine(adapter, adapter.gate.value),
         assumes=_assumed(adapter),
         claims=[name for name in ("strict", "complete", "threads", "handlers") if getattr(adapter, name)],
     )
+
+
+def _is_coroutine(adapter: type[Adapter], operation: str) -> bool:
+    return inspect.iscoroutinefunction(getattr(adapter, operation, None))
 
 
 def _assumed(adapter: type[Adapter]) -> list[str]:
@@ -88,12 +98,12 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
             voice.doing(f"{profile.name} {seed}")
             yield seed
 
-    def notice(name: str, program: list[Step]) -> None:
+    def notice(name: str, run: Lockstep) -> None:
         if name == "hang":
             hung.append(name)
-        voice.say("noticed", name=name, program=program)
+        voice.say("noticed", name=name, program=run.steps, events=_events(run))
 
-    failures: list[AdapterFailed] = []
+    failures: list[tuple[Profile, AdapterFailed]] = []
     told = judge(
         adapter,
         programs=request["programs"],
@@ -103,8 +113,8 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
         notice=notice,
         failures=failures,
     )
-    for failed in failures:
-        voice.say("failed", **error_data(failed))
+    for profile, failed in failures:
+        voice.say("failed", profile=profile.name, **error_data(failed))
     also = [one for one in (told.first, told.refutation) if one is not None]
     with patience(BRIEF if hung else SECONDS):  # that it hangs was confirmed: nobody need wait for that again
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
@@ -161,19 +171,88 @@ def _events(run: Record) -> list[dict[str, object]]:
 
 def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Two operations in two threads, every pair in turn."""
+    if not _opens(adapter, voice):
+        return
     most = request["schedules"]
-    found, count = hunt(adapter, most=most or 400_000, told=lambda one, two: voice.doing(f"threads {one.do} {two.do}"))
+    until = _until(request)
+    turns = 0
+
+    def told(one: Step, two: Step) -> None:
+        nonlocal turns
+        if time.monotonic() > until:
+            raise _TimeIsUp
+        turns += 1
+        voice.doing(f"threads {one.do} {two.do}")
+
+    try:
+        found, count = hunt(adapter, most=most or 400_000, told=told)
+    except _TimeIsUp:
+        voice.say("cut", job="threads", schedules=turns, late=True)
+        voice.say("schedules", job="threads", schedules=turns)
+        return
     if found is not None:
-        _say_race(found, voice)
+        _say_race(adapter, found, voice)
     elif most is not None and most - count <= BEFOREHAND:  # too few were left for one more turn
         voice.say("cut", job="threads", schedules=count)
     voice.say("schedules", job="threads", schedules=count)
 
 
-def _say_race(race: Race, voice: Voice) -> None:
+def _opens(adapter: type[Adapter], voice: Voice) -> bool:
+    """Whether a root can be opened; without one no two operations can meet, and what is wrong is shown."""
+    opening = [BEFORE[0]]
+    run = Lockstep(adapter()).run(opening)
+    if run.wrong():
+        _show(adapter, opening, voice)
+    return not run.spoiled
+
+
+class _TimeIsUp(Exception):
+    """The share of the time that a driver had is used up."""
+
+
+def _until(request: Mapping[str, Any]) -> float:
+    """Return until when, on the monotonic clock, a driver may begin something."""
+    return float("inf") if request.get("seconds") is None else time.monotonic() + float(request["seconds"])
+
+
+def _say_race(adapter: type[Adapter], race: Race, voice: Voice) -> None:
     job = "handlers" if race.handler else "threads"
     token = race_token(job, race.at, race.before, race.first, race.second)
-    voice.say("race", anomaly=race.anomaly, sentence=race.sentence, story=race.story(), token=token)
+    spent = _spent_after(adapter, race)
+    voice.say(
+        "race",
+        anomaly=race.anomaly,
+        sentence=race.sentence,
+        story=race.story(),
+        token=token,
+        events=[] if spent is None else _events(spent),
+        sliced=any(step.do in ("delegate", "close", "merge") or step.on == 1 for step in (race.first, race.second)),
+    )
+
+
+def _spent_after(adapter: type[Adapter], race: Race) -> Lockstep | None:
+    """Run a race once more and spend all that the implementation still gives out: whether a cap breaks shows then."""
+    kind = Interrupted if race.handler else Preempted
+    raced = kind(adapter, race.before, race.first, race.second, race.at, 2.0)
+    raced.run()
+    if raced.hung:
+        return None
+    run = raced.base
+    try:
+        for step, answer in zip(raced.steps, raced.answers, strict=True):
+            if answer.kind is Kind.DONE:
+                run.tell(event_of(step, run))
+                if step.do == "reserve":
+                    run.handles[step.new] = answer.value
+                elif step.do == "delegate":
+                    run.scopes[step.new] = answer.value
+        bill_in_full(run)
+        spend_until_refused(run)
+    except CapsoundError:  # what the implementation has come to is no state that can be driven
+        return None
+    finally:
+        run.drop()
+    return run
 
 
 def _replay_race(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -182,15 +261,21 @@ def _replay_race(adapter: type[Adapter], request: Mapping[str, Any], voice: Voic
     handler = request["how"] == "handlers"
     found, count = again(adapter, before, one, two, request["place"], handler=handler)
     if found is not None:
-        _say_race(found, voice)
+        _say_race(adapter, found, voice)
     voice.say("schedules", job=request["how"], schedules=count)
 
 
 def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """One operation inside another, as in a signal handler."""
+    if not _opens(adapter, voice):
+        return
     count = 0
     most = request["schedules"]
+    until = _until(request)
     for before, one, two in pairs(adapter):
+        if time.monotonic() > until:
+            voice.say("cut", job="handlers", schedules=count, late=True)
+            break
         if most is not None and count >= most:
             voice.say("cut", job="handlers", schedules=count)
             break
@@ -198,13 +283,15 @@ def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
         found, schedules = interrupt(adapter, before, one, two, most=min(400, (most or 400_000) - count))
         count += schedules
         if found is not None:
-            _say_race(found, voice)
+            _say_race(adapter, found, voice)
             break
     voice.say("schedules", job="handlers", schedules=count)
 
 
 def _history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Record real runs of several threads, and send each as it was heard."""
+    if not _opens(adapter, voice):
+        return
     until = time.monotonic() + request["seconds"] if request["seconds"] else None
     for seed in range(request["seed"], request["seed"] + RUNS):
         if until is not None and time.monotonic() > until:
@@ -225,6 +312,9 @@ def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
     for found in explored.findings:
         told = {"program": found.program.to_dict(), "choices": list(found.choices), "fifo": found.fifo}
         _say_replayed(adapter, told, voice)
+    if not explored.needs:
+        for scope in explored.scopes:
+            _asyncio_samples(adapter, scope.program, request["seed"], voice)
     voice.say(
         "explored",
         schedules=explored.schedules,
@@ -232,8 +322,23 @@ def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
         complete=sum(scope.complete for scope in explored.scopes),
         informative=explored.informative,
         needs=explored.needs,
+        **gate_evidence(adapter).to_dict(),
     )
 
+
+def _asyncio_samples(adapter: type[Adapter], program: agents.Program, seed: int, voice: Voice) -> None:
+    """Send a few schedules of a program as they were heard, for the other process to see what was tried."""
+    for number in range(_SCHEDULES_TOLD):
+        chooser = Chance(seed * 1_000 + number)
+        with warnings.catch_warnings(), contextlib.suppress(Cut):
+            warnings.simplefilter("ignore", RuntimeWarning)  # coroutines that the library never awaits
+            run = concurrency.run(adapter, program, chooser)
+            told = {"program": program.to_dict(), "choices": list(chooser.choices), "fifo": False}
+            voice.say("sample", program=[], events=_events(run.record), story=run.story(), schedule=told)
+
+
+_SCHEDULES_TOLD = 4
+"""How many schedules of each program are told to the process that judges."""
 
 _ASYNC = 20.0
 """How many seconds at most are given to schedules of asyncio."""

@@ -53,7 +53,7 @@ class Hunt:
     """What suspicious programs of one adapter have shown so far, by the shortest program of each."""
 
     adapter: type[Adapter]
-    notice: Callable[[str, list[Step]], None] = lambda _, __: None
+    notice: Callable[[str, Lockstep], None] = lambda _, __: None
     starts: list[list[Step]] = field(default_factory=list)
     by_name: dict[str, list[Step]] = field(default_factory=dict)
     refuted: Guarantee | None = None
@@ -99,7 +99,7 @@ class Hunt:
             known = self.by_name.get(finding.anomaly)
             if known is None or len(program) < len(known):
                 self.by_name[finding.anomaly] = program
-                self.notice(finding.anomaly, program)
+                self.notice(finding.anomaly, run)
         refuted = run.report().refuted
         if refuted is not None and (self.refuted is None or refuted < self.refuted):
             self.refuted, self.refuting = refuted, program
@@ -152,14 +152,15 @@ def judge(
     seed: int = 0,
     profiles: Iterable[Profile] = tuple(PROFILES.values()),
     pace: Callable[[Profile, range], Iterable[int]] = lambda _, seeds: seeds,
-    notice: Callable[[str, list[Step]], None] = lambda _, __: None,
-    failures: list[AdapterFailed] | None = None,
+    notice: Callable[[str, Lockstep], None] = lambda _, __: None,
+    failures: list[tuple[Profile, AdapterFailed]] | None = None,
 ) -> Judgement:
     """Hunt with every profile, ``programs`` programs each, until ``enough`` of them show something; then shrink.
 
     ``pace`` hands out the seeds of a profile, and may stop early; ``notice`` is called with the name of each anomaly
-    and each shorter program that is met for it. Raises ``AdapterFailed`` when the adapter lets out an exception that
-    it does not classify; where ``failures`` is given, the error is put there, and the next profile has its turn.
+    and each run of a shorter program that is met for it. Raises ``AdapterFailed`` when the adapter lets out an
+    exception that it does not classify; where ``failures`` is given, the profile and the error are put there, and the
+    next profile has its turn.
     """
     hunt = Hunt(adapter, notice)
     operations = made = 0
@@ -182,7 +183,7 @@ def judge(
             except AdapterFailed as failed:
                 if failures is None:
                     raise
-                failures.append(failed)
+                failures.append((profile, failed))
             operations += driver.operations
             made += driver.programs
         found = {name: shrink(program, shows(adapter, name)) for name, program in hunt.by_name.items()}

@@ -22,6 +22,36 @@ DRIVERS = {
 """Who chooses the schedule, by name, with what it tries."""
 
 
+_PROFILES = {
+    "stops": Guarantee.STOPS,
+    "sequential": Guarantee.SEQUENTIAL,
+    "concurrent": Guarantee.CONCURRENT,
+    "streaming": Guarantee.CONCURRENT,
+    "delegated": Guarantee.DELEGATED,
+    "deep slices": Guarantee.DELEGATED,
+    "faults": Guarantee.FAULT_TOLERANT,
+    "overruns": Guarantee.OVERRUN_BOUNDED,
+    "misuse": Guarantee.SEQUENTIAL,
+    "bad amounts": Guarantee.SEQUENTIAL,
+}
+
+
+def guarantee_of_profile(name: str) -> Guarantee:
+    """Return the weakest guarantee that the programs of a profile are there to refute."""
+    return _PROFILES[name.removeprefix("proper ")]
+
+
+GUARANTEE_OF_JOB = {
+    "programs": Guarantee.STOPS,
+    "misuse": Guarantee.SEQUENTIAL,
+    "threads": Guarantee.CONCURRENT,
+    "handlers": Guarantee.CONCURRENT,
+    "history": Guarantee.CONCURRENT,
+    "asyncio": Guarantee.CONCURRENT,
+}
+"""The weakest guarantee that each driver is there to refute; ``precision`` refutes none."""
+
+
 class BadGuarantee(CapsoundError):
     """A guarantee was required that does not exist."""
 

@@ -35,12 +35,13 @@ def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping
 
     ended, _ = run_child(plan, request, hear, time.monotonic() + 2 * plan.silence)
     if ended.how != "done":
-        gathered.doubts.append(ended.words)
+        gathered.doubt(ended.words)
+    doubts = [doubt.text for doubt in gathered.doubted]
     if gathered.shown or gathered.schedules:  # of two operations at once
         race = list(gathered.shown.values())
         tried = f"nothing went wrong in {sum(gathered.schedules.values()):,} runs of the two operations at once"
-        return race, {"events": [], "story": race[0].story if race else tried}, gathered.doubts
-    return (judged(runs[0]) if runs else []), (runs[0] if runs else None), gathered.doubts
+        return race, {"events": [], "story": race[0].story if race else tried}, doubts
+    return (judged(runs[0]) if runs else []), (runs[0] if runs else None), doubts
 
 
 def replay_target(target: str, text: str, *, python: str, as_json: bool) -> int:

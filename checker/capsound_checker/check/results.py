@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
+from capsound_checker.check.evidence import Evidence, in_words
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.tokens import token
 from capsound_checker.programs.precision import Precision
@@ -23,6 +24,7 @@ class Shown:
     program: tuple[Step, ...] = ()
     story: str = ""
     refutes: Guarantee | None = None
+    """The weakest guarantee that this anomaly refutes in this run; None where it refutes none."""
     without: frozenset[str] = frozenset()
     """What an implementation might assume and this run does not keep (``capsound.adapter.ASSUMABLE``)."""
     at: int = 0
@@ -47,6 +49,14 @@ class Shown:
         return token(self.program) if self.program else self.schedule
 
 
+class Doubt(NamedTuple):
+    """Why a check that found nothing would still not be ``sound``."""
+
+    text: str
+    at: Guarantee = Guarantee.STOPS
+    """The weakest guarantee that might be refuted, but for this; all above it are in doubt as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """What came of a check: data first, every rendering is a function of it."""
@@ -56,20 +66,26 @@ class Checked:
     shown: tuple[Shown, ...]
     refutations: tuple[tuple[Guarantee, frozenset[str]], ...]
     """What was refuted, each with what its run did not keep."""
-    doubts: tuple[str, ...]
-    """Why a check that found nothing would still not be ``sound``."""
+    doubted: tuple[Doubt, ...]
+    """What stood in the way; what was not tried is no part of it."""
     notes: tuple[str, ...]
     exercise: Mapping[str, int]
     programs: Mapping[str, int]
     operations: int
     schedules: Mapping[str, int]
     precision: Precision
+    evidence: Evidence
+    blind_stops: frozenset[frozenset[str]]
+    """What runs did not keep in which it admitted a call after bills that reach the cap, saying nothing of itself."""
     seconds: float
 
     @property
     def assumes(self) -> frozenset[str]:
-        """What the adapter says that the implementation assumes: the verdict is relative to it."""
-        return frozenset(self.adapter["assumes"])
+        """What the implementation assumes: the verdict is relative to it.
+
+        Beside what the adapter says: one that debits before the call and is never told the bill relies on A1.
+        """
+        return frozenset(self.adapter["assumes"]) | ({"A1"} if is_prepaid(self.adapter) else frozenset())
 
     def counts(self, shown: Shown) -> bool:
         """Whether a finding is the implementation's fault: its run keeps what the implementation assumes."""
@@ -87,14 +103,93 @@ class Checked:
             return Verdict.VIOLATED
         return Verdict.UNKNOWN if self.doubts else Verdict.SOUND
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why a check that found nothing is not ``sound``: what stood in the way, and what was not tried."""
+        untried = [
+            f"{guarantee.label} was not tried: {why}"
+            for guarantee in Guarantee
+            if self.state(guarantee) == NOT_TRIED and (why := self.missing(guarantee))
+        ]
+        return (*(doubt.text for doubt in self.doubted), *untried)
+
+    def state(self, guarantee: Guarantee, assumed: frozenset[str] | None = None) -> str:
+        """Return how it stands with a guarantee, relative to what is ``assumed``: one of ``STATES``."""
+        known = self.assumes if assumed is None else assumed
+        refuted = self.refuted_under(known)
+        if guarantee is Guarantee.NONE:
+            return KEPT
+        if refuted is not None and guarantee >= refuted:
+            return REFUTED
+        if guarantee in self.not_offered():
+            return NOT_OFFERED
+        if guarantee is Guarantee.OVERRUN_BOUNDED and "A1" in known:
+            return ASSUMED
+        if self.missing(guarantee):
+            return NOT_TRIED
+        return UNKNOWN if any(doubt.at <= guarantee for doubt in self.doubted) else KEPT
+
+    def why(self, guarantee: Guarantee) -> str:
+        """Return why a guarantee stands as it does: what refutes it, what is missing, or what was tried, in words."""
+        match self.state(guarantee):
+            case "refuted":
+                by = [s for s in self.faults if s.refutes is not None and s.refutes <= guarantee]
+                least = min(by, key=lambda s: (s.refutes or 0, s.misuse, len(s.program)), default=None)
+                return f"by {least.anomaly}" if least is not None else ""
+            case "not offered":
+                return self.not_offered()[guarantee]
+            case "assumed":
+                return "no bill exceeds its hold (A1)"
+            case "not tried":
+                return self.missing(guarantee)
+            case "unknown":
+                return "see below"
+            case _:
+                return in_words(self.tried(guarantee))
+
+    def tried(self, guarantee: Guarantee) -> dict[str, int]:
+        """Return the evidence for a guarantee: how often what could have refuted it was tried, by name."""
+        return self.evidence.of(guarantee, self.schedules)
+
+    def not_offered(self) -> dict[Guarantee, str]:
+        """Return the guarantees about operations that the implementation does not have: nobody can break them."""
+        mine = set(self.adapter["offers"])
+        out: dict[Guarantee, str] = {}
+        if "delegate" not in mine:
+            out[Guarantee.DELEGATED] = "it offers no delegate"
+        if not mine & {"forfeit", "release", "call"}:
+            out[Guarantee.FAULT_TOLERANT] = "it offers no release, forfeit or call"
+        return out
+
+    def missing(self, guarantee: Guarantee) -> str:
+        """Return what was not tried and could have refuted a guarantee; empty where there is evidence for it."""
+        adapter = self.adapter
+        if guarantee is Guarantee.STOPS and any(not without & self.assumes for without in self.blind_stops):
+            return "it does not say what it has recorded, and admitted a call after bills that reach the cap"
+        if not self.evidence.counts[guarantee]:
+            if guarantee is Guarantee.FAULT_TOLERANT and adapter["gate"] == "call":
+                return "your code awaited provider() at most once; its error path was never entered"
+            return _MISSING.get(guarantee, "")
+        if guarantee is Guarantee.CONCURRENT:
+            if adapter["interruptible"] and not sum(self.evidence.gate.values()):
+                return "no call was interrupted between its gate and the provider"
+            idle = [n for n in ("threads", "handlers") if n in adapter["claims"] and not self.schedules.get(n)]
+            if idle:
+                return f"it claims {' and '.join(idle)}, which had no turn"
+        return ""
+
     def refuted_under(self, assumed: frozenset[str]) -> Guarantee | None:
         """Return the weakest guarantee that is refuted by a run which keeps what is ``assumed``."""
         return min((g for g, without in self.refutations if not without & assumed), default=None)
 
     def strongest_under(self, assumed: frozenset[str]) -> Guarantee:
-        """Return the strongest guarantee that no run refutes which keeps what is ``assumed``."""
-        refuted = self.refuted_under(assumed)
-        return Guarantee.OVERRUN_BOUNDED if refuted is None else Guarantee(refuted - 1)
+        """Return the strongest guarantee that is kept, with all below it, relative to what is ``assumed``."""
+        strongest = Guarantee.NONE
+        for guarantee in Guarantee:
+            if self.state(guarantee, assumed) not in (KEPT, NOT_OFFERED):
+                break
+            strongest = guarantee
+        return strongest
 
     @property
     def refuted(self) -> Guarantee | None:
@@ -103,22 +198,45 @@ class Checked:
 
     @property
     def strongest(self) -> Guarantee:
-        """The strongest guarantee that nothing refutes, relative to what the implementation assumes."""
+        """The strongest guarantee that is kept, with all below it, relative to what the implementation assumes."""
         return self.strongest_under(self.assumes)
 
     @property
     def exit_status(self) -> int:
-        """0 where what is required is kept, though something above it may be refuted."""
-        if self.plan.require is not Guarantee.OVERRUN_BOUNDED and self.faults and not self.doubts:
-            return 0 if self.strongest >= self.plan.require else 1
-        return self.verdict.exit_status
+        """0 where what is required is kept, though something above it may be refuted; 2 where it was not tried."""
+        require, refuted = self.plan.require, self.refuted
+        if require is Guarantee.OVERRUN_BOUNDED or self.verdict is Verdict.SOUND:
+            return self.verdict.exit_status
+        if self.strongest >= require:
+            return Verdict.SOUND.exit_status
+        broken = refuted is not None and refuted <= require
+        return (Verdict.VIOLATED if broken else Verdict.UNKNOWN).exit_status
 
-    def untried(self) -> dict[Guarantee, str]:
-        """Return the guarantees that could not be tried, and what the adapter would have to offer."""
-        mine = set(self.adapter["offers"])
-        out: dict[Guarantee, str] = {}
-        if "delegate" not in mine:
-            out[Guarantee.DELEGATED] = "it offers no delegate"
-        if not mine & {"forfeit", "release", "call"}:
-            out[Guarantee.FAULT_TOLERANT] = "it offers no release, forfeit or call"
-        return out
+
+KEPT, REFUTED, NOT_OFFERED, ASSUMED = "kept", "refuted", "not offered", "assumed"
+NOT_TRIED, UNKNOWN = "not tried", "unknown"
+
+STATES: Mapping[str, str] = {
+    KEPT: "runs that could have refuted it came to their end, and none did",
+    REFUTED: "a run shows what it rules out",
+    NOT_OFFERED: "the library has no such operation, so that nobody can break it",
+    ASSUMED: "it is about what the library assumes not to happen",
+    NOT_TRIED: "no run could have refuted it",
+    UNKNOWN: "something stood in the way",
+}
+"""How it can stand with a guarantee."""
+
+_MISSING: Mapping[Guarantee, str] = {
+    Guarantee.STOPS: "no call was asked for when the cap was spent",
+    Guarantee.SEQUENTIAL: "no run of calls one after the other came near the cap",
+    Guarantee.CONCURRENT: "no call was asked for while calls in flight held its room",
+    Guarantee.DELEGATED: "no call was asked for on a slice",
+    Guarantee.FAULT_TOLERANT: "no call was given up after it was sent",
+    Guarantee.OVERRUN_BOUNDED: "no bill exceeded its hold",
+}
+"""What is missing where there is no evidence for a guarantee."""
+
+
+def is_prepaid(adapter: Mapping[str, Any]) -> bool:
+    """Whether an implementation debits before the call and is never told the bill."""
+    return adapter["gate"] == "charge" and "settle" not in adapter["offers"]

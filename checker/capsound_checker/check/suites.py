@@ -7,15 +7,17 @@ A test file of three lines runs them all::
     TestMine = suite(MyAdapter)
 
 pytest collects one test for each kind of schedule. What the implementation does not offer is skipped by name. How
-many examples are run is Hypothesis' own setting: load a profile, or decorate nothing and get its default.
+many examples are run is Hypothesis' own setting: load a profile, or decorate nothing and get its default. What needs
+a running event loop is driven by ``test_asyncio``, and skipped by name everywhere else.
 """
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 import unittest
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -23,10 +25,11 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from capsound.adapter import Adapter, offers
 from capsound_checker.check.judging import Hunt
+from capsound_checker.check.targets import awaits
 from capsound_checker.programs.coverage import SMALL, Coverage, cover
 from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.journaling import problems
-from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
+from capsound_checker.programs.lockstep import NO_LOOP, AdapterFailed, Lockstep
 from capsound_checker.programs.machines import Tally, Violation, explained, machine
 from capsound_checker.programs.program import (
     AMOUNTS,
@@ -43,6 +46,7 @@ from capsound_checker.programs.program import (
     possible,
 )
 from capsound_checker.programs.shrinking import shrink
+from capsound_checker.schedules.asynchronous import explore
 from capsound_checker.schedules.threads import Race, interrupt, pairs, race
 
 Say = Callable[[str, str], None]
@@ -61,7 +65,8 @@ class Suite:
         begin = time.perf_counter()
         made = machine(self.adapter, profile, tally=tally, journaled=journaled)
         try:
-            run_state_machine_as_test(made, settings=_settings(profile.length))
+            with self._without_loop():
+                run_state_machine_as_test(made, settings=_settings(profile.length))
         except Violation as found:
             raise smallest(self.adapter, found) from None
         seconds = time.perf_counter() - begin
@@ -77,6 +82,16 @@ class Suite:
             options = need.split("|")
             if not can & set(options):
                 _skip(f"{self.adapter.__name__} offers no {' or '.join(options)}, which {profile.name!r} tests")
+
+    @contextlib.contextmanager
+    def _without_loop(self) -> Iterator[None]:
+        """Skip what needs an event loop, in a block where none runs: ``test_asyncio`` drives it."""
+        try:
+            yield
+        except AdapterFailed as failed:
+            if failed.cause != NO_LOOP or not awaits(self.adapter):
+                raise
+            _skip(f"{self.adapter.__name__} needs a running event loop: test_asyncio drives it")
 
     def _say(self, name: str, text: str) -> None:
         print(f"{self.adapter.__name__}, {name}: {text}")  # noqa: T201 - shown by `pytest -rP` or on failure
@@ -134,10 +149,11 @@ class Suite:
             driver = Driver(self.adapter, profile)
             programs = self.programs if driver.fast else self.programs // 20
             hunt, chance = Hunt(self.adapter), random.Random(number)
-            for program in driver.hunt(range(number * 10_000_000, number * 10_000_000 + programs)):
-                if hunt.taken < _CONTINUED:
-                    hunt.take(program, driver, chance)
-                self._fail_if_wrong(min(hunt.starts, key=len, default=program))
+            with self._without_loop():
+                for program in driver.hunt(range(number * 10_000_000, number * 10_000_000 + programs)):
+                    if hunt.taken < _CONTINUED:
+                        hunt.take(program, driver, chance)
+                    self._fail_if_wrong(min(hunt.starts, key=len, default=program))
             operations += driver.operations
         rate = operations / (time.perf_counter() - begin)
         self._say("many programs", f"{operations} operations, {rate:,.0f} a second")
@@ -169,6 +185,20 @@ class Suite:
             _skip(f"{self.adapter.__name__} does not claim to be safe in signal handlers")
         self._require(CONCURRENT)
         self._at_once("handlers", interrupt)
+
+    def test_asyncio(self) -> None:
+        """Coroutines on an event loop that tries every order of wake-ups."""
+        if not awaits(self.adapter):
+            _skip(f"{self.adapter.__name__} has nothing to await")
+        begin = time.perf_counter()
+        explored = explore(self.adapter, schedules=_SCHEDULES, seconds=_CEILING)
+        if explored.first is not None:
+            found = explored.first
+            raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story}", anomaly=found.anomaly)
+        if explored.needs:
+            _skip(f"{self.adapter.__name__} cannot be driven by asyncio: {explored.needs}")
+        rate = explored.schedules / (time.perf_counter() - begin)
+        self._say("asyncio", f"{explored.schedules} schedules, {rate:,.0f} a second")
 
     def _at_once(self, name: str, schedule: Callable[..., tuple[Race | None, int]]) -> None:
         schedules, begin = 0, time.perf_counter()
@@ -217,6 +247,12 @@ def suite(adapter: type[Adapter], *, programs: int = 2_000, report: Say | None =
         space["report"] = staticmethod(report)
     return type(f"Suite{adapter.__name__}", (Suite,), space)
 
+
+_SCHEDULES = 4_000
+"""How many schedules of asyncio are run."""
+
+_CEILING = 120.0
+"""After how many seconds no further schedule is begun, however slow the implementation is."""
 
 _CONTINUED = 20
 """How many suspicious programs of a profile are continued, where lock step finds nothing wrong in them yet."""

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
 import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from capsound.adapter import Adapter, offers
+from capsound.adapter import Adapter, Gate, offers
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound_checker.programs.program import possible
 
@@ -75,6 +76,11 @@ def load(target: Target) -> type[Adapter]:
         )
     _usable(target, cls)
     return cls
+
+
+def awaits(adapter: type[Adapter]) -> bool:
+    """Whether an adapter has something to await, so that an event loop can drive it."""
+    return adapter.gate is Gate.CALL or any(inspect.iscoroutinefunction(getattr(adapter, o)) for o in offers(adapter))
 
 
 def _usable(target: Target, cls: type[Adapter]) -> None:

@@ -15,31 +15,18 @@ from capsound.adapter import ASSUMABLE
 from capsound.events import event_from_dict
 from capsound.guarantees import LADDER, Guarantee
 from capsound.verdict import Verdict
+from capsound_checker.check.evidence import in_words
 from capsound_checker.check.results import Checked, Shown
 from capsound_checker.display.itf import events_to_itf
 from capsound_checker.display.telling import printable
-from capsound_checker.programs.program import call
+from capsound_checker.programs.program import PROFILES, call
 
 STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
 
 def rungs(checked: Checked) -> list[tuple[Guarantee, str, str]]:
-    """Return each guarantee with ``kept``, ``refuted``, ``not tried`` or ``unknown``, and why."""
-    untried = checked.untried()
-    out: list[tuple[Guarantee, str, str]] = []
-    for rung in LADDER[1:]:
-        guarantee = rung.guarantee
-        if checked.refuted is not None and guarantee >= checked.refuted:
-            by = [s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee]
-            least = min(by, key=lambda s: (s.misuse, len(s.program)), default=None)
-            out.append((guarantee, "refuted", f"by {least.anomaly}" if least is not None else ""))
-        elif guarantee in untried:
-            out.append((guarantee, "not tried", untried[guarantee]))
-        elif checked.doubts:
-            out.append((guarantee, "unknown", ""))
-        else:
-            out.append((guarantee, "kept", ""))
-    return out
+    """Return each guarantee, how it stands with it (``results.STATES``), and why: what was tried, where it is kept."""
+    return [(rung.guarantee, checked.state(rung.guarantee), checked.why(rung.guarantee)) for rung in LADDER[1:]]
 
 
 def render(console: Console, checked: Checked, *, verbose: bool = False) -> None:
@@ -49,9 +36,10 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
     console.print(f"[bold]{escape(printable(plan.target))}[/]")
     console.print(f"[dim]gate {adapter['gate']} · offers {', '.join(adapter['offers'])}{claims}[/]")
     console.print()
-    mark = {"kept": "green", "refuted": "red", "not tried": "dim", "unknown": "yellow"}
     for guarantee, state, why in rungs(checked):
-        console.print(f"  {guarantee.label:16} [{mark[state]}]{state:9}[/] [dim]{escape(why)}[/]".rstrip())
+        mark = _MARKS.get(state, "dim")
+        line = f"  {guarantee.label:16} [{mark}]{state:11}[/] [dim]{escape(printable(why))}[/]"
+        console.print(line.rstrip(), soft_wrap=True)
     proper, misuse = ([s for s in checked.faults if s.misuse is wanted] for wanted in (False, True))
     excused = [s for s in checked.shown if not checked.counts(s)]
     for head, group in (
@@ -82,9 +70,29 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
     console.print()
     for note in checked.notes:
         console.print(f"  [dim]{escape(note)}[/]")
-    for doubt in checked.doubts:
-        console.print(f"  [yellow]{escape(printable(doubt))}[/]")
+    for doubt in checked.doubted:  # what was not tried stands in the table above
+        console.print(f"  [yellow]{escape(printable(doubt.text))}[/]")
+    if checked.verdict is Verdict.SOUND:
+        console.print(f"  [dim]not varied: {', '.join(not_varied())}[/]", soft_wrap=True)
     console.print(f"[{STYLE[checked.verdict]}]{checked.verdict.value}[/]{escape(_outcome(checked))}")
+
+
+_MARKS = {"kept": "green", "refuted": "red", "not tried": "yellow", "unknown": "yellow"}
+
+
+def not_varied() -> tuple[str, ...]:
+    """Return what no check varies: a fault that needs it is not found."""
+    profiles = PROFILES.values()
+    longest = max(profile.length for profile in profiles)
+    largest = max(max(*profile.caps, *profile.amounts) for profile in profiles)
+    return (
+        f"programs longer than {longest} steps",
+        f"caps and amounts above {largest}",
+        "more than one preemption",
+        "the clock",
+        "the hash seed",
+        "the network",
+    )
 
 
 def _once(checked: Checked) -> frozenset[str]:
@@ -108,7 +116,7 @@ def _outcome(checked: Checked) -> str:
         alone = " only when misused" if all(shown.misuse for shown in checked.faults) else ""
         return f"{alone}: strongest guarantee {checked.strongest.label} · {done}"
     if checked.verdict is Verdict.UNKNOWN:
-        return f" · {done}"
+        return f": strongest guarantee {checked.strongest.label} · {done}"
     under = f" under {', '.join(sorted(checked.assumes))}" if checked.assumes else ""
     return f": nothing found{under}; this is not a proof · {done}"
 
@@ -134,13 +142,18 @@ def data(checked: Checked) -> dict[str, Any]:
     """Return a check as JSON data, without anything that depends on the time."""
     return {
         "target": checked.plan.target,
-        "adapter": {k: v for k, v in checked.adapter.items() if k != "say"},
+        "adapter": {k: v for k, v in checked.adapter.items() if k not in ("say", "interruptible")},
         "verdict": checked.verdict.value,
         "strongest": checked.strongest.label,
         "strongest_if_used_once": checked.strongest_under(_once(checked)).label,
         "strongest_without": {name: kept.label for name, kept in strongest_without(checked).items()},
         "required": checked.plan.require.label,
-        "guarantees": [{"name": g.label, "state": state, "why": why} for g, state, why in rungs(checked)],
+        "guarantees": [
+            {"name": g.label, "state": state, "why": why, "evidence": checked.tried(g)}
+            for g, state, why in rungs(checked)
+        ],
+        "evidence": {rung.guarantee.label: in_words(checked.tried(rung.guarantee)) for rung in LADDER[1:]},
+        "not_varied": list(not_varied()),
         "found": [
             {
                 "anomaly": s.anomaly,
@@ -171,6 +184,8 @@ def saved(checked: Checked) -> dict[str, dict[str, Any]]:
     out: dict[str, dict[str, Any]] = {}
     for told, shown in zip(data(checked)["found"], checked.shown, strict=True):
         name = "-".join([*shown.anomaly.split(), *([shown.driver] if shown.driver else [])])
+        if f"{name}.json" in out:  # the same anomaly, in a run that refutes more
+            name = f"{name}-{told['refutes']}" if f"{name}-{told['refutes']}.json" not in out else f"{name}-{len(out)}"
         out[f"{name}.json"] = {
             "format": 1,
             "target": checked.plan.target,
@@ -192,9 +207,12 @@ def itf(checked: Checked) -> dict[str, Any] | None:
 
 
 def junit(checked: Checked) -> str:
-    """Return a check as JUnit XML: one test case for each guarantee, and one for misuse."""
+    """Return a check as JUnit XML: one test case for each guarantee, one for misuse, one for the verdict.
+
+    A guarantee that is not known to be kept is an error, and so is a verdict that is unknown: neither is ever green.
+    """
     cases: list[str] = []
-    failed = skipped = 0
+    failed = skipped = errors = 0
     suite = quoteattr(f"capsound check {checked.plan.target}")
     for guarantee, state, why in rungs(checked):
         body = ""
@@ -203,6 +221,9 @@ def junit(checked: Checked) -> str:
             shown = next((s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee), None)
             story = shown.story if shown is not None else ""
             body = f"<failure message={quoteattr(why or state)}>{xml(_clean(story))}</failure>"
+        elif state in ("unknown", "not tried"):
+            errors += 1
+            body = f"<error message={quoteattr(f'{state}: {_clean(why)}')}/>"
         elif state != "kept":
             skipped += 1
             body = f"<skipped message={quoteattr(why or state)}/>"
@@ -214,7 +235,18 @@ def junit(checked: Checked) -> str:
     )
     failed += bool(misuse)
     cases.append(f'  <testcase classname={suite} name="misuse">{body}</testcase>')
-    head = f'<testsuite name={suite} tests="{len(cases)}" failures="{failed}" skipped="{skipped}" errors="0">'
+    body = ""
+    if checked.verdict is Verdict.UNKNOWN:
+        errors += 1
+        body = f"<error message={quoteattr(_clean('; '.join(checked.doubts)))}/>"
+    elif checked.verdict is Verdict.VIOLATED and not failed:  # what is wrong refutes no guarantee
+        failed += 1
+        first = checked.faults[0]
+        told = f"{first.anomaly}: {first.sentence}"
+        body = f"<failure message={quoteattr(_clean(told))}>{xml(_clean(first.story))}</failure>"
+    cases.append(f'  <testcase classname={suite} name="verdict">{body}</testcase>')
+    counts = f'tests="{len(cases)}" failures="{failed}" skipped="{skipped}" errors="{errors}"'
+    head = f"<testsuite name={suite} {counts}>"
     return "\n".join(['<?xml version="1.0" encoding="utf-8"?>', head, *cases, "</testsuite>", ""])
 
 

@@ -7,12 +7,14 @@ answer already, brings an ``Asker`` of its own.
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
+from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from capsound.adapter import Adapter, Answer, Kind, ask, classify
+from capsound.adapter import Adapter, Answer, Kind, NotOffered, ask, classify
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound_checker.programs.record import NOT_OBSERVED, Observed, Record, account_id
 from capsound_checker.programs.watch import Hung, limit
@@ -149,3 +151,40 @@ def is_of_harness(error: BaseException) -> bool:
         seen.add(id(step))
         step = step.__cause__ or step.__context__
     return False
+
+
+_SLIPS = (NameError, AttributeError, TypeError, LookupError, ImportError, NotImplementedError, AssertionError)
+"""What a slip of the pen raises."""
+
+
+def is_slip(adapter: Adapter, error: BaseException) -> bool:
+    """Whether an error is the adapter's own mistake: raised in its file, and by no ``raise ... from``.
+
+    What goes wrong while an adapter handles a failed call has that failure as its context, as what a library makes of
+    the failure has. But nobody means to ask for an operation that is not offered, or for a name that does not exist.
+    """
+    if isinstance(error, NotOffered):
+        return True
+    if not isinstance(error, _SLIPS) or error.__cause__ is not None:
+        return False
+    return _raised_in(error.__traceback__) in _files(type(adapter))
+
+
+def _raised_in(trace: TracebackType | None) -> str:
+    """Return the file in which an error was raised."""
+    file = ""
+    while trace is not None:
+        file, trace = trace.tb_frame.f_code.co_filename, trace.tb_next
+    return file
+
+
+def _files(adapter: type[Adapter]) -> set[str]:
+    """Return the files in which an adapter and its bases are written."""
+    files: set[str] = set()
+    for cls in adapter.__mro__:
+        if issubclass(cls, Adapter) and cls is not Adapter:
+            try:
+                files.add(inspect.getfile(cls))
+            except (OSError, TypeError):  # a class that no file defines
+                continue
+    return files

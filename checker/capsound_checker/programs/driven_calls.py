@@ -10,7 +10,15 @@ from typing import Any
 
 from capsound.adapter import Answer, Kind, classify
 from capsound.events import Cancel, Timeout
-from capsound_checker.programs.asking import NO_LOOP, SPIN, AdapterFailed, Asker, ProviderError, is_of_harness
+from capsound_checker.programs.asking import (
+    NO_LOOP,
+    SPIN,
+    AdapterFailed,
+    Asker,
+    ProviderError,
+    is_of_harness,
+    is_slip,
+)
 from capsound_checker.programs.library_calls import LibraryCalls
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import LibraryCall, Record, hold_id
@@ -85,7 +93,7 @@ class DrivenCalls:
             raise
         except BaseException as raised:  # noqa: BLE001 - whatever a library lets out is an outcome
             answer = classify(adapter, raised)
-            if answer.kind is Kind.FAILED and is_of_harness(raised):
+            if answer.kind is Kind.FAILED and is_of_harness(raised) and not is_slip(adapter, raised):
                 answer = Answer(Kind.DONE)
             self._calls.ended(call, before, answer)
         else:

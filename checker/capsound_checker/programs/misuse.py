@@ -12,7 +12,7 @@ from capsound.events import Accept, Delegate, Observe
 from capsound_checker.programs.asking import AdapterFailed, Asker
 from capsound_checker.programs.observing import Observer
 from capsound_checker.programs.program import Step
-from capsound_checker.programs.record import Record, account_id, account_number, hold_id
+from capsound_checker.programs.record import NOT_OBSERVED, Observed, Record, account_id, account_number, hold_id
 
 BAD_AMOUNTS: tuple[Any, ...] = (-1, float("nan"), float("inf"), float("-inf"), "5", -(10**30))
 """What nobody may accept as an amount."""
@@ -96,10 +96,19 @@ class Misuse:
             answer = Answer(Kind.FAILED)  # any exception says no
         taken = answer.kind is Kind.DONE and not (operation == "check" and not answer.value)
         # Refused, and yet the books have moved, nobody knows by how much: `inf` counted, then turned away.
-        if taken or self._observed(account, quiet=True) != before:
+        if taken or self._has_moved(account, before):
             record.tell(Accept(account_id(account), operation, repr(value)))
             record.spoiled = True
+        elif before == NOT_OBSERVED:  # one that says something would have been caught if its books had moved
+            record.spoiled = True
         return True
+
+    def _has_moved(self, account: int, before: Observed) -> bool:
+        """Whether an account says something else than before, if what it says is a number at all."""
+        try:
+            return self._observed(account, quiet=True) != before
+        except AdapterFailed:  # it said numbers before
+            return True
 
     def _unresolved(self, hold: int) -> bool:
         known = self._record.state.holds.get(hold_id(hold))

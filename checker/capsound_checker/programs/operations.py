@@ -33,6 +33,8 @@ class Operations:
             return False
         record.current_agent = step.agent
         answer = self._ask("open", step.amount)
+        if answer.kind is Kind.HUNG:
+            return True
         if answer.kind is not Kind.DONE:
             if step.amount > 0 or self._adapter.complete:
                 raise self._unopened(step.amount, answer)
@@ -196,7 +198,8 @@ class Operations:
         elif gate is Gate.CHARGE and "settle" not in record.offers:
             if used:
                 return False
-            record.tell(Forfeit(hold.id))
+            # Nobody tells it the bill. Its estimate is written off; a bill above that is owed all the same.
+            record.tell(Settle(hold.id, Amount(hold.billed)) if hold.billed > hold.amount else Forfeit(hold.id))
             return True
         else:
             answer = self._ask("settle", self._handle(step.on, used=used), hold.billed)

@@ -16,7 +16,8 @@ from capsound.accounts import RESOLVED, HoldState
 from capsound.adapter import Answer, Gate, Kind, classify
 from capsound.errors import CapsoundError
 from capsound.events import Cancel, Release, Timeout
-from capsound_checker.programs.asking import ProviderError, is_of_harness
+from capsound_checker.programs.asking import ProviderError, is_of_harness, is_slip
+from capsound_checker.programs.evidence import contend, gate_evidence
 from capsound_checker.programs.library_calls import LibraryCalls
 from capsound_checker.programs.operations import Operations
 from capsound_checker.programs.program import Step
@@ -145,12 +146,18 @@ class LoopTasks:
             observed_at_step=observed,
             hold_id=hold_id(hold),
         )
+        others = [c for c in record.calls.values() if c.place == "waiting" and c.account == account]
+        kept = sum(c.estimate for c in others if c.hold_id in record.monitor.state.holds)
+        together = [*(c.estimate for c in others), call.estimate]
+        evidence = gate_evidence(type(record.adapter))
+        evidence.overlapped_at_gate += contend(run.available(account) + kept, together)
         record.calls[hold] = agent.library_call = made
         assert agent.task is not None
         run.call_of_task[agent.task] = made
         run.least_available[agent.number] = run.available(account)
 
         async def provider() -> int:
+            evidence.uninterruptible += not made.suspended and made.place == "waiting"
             self._library_calls.reached_provider(made)
             if record.spoiled:
                 return made.bill
@@ -162,7 +169,8 @@ class LoopTasks:
             raise
         except BaseException as raised:
             answer = classify(record.adapter, alone := _alone(raised))
-            if answer.kind is Kind.FAILED and (is_of_harness(alone) or isinstance(alone, TimeoutError)):
+            ours = is_of_harness(alone) or isinstance(alone, TimeoutError)
+            if answer.kind is Kind.FAILED and ours and not is_slip(record.adapter, alone):
                 answer = Answer(Kind.DONE)
             if isinstance(alone, TimeoutError) and record.pending(made) and answer.kind is Kind.DONE:
                 made.outcome = made.outcome or "cancel"  # it waited too long for its turn: that is no refusal
@@ -306,7 +314,13 @@ class LoopTasks:
         method = getattr(adapter, operation)
         if not inspect.iscoroutinefunction(method):
             return
-        agent.awaits = (operation, amount, False)
+        at_gate = operation == adapter.gate.value
+        if at_gate:
+            near = [a for a in self._run.agents if a.account == agent.account]
+            waiting = [a.awaits[1] for a in near if a.awaits is not None and a.awaits[1] > 0]
+            free = self._run.available(agent.account)
+            gate_evidence(type(adapter)).overlapped_at_gate += contend(free, [*waiting, amount])
+        agent.awaits, agent.interrupted = (operation, amount, False), False
         agent.observed = self._observed(agent.account)
         try:
             answer = Answer(Kind.DONE, await method(*args))
@@ -318,6 +332,7 @@ class LoopTasks:
             answer = classify(adapter, error)
         finally:
             agent.awaits = None
+        gate_evidence(type(adapter)).uninterruptible += at_gate and not agent.interrupted
         if answer.kind is Kind.FAILED:
             raise self._asker.unclassified(operation, answer)
         if operation == "check" and answer.kind is Kind.DONE and not answer.value:
@@ -327,6 +342,7 @@ class LoopTasks:
     def operation_suspended(self, agent: Agent) -> None:
         """Tell at once of an operation that may have moved something, and has not come back itself."""
         record, asker = self._record, self._asker
+        agent.interrupted = True
         if agent.awaits is None or agent.awaits[2] or agent.hold is None or record.spoiled:
             return
         operation, amount, _ = agent.awaits

@@ -102,7 +102,7 @@ def anomaly_of(
         run = prepared(adapter, before)
         for which in order:
             if answers[which].kind is Kind.DONE:
-                run.tell(_event(steps[which], run))
+                run.tell(event_of(steps[which], run))
             elif steps[which].do == "reserve":
                 run.tell(_refusal(steps[which]))
         for number, scope in raced.scopes.items():
@@ -114,7 +114,8 @@ def anomaly_of(
     return "ledger-drift", f"no order of the two explains {outcome_of(raced, answers)}"
 
 
-def _event(step: Step, run: Lockstep) -> Event:
+def event_of(step: Step, run: Lockstep) -> Event:
+    """Return the event that a step becomes where its operation was done."""
     match step.do:
         case "reserve":
             return Reserve(account_id(step.on), hold_id(step.new), Amount(step.amount))

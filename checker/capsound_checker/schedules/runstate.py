@@ -28,6 +28,8 @@ class Agent:
     library_call: LibraryCall | None = None
     cancelled: bool = False
     ended: bool = False
+    interrupted: bool = False
+    """Whether what it awaits was suspended before it ended."""
     observed: Observed = NOT_OBSERVED
     """What its account said before the last step in which it awaits an operation."""
     awaits: tuple[str, int, bool] | None = None

@@ -1,0 +1,123 @@
+"""What was tried of each guarantee: a guarantee is kept only where runs that could have refuted it came to their end.
+
+Every run that a child sends is folded here, in the process that judges, so that nobody is believed to have tried
+anything. What schedules show inside a library (calls in each other's way at the gate) is told by whoever ran them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from capsound.accounts import State
+from capsound.events import Bill, Cancel, Crash, Event, Extend, Forfeit, Refuse, Reserve, Timeout
+from capsound.guarantees import Guarantee
+from capsound.monitor import Monitor
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "programs": ("program", "programs"),
+    "admitted": ("call admitted", "calls admitted"),
+    "at_the_cap": ("call asked for when the cap was spent", "calls asked for when the cap was spent"),
+    "overlaps": (
+        "call asked for while calls in flight held its room",
+        "calls asked for while calls in flight held theirs",
+    ),
+    "overlapped_at_gate": ("overlap between gate and provider", "overlaps between gate and provider"),
+    "uninterruptible": ("call without an await at its gate", "calls without an await at their gate"),
+    "threads": ("schedule of threads", "schedules of threads"),
+    "handlers": ("schedule of handlers", "schedules of handlers"),
+    "asyncio": ("schedule of asyncio", "schedules of asyncio"),
+    "histories": ("recorded run of threads", "recorded runs of threads"),
+    "slices": ("call asked for on a slice", "calls asked for on slices"),
+    "faults": ("fault injected", "faults injected"),
+    "overruns": ("bill above its hold", "bills above their holds"),
+}
+"""What is counted as evidence, in words: of one, and of several."""
+
+
+def in_words(counts: Mapping[str, int]) -> str:
+    """Return what was tried of a guarantee in words."""
+    return ", ".join(f"{count:,} {WORDS[name][count != 1]}" for name, count in counts.items() if count)
+
+
+@dataclass
+class Evidence:
+    """What was counted, by guarantee; and what was told of the gates of calls that the library makes itself."""
+
+    counts: dict[Guarantee, Counter[str]] = field(default_factory=lambda: {g: Counter() for g in Guarantee})
+    gate: Counter[str] = field(default_factory=Counter)
+    prepaid: bool = False
+    """Whether every call is written off at its estimate: that is no fault then."""
+
+    def hear(self, events: Iterable[Event]) -> None:
+        """Count what one run could have refuted: a run in proper use, done to its end."""
+        monitor, seen = Monitor(), Counter[str]()
+        for event in events:
+            seen.update(_shows(event, monitor.state))
+            if self.prepaid and isinstance(event, Forfeit):
+                seen["faults"] -= 1
+            monitor.feed(event)
+        exercise = monitor.report().exercise
+        if not exercise.admitted and not exercise.refused:
+            return
+        self._add(Guarantee.STOPS, seen, "at_the_cap")
+        if exercise.overran:
+            self._add(Guarantee.OVERRUN_BOUNDED, seen, "overruns")
+            return
+        if seen["faults"]:
+            self._add(Guarantee.FAULT_TOLERANT, seen, "faults")
+        elif exercise.delegated:
+            self._add(Guarantee.DELEGATED, seen, "slices")
+        elif exercise.overlapped:
+            self._add(Guarantee.CONCURRENT, seen, "overlaps")
+        elif exercise.informative:
+            self._add(Guarantee.SEQUENTIAL, seen, "admitted")
+
+    def _add(self, guarantee: Guarantee, seen: Mapping[str, int], *needed: str) -> None:
+        """Count a run for a guarantee, where what is needed to refute it has happened in it."""
+        if all(seen.get(name, 0) for name in needed):
+            self.counts[guarantee].update({"programs": 1, **{name: seen[name] for name in ("admitted", *needed)}})
+
+    def tell_gate(self, told: Mapping[str, Any]) -> None:
+        """Take how often calls were in each other's way between gate and provider, as whoever ran them says."""
+        for name in ("overlapped_at_gate", "uninterruptible"):
+            self.gate[name] += int(told.get(name, 0))
+
+    def of(self, guarantee: Guarantee, schedules: Mapping[str, int]) -> dict[str, int]:
+        """Return what was counted for a guarantee, in the order in which it is told."""
+        counts: dict[str, int] = dict(self.counts[guarantee])
+        if guarantee is Guarantee.CONCURRENT:
+            counts |= self.gate
+            counts |= {"histories" if name == "history" else name: count for name, count in schedules.items()}
+        return {name: counts[name] for name in WORDS if counts.get(name)}
+
+
+def _shows(event: Event, state: State) -> Iterable[str]:
+    """Yield what an event is evidence of, in the state in which it comes."""
+    match event:
+        case Reserve(account=name, amount=amount) | Refuse(account=name, amount=amount):
+            if isinstance(event, Refuse) and event.hold is not None:
+                return  # of a call that was made
+            account = state.account(name)
+            if isinstance(event, Reserve):
+                yield "admitted"
+            if amount and account.spent >= account.granted > 0:
+                yield "at_the_cap"
+            if account.available < amount <= account.available + account.held:
+                yield "overlaps"
+            if account.parent is not None:
+                yield "slices"
+        case Extend(hold=hold, amount=amount):
+            account = state.account(state.hold(hold).account)
+            if account.available < amount <= account.available + account.held:
+                yield "overlaps"
+        case Cancel() | Timeout() | Crash() | Forfeit():
+            yield "faults"
+        case Bill(call=call, amount=amount):
+            hold_of = state.hold_of(call)
+            if amount and hold_of.billed + amount > hold_of.amount:
+                yield "overruns"
+        case _:
+            pass
