@@ -36,6 +36,7 @@ from capsound.predicates import STATE_PROPERTIES
 from capsound.properties import ASSUMPTIONS, MEANING, Property
 from capsound.report import BY_CIRCUMSTANCE, Report
 from capsound.steps import MOVE_ALL, STEPS
+from capsound_checker.check.results import STATES
 from capsound_checker.check.suites import Suite, suite
 from capsound_checker.programs.machines import Violation
 from capsound_checker.programs.program import FIELDS, GATES, NEEDS, PROFILES
@@ -69,6 +70,11 @@ def write_properties(page: Path, argument: str) -> str:
         evidence = ", ".join(f"[`{n}`](anomalies/{n}.md)" for n in names) or "-"
         rows.append((f"`{prop.value}`", meaning, "solve, monitor" if prop in asked else "monitor", evidence))
     return table(("property", "meaning", "judged by", "broken by"), rows)
+
+
+@fragment
+def write_states(page: Path, argument: str) -> str:
+    return table(("state", "meaning"), [(f"*{state}*", meaning) for state, meaning in STATES.items()])
 
 
 @fragment

@@ -24,6 +24,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
         "call asked for while calls in flight held its room",
         "calls asked for while calls in flight held theirs",
     ),
+    "overlapped": ("call begun beside others, of which not all fit", "calls begun beside others, of which not all fit"),
     "overlapped_at_gate": ("overlap between gate and provider", "overlaps between gate and provider"),
     "uninterruptible": ("call without an await at its gate", "calls without an await at their gate"),
     "threads": ("schedule of threads", "schedules of threads"),
@@ -82,7 +83,7 @@ class Evidence:
 
     def tell_gate(self, told: Mapping[str, Any]) -> None:
         """Take how often calls were in each other's way between gate and provider, as whoever ran them says."""
-        for name in ("overlapped_at_gate", "uninterruptible"):
+        for name in ("overlapped", "overlapped_at_gate", "uninterruptible"):
             self.gate[name] += int(told.get(name, 0))
 
     def of(self, guarantee: Guarantee, schedules: Mapping[str, int]) -> dict[str, int]:

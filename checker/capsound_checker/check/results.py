@@ -166,12 +166,13 @@ class Checked:
         adapter = self.adapter
         if guarantee is Guarantee.STOPS and any(not without & self.assumes for without in self.blind_stops):
             return "it does not say what it has recorded, and admitted a call after bills that reach the cap"
-        if not self.evidence.counts[guarantee]:
+        gate = self.evidence.gate
+        if not self.evidence.counts[guarantee] and not (guarantee is Guarantee.CONCURRENT and gate["overlapped"]):
             if guarantee is Guarantee.FAULT_TOLERANT and adapter["gate"] == "call":
                 return "your code awaited provider() at most once; its error path was never entered"
             return _MISSING.get(guarantee, "")
         if guarantee is Guarantee.CONCURRENT:
-            if adapter["interruptible"] and not sum(self.evidence.gate.values()):
+            if adapter["interruptible"] and not gate["overlapped_at_gate"] + gate["uninterruptible"]:
                 return "no call was interrupted between its gate and the provider"
             idle = [n for n in ("threads", "handlers") if n in adapter["claims"] and not self.schedules.get(n)]
             if idle:

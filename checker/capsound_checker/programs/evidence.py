@@ -11,14 +11,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from capsound.adapter import Adapter
+from capsound_checker.programs.record import LibraryCall, Record, account_id
 
 
 @dataclass(slots=True)
 class GateEvidence:
     """How often calls of the library were in each other's way between the gate and the provider."""
 
+    overlapped: int = 0
+    """Calls that began, while another of their account was under way, of which not all fit though each does."""
     overlapped_at_gate: int = 0
-    """Calls that began, while another was between its gate and its send, of which not all fit though each does.
+    """Those of them that began while the other was between its gate and its send.
 
     Only such a call can show a race at the gate. Within one turn they count where nothing lies between them.
     """
@@ -26,8 +29,22 @@ class GateEvidence:
     """Calls that went from their begin to the provider without a suspension, where every suspension is seen."""
 
     def to_dict(self) -> dict[str, int]:
-        """Return both counts as JSON data."""
+        """Return all counts as JSON data."""
         return asdict(self)
+
+    def begin(self, call: LibraryCall, record: Record) -> None:
+        """Count a call that begins now, beside those of its account that are under way."""
+        others = [c for c in record.calls.values() if c is not call and c.account == call.account]
+        under_way = [c for c in others if c.place != "ended"]
+        self.overlapped += self._contend(call, under_way, record)
+        self.overlapped_at_gate += self._contend(call, [c for c in under_way if c.place == "waiting"], record)
+
+    def _contend(self, call: LibraryCall, others: Sequence[LibraryCall], record: Record) -> bool:
+        """Whether a call is in the way of others, each of which would fit if nobody held anything."""
+        holds = record.monitor.state.holds
+        kept = [holds[c.hold_id].amount for c in (call, *others) if c.hold_id in holds]
+        free = record.state.account(account_id(call.account)).available + sum(kept)
+        return contend(free, [call.estimate, *(c.estimate for c in others)])
 
 
 _EVIDENCE: weakref.WeakKeyDictionary[type[Adapter], GateEvidence] = weakref.WeakKeyDictionary()

@@ -68,18 +68,16 @@ class Turns:
     def begin(self, step: Step) -> bool:
         """Let the library begin a call, now or in the turn that is being gathered."""
         record = self._record
-        on_the_way = [c for c in record.calls.values() if c.place == "waiting" and c.account == step.on]
+        on_the_way = any(c.place == "waiting" and c.account == step.on for c in record.calls.values())
         if not self._driven.begin(step):
             return False
         call = record.calls[step.new]
         evidence = gate_evidence(type(record.adapter))
         if self._gathered is not None:
             self._gather(call)
-        elif on_the_way:
-            together = [*on_the_way, call]
-            kept = sum(c.estimate for c in together if c.hold_id in record.monitor.state.holds)
-            evidence.overlapped_at_gate += contend(self._free(step.on) + kept, [c.estimate for c in together])
-        elif call.place == "at provider" and sees_every_await(record.adapter):
+            return True
+        evidence.begin(call, record)
+        if not on_the_way and call.place == "at provider" and sees_every_await(record.adapter):
             evidence.uninterruptible += 1
         return True
 
@@ -139,7 +137,9 @@ class Turns:
                 self._driven.resume(call)
         if not self._between:
             admitted = {call.account for call in begun if call.hold_id in record.monitor.state.holds}
-            gate_evidence(type(record.adapter)).overlapped_at_gate += len(contended & admitted)
+            evidence = gate_evidence(type(record.adapter))
+            evidence.overlapped += len(contended & admitted)
+            evidence.overlapped_at_gate += len(contended & admitted)
 
     def _free(self, account: int) -> int:
         return self._record.state.account(account_id(account)).available

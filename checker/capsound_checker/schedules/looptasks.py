@@ -146,12 +146,9 @@ class LoopTasks:
             observed_at_step=observed,
             hold_id=hold_id(hold),
         )
-        others = [c for c in record.calls.values() if c.place == "waiting" and c.account == account]
-        kept = sum(c.estimate for c in others if c.hold_id in record.monitor.state.holds)
-        together = [*(c.estimate for c in others), call.estimate]
-        evidence = gate_evidence(type(record.adapter))
-        evidence.overlapped_at_gate += contend(run.available(account) + kept, together)
         record.calls[hold] = agent.library_call = made
+        evidence = gate_evidence(type(record.adapter))
+        evidence.begin(made, record)
         assert agent.task is not None
         run.call_of_task[agent.task] = made
         run.least_available[agent.number] = run.available(account)
