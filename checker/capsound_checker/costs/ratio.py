@@ -199,9 +199,7 @@ def _explained(lab: Lab) -> list[str]:
     if any(v.verdict is Verdict.SOUND and v.witness for v in lab.verdicts):
         lines.append("*: proved only if no history is sent besides the bytes that are counted.")
     for premise, count in lab.broken.items():
-        lines.append(
-            f"{count} of {lab.figures[0].calls} calls break premise {premise}: nothing is proved about them."
-        )
+        lines.append(f"{count} of {lab.figures[0].calls} calls break premise {premise}: nothing is proved about them.")
     if not all(figures.exact for figures in lab.figures):
         lines.append("used is a share of min(cap, all bills): the exact optimum takes too long here.")
     if lab.left_out:
