@@ -170,11 +170,12 @@ class FastMonitor(Monitor):
         self.memory = memory
         self.forgotten = 0
         self.lost = 0
+        self._overlaps_unknown = False
         self._recent: deque[LiveHold] = deque()
         self._first: dict[str, Finding] = {}
         self._admitted = self._refused = self._sent = self._settled = self._faults = self._delegated = 0
         self._reserved = self._flying = 0
-        self._overlapped = self._overlaps_unknown = self._approached = self._overran = False
+        self._overlapped = self._approached = self._overran = False
         self._changes: dict[type[Event], Callable[[Any], None]] = {
             Open: lambda e: self._open(e),
             Delegate: lambda e: self._delegate(e),
@@ -298,8 +299,7 @@ class FastMonitor(Monitor):
     # ------------------------------------------------------------------------------------- plain records
 
     # Each takes a record whose fields are as they should be, and says no to every other: that one goes the long way,
-    # through `event_from_dict`, which knows what is wrong with it. The length shows that nothing else is in it. Texts
-    # pass for ids without a `cast`, which is a call at run time, and is felt here.
+    # through `event_from_dict`, which knows what is wrong with it. The length shows that nothing else is in it.
 
     def _read_reserve(self, data: Mapping[str, Any]) -> bool:
         account, hold, amount, agent = data.get("account"), data.get("hold"), data.get("amount"), data.get("agent")
@@ -310,49 +310,49 @@ class FastMonitor(Monitor):
             and type(account) is str
             and (len(data) == 4 if agent is None else len(data) == 5 and type(agent) is str)
         ):
-            self._reserve(account, hold, amount, agent)  # type: ignore[arg-type]
+            self._reserve(cast("AccountId", account), cast("HoldId", hold), amount, cast("AgentId | None", agent))
             return True
         return False
 
     def _read_send(self, data: Mapping[str, Any]) -> bool:
         hold, call = data.get("hold"), data.get("call")
         if type(hold) is str and type(call) is str and len(data) == 3:
-            self._send(hold, call)  # type: ignore[arg-type]
+            self._send(cast("HoldId", hold), cast("CallId", call))
             return True
         return False
 
     def _read_bill(self, data: Mapping[str, Any]) -> bool:
         call, amount = data.get("call"), data.get("amount")
         if type(amount) is int and amount >= 0 and type(call) is str and len(data) == 3:
-            self._bill(call, amount)  # type: ignore[arg-type]
+            self._bill(cast("CallId", call), amount)
             return True
         return False
 
     def _read_settle(self, data: Mapping[str, Any]) -> bool:
         hold, amount = data.get("hold"), data.get("amount")
         if type(amount) is int and amount >= 0 and type(hold) is str and len(data) == 3:
-            self._settle(hold, amount)  # type: ignore[arg-type]
+            self._settle(cast("HoldId", hold), amount)
             return True
         return False
 
     def _read_release(self, data: Mapping[str, Any]) -> bool:
         hold = data.get("hold")
         if type(hold) is str and len(data) == 2:
-            self._free(hold, RELEASED)  # type: ignore[arg-type]
+            self._free(cast("HoldId", hold), RELEASED)
             return True
         return False
 
     def _read_forfeit(self, data: Mapping[str, Any]) -> bool:
         hold = data.get("hold")
         if type(hold) is str and len(data) == 2:
-            self._free(hold, FORFEITED)  # type: ignore[arg-type]
+            self._free(cast("HoldId", hold), FORFEITED)
             return True
         return False
 
     def _read_record(self, data: Mapping[str, Any]) -> bool:
         account, amount = data.get("account"), data.get("amount")
         if type(amount) is int and amount >= 0 and type(account) is str and len(data) == 3:
-            self._record(account, amount)  # type: ignore[arg-type]
+            self._record(cast("AccountId", account), amount)
             return True
         return False
 

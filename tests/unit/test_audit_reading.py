@@ -71,6 +71,9 @@ def test_what_is_wrong_in_a_document_is_named_by_its_line() -> None:
     with pytest.raises(BadLog, match="h9") as error:
         audit(split("[\n" + ",\n".join(json.dumps(event) for event in broken) + "\n]"), name="log.json")
     assert error.value.where == "log.json:7"
+    with pytest.raises(BadLog) as error:
+        audit(split("\n\n[\n" + ",\n".join(json.dumps(event) for event in broken) + "\n]"), name="log.json")
+    assert error.value.where == "log.json:9"
     with pytest.raises(BadLog, match="a member of the array is 3, not an object"):
         audit(split(json.dumps([*CALLS, 3])))
 
@@ -170,7 +173,7 @@ def test_a_record_that_ends_before_it_begins_keeps_its_events_together() -> None
         json.dumps({"event": "open", "root": "x", "cap": 5, "k" * 100_000: 1}) + "\n",
         json.dumps({"event": "x" * 100_000}) + "\n",
         '{"event": "refuse", "account": "team", "amount": 1, "reason": "\\u001b[31m\\n::error::"}\n\x00\n',
-        LongLine("\n"),
+        LongLine("\0\n"),
     ],
     ids=range(11),
 )
