@@ -7,7 +7,7 @@ JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 # pip shows its progress on a terminal, and is silent in a log. What is never imported is not compiled.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
 
-.PHONY: help demo test deep lint scenarios adapters clean
+.PHONY: help demo test deep lint scenarios cases adapters clean
 
 help:
 	@echo "make demo       find the fan-out race in a 20-line scenario, then prove the fix"
@@ -16,6 +16,7 @@ help:
 	@echo "make lint       ruff, mypy --strict, pyright"
 	@echo "make adapters   check published budget libraries, each in an environment of its own (needs a network)"
 	@echo "make scenarios  solve every shipped scenario and compare with what it expects"
+	@echo "make cases      inputs that capsound once got wrong, each with the right answer"
 
 # One stamp for each set of packages: the demo needs no test library, and the tests need no linter.
 $(BIN)/python:
@@ -64,6 +65,9 @@ lint: $(VENV)/.installed-dev
 
 scenarios: $(VENV)/.installed-demo
 	$(BIN)/capsound solve scenarios/ --expect
+
+cases: $(VENV)/.installed
+	$(BIN)/python -m pytest -n $(JOBS) --deep tests/quality/test_cases.py
 
 adapters: $(VENV)/.installed-demo
 	$(BIN)/python examples/adapters/check_all.py

@@ -114,6 +114,13 @@ def _validate(d: Discipline) -> None:
     sends = next(i for i, step in enumerate(flat) if "sends" in step.tags)
     if sends < admits:
         raise BadDiscipline(f"discipline {d.name!r} sends before it admits", hint="that would be a late refusal")
+    holds = [i for i, step in enumerate(flat) if "holds" in step.tags]
+    if holds and holds[0] < admits:
+        raise BadDiscipline(
+            f"discipline {d.name!r} reserves before it admits",
+            cause="what is held is the estimate that the call was admitted for: before that it would hold nothing",
+            hint="put RESERVE behind the step that admits, for example [[CHECK, RESERVE], [SEND], [SETTLE]]",
+        )
     for block in d.blocks:
         guarded = [i for i, step in enumerate(block) if step.guard is not None or step.waits is not None]
         if guarded and guarded[-1] >= len(guarded):

@@ -187,10 +187,10 @@ class Expect:
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """Bounds of the search: steps of a counterexample, and seconds for one property."""
+    """Bounds of the search: steps of a counterexample, and seconds for the whole file (None: as many as it takes)."""
 
     steps: int = 24
-    seconds: int = 20
+    seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

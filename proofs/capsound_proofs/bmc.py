@@ -7,7 +7,6 @@ has to fail takes minutes at ten steps, with them a tenth of a second at forty (
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -19,8 +18,21 @@ from capsound.predicates import sum_billed, violates
 from capsound.properties import Property
 from capsound.schedule import INTS, Choice, Schedule, settled
 from capsound_proofs.terms import TERMS, Term, conj, disj, integer, negation, same, truth, value_of
+from capsound_proofs.work import Ceiling, Model, Work
 
 Lemma = Callable[[Config], list[Term]]
+
+SEARCH = 30_000_000
+"""The work for one property: what the shipped scenarios need is below a tenth of it."""
+
+BRANCH = 500
+"""The work that it counts for to encode one branch of one step: about what z3 counts in the same time."""
+
+SHRINK = 10_000_000
+"""The work that is always left to make a counterexample small."""
+
+OVERSHOOT = 5_000_000
+"""The work to find a run of more overshoot than is known."""
 
 
 @dataclass(slots=True)
@@ -69,10 +81,11 @@ class Taken:
 class Unrolling:
     """The runs of a machine of at most so many steps, as constraints in one solver."""
 
-    def __init__(self, machine: Machine, *, lemma: Lemma | None = None, cap: int | None = None) -> None:
+    def __init__(self, machine: Machine, work: Work, *, lemma: Lemma | None = None, cap: int | None = None) -> None:
         self.machine = machine
+        self.work = work
         self.lemma = lemma
-        self.solver = z3.SimpleSolver()
+        self.solver = work.solver()
         cap_interval = machine.cap
         if cap is not None:
             self.cap: Term = cap
@@ -132,6 +145,7 @@ class Unrolling:
         self.solver.add(z3.Or(*literals) if literals else z3.BoolVal(False))
         if len(literals) > 1:
             self.solver.add(z3.AtMost(*literals, 1))
+        self.work.spend(BRANCH * len(taken))
         self.steps.append(taken)
         self.states.append(self._join(number, before, outcomes))
         self._assert_lemma(self.states[-1])
@@ -159,12 +173,11 @@ class Unrolling:
         """Return the term that says the property is broken after the last step."""
         return truth(violates(self.machine, self.states[-1], prop, TERMS))
 
-    def ask(self, *goals: Term, seconds: float) -> z3.CheckSatResult:
+    def ask(self, *goals: Term) -> z3.CheckSatResult:
         """Ask whether a run of exactly the present length satisfies the goals."""
-        self.solver.set("timeout", max(1, int(seconds * 1000)))
         return self.solver.check(*goals)
 
-    def schedule(self, model: z3.ModelRef) -> Schedule:
+    def schedule(self, model: Model) -> Schedule:
         """Return the run that a model describes, executed on integers on the way.
 
         Raises ``Disagreement`` when the integers do not follow the model: the encoding would be wrong.
@@ -173,7 +186,7 @@ class Unrolling:
         config = initial(self.machine, cap)
         choices = []
         for number, taken in enumerate(self.steps):
-            chosen = next(t for t in taken if z3.is_true(model.eval(t.literal, model_completion=True)))
+            chosen = next(t for t in taken if model.holds(t.literal))
             given = iter([value_of(model, amount) for amount in chosen.draws])
             free: list[int] = []
 
@@ -244,11 +257,21 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Searched:
-    """No counterexample in ``steps`` steps; ``complete`` if no run is longer; ``timed_out`` if time ran out."""
+    """No counterexample in ``steps`` steps of ``machine``, or of one with fewer agents where they cannot matter.
+
+    ``witness`` is a longest run: where there is one, ``machine`` has every agent and no run is longer, so that all
+    has been seen. ``gave_up`` is whether the search ended before its bound on steps.
+    """
 
     steps: int
-    complete: bool
-    timed_out: bool
+    machine: Machine
+    witness: Schedule | None = None
+    gave_up: bool = False
+
+    @property
+    def complete(self) -> bool:
+        """Whether every run has been seen."""
+        return self.witness is not None
 
 
 def shortest(
@@ -256,54 +279,72 @@ def shortest(
     prop: Property,
     *,
     max_steps: int,
-    seconds: float,
-    lemma_for: Callable[[Machine], Lemma | None] = lambda _: None,
     agents_at: Callable[[int], int],
+    everybody: int | None,
+    lemma_for: Callable[[Machine], Lemma | None] = lambda _: None,
     progress: Callable[[int], None] = lambda _: None,
+    ceiling: Ceiling | None = None,
+    work: int = SEARCH,
 ) -> Found | Searched:
     """Return the shortest schedule that breaks ``prop``: fewest steps, then agents, then amounts.
 
-    ``agents_at(k)`` is how many agents of a group can matter in ``k`` steps; ``machine_for`` builds the
-    machine with that many.
+    ``agents_at(k)`` is how many agents of an entry can matter in ``k`` steps; ``machine_for`` builds the machine with
+    that many. With ``everybody`` it has all of them; None where no machine has.
     """
-    began = time.monotonic()
     agents = agents_at(1)
     machine = machine_for(agents)
-    unrolling = Unrolling(machine, lemma=lemma_for(machine))
+    unrolling = Unrolling(machine, Work(work, ceiling), lemma=lemma_for(machine))
+
+    def rebuilt(steps: int) -> Unrolling:
+        again = Unrolling(machine, Work(unrolling.work.left, ceiling), lemma=lemma_for(machine))
+        for _ in range(steps):
+            again.extend()
+        return again
+
+    if unrolling.ask(unrolling.broken(prop)) == z3.sat:
+        # Broken before anything moves: a cap that no machine integer holds.
+        return Found(_smallest(unrolling, unrolling.broken(prop)), machine)
     for steps in range(1, max_steps + 1):
         progress(steps)
         wanted = agents_at(steps)
         if wanted > agents:
             agents = wanted
             machine = machine_for(agents)
-            unrolling = Unrolling(machine, lemma=lemma_for(machine))
-            for _ in range(steps - 1):
-                unrolling.extend()
+            unrolling = rebuilt(steps - 1)
         unrolling.extend()
-        left = seconds - (time.monotonic() - began)
-        if left <= 0:
-            return Searched(steps - 1, False, True)
-        answer = unrolling.ask(unrolling.broken(prop), seconds=left)
-        if answer == z3.sat:
-            model = unrolling.solver.model()
-            goal = [unrolling.broken(prop)]
-            left = seconds - (time.monotonic() - began)
-            model = _smallest(unrolling, goal, model, max(0.5, left))
-            return Found(unrolling.schedule(model), machine)
-        if answer == z3.unknown:
-            return Searched(steps - 1, False, True)
-        if unrolling.ask(seconds=left) == z3.unsat and agents_at(max_steps) <= agents:
-            # No run is as long as this, with all agents that there are: everything has been seen.
-            return Searched(steps, True, False)
-    return Searched(max_steps, False, False)
+        while True:
+            answer = unrolling.ask(unrolling.broken(prop))
+            if answer == z3.sat:
+                return Found(_smallest(unrolling, unrolling.broken(prop)), machine)
+            if answer == z3.unknown:
+                return Searched(steps - 1, machine, gave_up=True)
+            if unrolling.ask() != z3.unsat or everybody is None:
+                break
+            if agents >= everybody:
+                witness = run_of_length(machine, steps - 1, ceiling)
+                return Searched(steps - 1, machine, witness, gave_up=witness is None)
+            # No run of these agents is as long as this. With more agents there may be one.
+            agents = min(everybody, 2 * agents)
+            machine = machine_for(agents)
+            unrolling = rebuilt(steps)
+    return Searched(max_steps, machine)
 
 
-def _smallest(unrolling: Unrolling, goal: list[Term], model: z3.ModelRef, seconds: float) -> z3.ModelRef:
-    """Return a model of the same length with fewest agents, then smallest amounts.
+def run_of_length(machine: Machine, steps: int, ceiling: Ceiling | None) -> Schedule | None:
+    """Return a run of so many steps, asserting nothing but the machine; None where none was found."""
+    unrolling = Unrolling(machine, Work(SEARCH, ceiling))
+    for _ in range(steps):
+        unrolling.extend()
+    return unrolling.schedule(unrolling.solver.model()) if unrolling.ask() == z3.sat else None
+
+
+def _smallest(unrolling: Unrolling, goal: Term) -> Schedule:
+    """Return the counterexample of this length with fewest agents, then smallest amounts; the last query found one.
 
     Bisection with a plain solver: ``Optimize`` times out where this takes tenths of a second.
     """
-    deadline = time.monotonic() + seconds
+    model = unrolling.solver.model()
+    unrolling.work.left = max(unrolling.work.left, SHRINK)
     final = unrolling.states[-1]
     moved = z3.Sum([z3.If(truth(negation(r.at == 0)), z3.IntVal(1), z3.IntVal(0)) for r in final.running])
     amounts: list[Term] = [moved]
@@ -313,10 +354,10 @@ def _smallest(unrolling: Unrolling, goal: list[Term], model: z3.ModelRef, second
     if used:
         amounts.append(z3.Sum(used))
     amounts.append(unrolling.overshoot())
-    fixed = list(goal)
+    fixed = [goal]
     for amount in amounts:
-        model = _lower(unrolling, fixed, integer(amount), model, deadline)
-    return _first_in_order(unrolling, fixed, model, deadline)
+        model = _lower(unrolling, fixed, integer(amount), model)
+    return unrolling.schedule(_first_in_order(unrolling, fixed, model))
 
 
 def _chosen_amounts(unrolling: Unrolling) -> list[Term]:
@@ -332,41 +373,38 @@ def _chosen_amounts(unrolling: Unrolling) -> list[Term]:
     return out
 
 
-def _first_in_order(unrolling: Unrolling, fixed: list[Term], model: z3.ModelRef, deadline: float) -> z3.ModelRef:
+def _first_in_order(unrolling: Unrolling, fixed: list[Term], model: Model) -> Model:
     """Return the model whose schedule comes first: at each step the lowest process that leads there.
 
     Of all the shortest schedules that is the one with the fewest changes of agent at the front, and it is the
     same whichever model the solver happened to find.
     """
     for taken in unrolling.steps:
-        chosen = next(t for t in taken if z3.is_true(model.eval(t.literal, model_completion=True)))
+        chosen = next(t for t in taken if model.holds(t.literal))
         for earlier in taken:
             if earlier is chosen:
                 break
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return model
-            if unrolling.ask(*fixed, earlier.literal, seconds=left) == z3.sat:
+            if unrolling.ask(*fixed, earlier.literal) == z3.sat:
                 model = unrolling.solver.model()
                 chosen = earlier
                 break
         fixed.append(chosen.literal)
     for taken in unrolling.steps:
-        chosen = next(t for t in taken if z3.is_true(model.eval(t.literal, model_completion=True)))
+        chosen = next(t for t in taken if model.holds(t.literal))
         for amount in chosen.draws:
-            model = _lower(unrolling, fixed, integer(amount), model, deadline)
+            model = _lower(unrolling, fixed, integer(amount), model)
     return model
 
 
-def _lower(unrolling: Unrolling, fixed: list[Term], amount: Term, model: z3.ModelRef, deadline: float) -> z3.ModelRef:
+def _lower(unrolling: Unrolling, fixed: list[Term], amount: Term, model: Model) -> Model:
     """Return a model in which ``amount`` is smallest, and keep it there: ``fixed`` grows by its value."""
     low, high = 0, value_of(model, amount)
     while low < high:
-        left = deadline - time.monotonic()
         middle = (low + high) // 2
-        if left <= 0:
-            return model
-        if unrolling.ask(*fixed, amount <= middle, seconds=left) == z3.sat:
+        answer = unrolling.ask(*fixed, amount <= middle)
+        if answer == z3.unknown:
+            break
+        if answer == z3.sat:
             model = unrolling.solver.model()
             high = value_of(model, amount)
         else:
@@ -383,15 +421,14 @@ def most_overshoot(
     most: int | None,
     steps: int,
     lemma: Lemma | None,
-    seconds: float,
+    ceiling: Ceiling | None = None,
     further: int = 2,
 ) -> tuple[int, Schedule] | None:
     """Return the largest overshoot above ``least`` of runs of ``steps`` to ``steps + further`` steps.
 
-    Doubling and bisection with a plain solver; None where no such run was found in time.
+    Doubling and bisection with a plain solver; None where the work was not enough to find such a run.
     """
-    deadline = time.monotonic() + seconds
-    unrolling = Unrolling(machine, lemma=lemma, cap=cap)
+    unrolling = Unrolling(machine, Work(OVERSHOOT, ceiling), lemma=lemma, cap=cap)
     best: tuple[int, Schedule] | None = None
     known = least
     for length in range(1, steps + further + 1):
@@ -401,12 +438,8 @@ def most_overshoot(
         # Ask for all that the proof leaves room for first: where it is attained, that is one query.
         step = 1 if most is None else most - known
         while most is None or known < most:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return best
             target = known + step if most is None else min(known + step, most)
-            answer = unrolling.ask(unrolling.overshoot() >= target, seconds=left)
-            if answer == z3.sat:
+            if unrolling.ask(unrolling.overshoot() >= target) == z3.sat:
                 model = unrolling.solver.model()
                 known = value_of(model, unrolling.overshoot())
                 best = (known, unrolling.schedule(model))

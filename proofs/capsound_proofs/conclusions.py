@@ -12,11 +12,12 @@ from capsound.machine import Config
 from capsound.predicates import balances, largest_number
 from capsound.properties import Property
 from capsound.verdict import Verdict
-from capsound_proofs.invariants import Candidate, Invariant, goal
+from capsound_proofs.invariants import PROVE, Candidate, Invariant, goal
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
 from capsound_proofs.second import confirm
 from capsound_proofs.terms import Term
+from capsound_proofs.work import Work
 
 
 def conclude(problem: Problem, invariant: Invariant, open_: Iterable[Property], bound: str) -> None:
@@ -33,7 +34,7 @@ def conclude(problem: Problem, invariant: Invariant, open_: Iterable[Property], 
         return
     together = z3.And(*proved.values())
     needed = _relevant(invariant, together)
-    agreed = confirm(needed, together)
+    agreed = confirm(needed, together, problem.ceiling)
     seconds = (invariant.seconds + time.monotonic() - began) / len(proved)
     for prop in proved:
         problem.results[prop] = PropertyResult(
@@ -43,6 +44,23 @@ def conclude(problem: Problem, invariant: Invariant, open_: Iterable[Property], 
             f"inductive invariant ({agreed})",
             seconds,
             invariant=tuple(c.text for c in needed.kept),
+        )
+
+
+def conclude_what_follows(problem: Problem) -> None:
+    """Record what proved properties imply: where nothing overshoots, no overshoot needs a deficit to explain it."""
+    above = [prop for prop in (Property.CAP, Property.SLICE) if prop in problem.asked]
+    proved = [problem.results[prop] for prop in above if prop in problem.results]
+    if Property.OVERRUN not in problem.undecided or Property.CAP not in above or len(proved) < len(above):
+        return
+    if all(result.verdict is Verdict.SOUND for result in proved):
+        names = " and ".join(prop.value for prop in above)
+        problem.results[Property.OVERRUN] = PropertyResult(
+            Property.OVERRUN,
+            Verdict.SOUND,
+            f"follows from {names}: {proved[0].bound}",
+            f"implied by {names}",
+            0.0,
         )
 
 
@@ -60,7 +78,8 @@ def _relevant(invariant: Invariant, wanted: Term) -> Invariant:
     """
     system = invariant.abstraction.system
     everything = list(invariant.kept)
-    needed = _core([*system.axioms, z3.Not(wanted)], everything) or everything
+    work = Work(PROVE, invariant.ceiling)
+    needed = _core(work, [*system.axioms, z3.Not(wanted)], everything) or everything
     while True:
         grown = list(needed)
         for transition in system.transitions:
@@ -70,22 +89,22 @@ def _relevant(invariant: Invariant, wanted: Term) -> Invariant:
                 if after.eq(candidate.formula):
                     continue
                 broken = [*facts, z3.Not(after)]
-                core = _core(broken, grown)
+                core = _core(work, broken, grown)
                 if core is None:
-                    core = _core(broken, everything) or everything
+                    core = _core(work, broken, everything) or everything
                 grown += [c for c in core if c not in grown]
         if len(grown) == len(needed):
             return replace(invariant, kept=tuple(c for c in invariant.kept if c in grown))
         needed = grown
 
 
-def _core(facts: list[Term], pool: list[Candidate]) -> list[Candidate] | None:
+def _core(work: Work, facts: list[Term], pool: list[Candidate]) -> list[Candidate] | None:
     """Return conjuncts of ``pool`` that contradict the facts, or None where even all of them do not."""
-    solver = z3.SimpleSolver()
+    solver = work.solver()
     solver.add(*facts)
     marks = {f"c{i}": c for i, c in enumerate(pool)}
     for name, candidate in marks.items():
-        solver.assert_and_track(candidate.formula, name)
+        solver.track(candidate.formula, name)
     if solver.check() != z3.unsat:
         return None
-    return [marks[str(name)] for name in solver.unsat_core()]
+    return [marks[name] for name in solver.core()]

@@ -19,7 +19,7 @@ def judge_estimators(problem: Problem) -> None:
         return
     problem.progress("estimator")
     for kind in requests:
-        problem.estimators.append(judge_estimator(problem.scenario, kind.name))
+        problem.estimators.append(judge_estimator(problem.scenario, kind.name, problem.ceiling))
     if problem.scenario.assume.a1 is None:
         earned = all(answer.earned for answer in problem.estimators)
         ratios = [answer.shortfall for answer in problem.estimators]

@@ -17,8 +17,10 @@ from capsound.scenario import Request, Scenario
 from capsound.steps import CallVars, Frame, Ledger
 from capsound_proofs.margins import Demand
 from capsound_proofs.terms import TERMS, Term, conj, integer, largest, value_of
+from capsound_proofs.work import Ceiling, Model, Work
 
-SECONDS = 5.0
+ESTIMATE = 10_000_000
+"""The work for the questions about one request: what the shipped scenarios need is below a tenth of it."""
 _LIMIT = 10**12
 
 
@@ -56,10 +58,9 @@ class EstimatorAnswer:
 class _Query:
     """One request as terms: its size, its estimate and its bill."""
 
-    def __init__(self, costs: CallCosts) -> None:
+    def __init__(self, costs: CallCosts, ceiling: Ceiling | None = None) -> None:
         self.costs = costs
-        self.solver = z3.SimpleSolver()
-        self.solver.set("timeout", int(SECONDS * 1000))
+        self.solver = Work(ESTIMATE, ceiling).solver()
         self.bounds: list[Term] = []
         call = CallVars()
         frame = Frame(TERMS, Ledger(), call, costs, self._draw, lambda *_: None)
@@ -77,8 +78,8 @@ class _Query:
             self.bounds.append(amount <= hi)
         return amount
 
-    def find(self, *goals: Term) -> z3.ModelRef | bool | None:
-        """Return a model, None when there is none, False when time ran out."""
+    def find(self, *goals: Term) -> Model | bool | None:
+        """Return a model, None when there is none, False when the work was not enough."""
         goal = conj(list(goals))
         if isinstance(goal, bool):
             goal = z3.BoolVal(goal)
@@ -87,19 +88,19 @@ class _Query:
             return self.solver.model()
         return None if answer == z3.unsat else False
 
-    def least(self, term: Term, *goals: Term) -> z3.ModelRef | None:
+    def least(self, term: Term, *goals: Term) -> Model | None:
         """Return a model of the goals in which ``term`` is smallest."""
         model = self.find(*goals)
-        best: z3.ModelRef | None = None
+        best: Model | None = None
         low = 0
-        while isinstance(model, z3.ModelRef):
+        while isinstance(model, Model):
             best = model
             high = value_of(model, term)
             if high <= low:
                 break
             middle = (low + high) // 2
             model = self.find(*goals, integer(term) <= middle, integer(term) >= low)
-            if not isinstance(model, z3.ModelRef):
+            if not isinstance(model, Model):
                 low = middle + 1
                 model = self.find(*goals, integer(term) >= low, integer(term) < high) if low < high else None
         return best
@@ -138,14 +139,14 @@ def _fixed(costs: CallCosts) -> int:
 
 def _breaking(query: _Query, call: str, number: int) -> Breaking | bool | None:
     first = query.find(_short(query))
-    if not isinstance(first, z3.ModelRef):
+    if not isinstance(first, Model):
         return first
     model = query.least(query.size, _short(query)) or first
     size = value_of(model, query.size)
     worst = _most(query, size, model)
     bill = value_of(model, query.bill) if worst is None else worst
     shown = query.find(_short(query), integer(query.size) == size, integer(query.bill) == bill)
-    if not isinstance(shown, z3.ModelRef):
+    if not isinstance(shown, Model):
         return shown
     costs = query.costs
     assert isinstance(costs.cost, Request)
@@ -160,16 +161,16 @@ def _breaking(query: _Query, call: str, number: int) -> Breaking | bool | None:
     )
 
 
-def _smallest_margin(all_costs: list[CallCosts]) -> tuple[Fraction | None, str]:
+def _smallest_margin(all_costs: list[CallCosts], ceiling: Ceiling | None) -> tuple[Fraction | None, str]:
     """Return the smallest factor on bytes that leaves no request short, and why there is none."""
     margin = Fraction(0)
     for costs in all_costs:
         for _ in range(64):
-            query = _Query(_with(costs, margin=margin))
+            query = _Query(_with(costs, margin=margin), ceiling)
             model = query.least(query.size, _short(query))
             if model is None:
                 if query.find(_short(query)) is False:
-                    return None, "the solver ran out of time"
+                    return None, "the solver reached its limit"
                 break
             size = value_of(model, query.size)
             top = query.find(_short(query), integer(query.size) == size)
@@ -187,30 +188,30 @@ def _smallest_margin(all_costs: list[CallCosts]) -> tuple[Fraction | None, str]:
             # From size to size the factor may approach a limit that no size attains: what a further byte needs
             # (theorem 10). The limit is the answer if it leaves no request short.
             margin = max(margin, Demand(costs).grows)
-            query = _Query(_with(costs, margin=margin))
+            query = _Query(_with(costs, margin=margin), ceiling)
             if query.find(_short(query)) is not None:
                 return None, "no factor was enough within 64 refinements"
     return margin, ""
 
 
-def _most(query: _Query, size: int, model: z3.ModelRef | bool | None) -> int | None:
+def _most(query: _Query, size: int, model: Model | bool | None) -> int | None:
     """Return the largest bill of a request of ``size`` bytes, None where it is not bounded."""
-    if not isinstance(model, z3.ModelRef):
+    if not isinstance(model, Model):
         return None
     fixed = integer(query.size) == size
     low = value_of(model, query.bill)
-    if isinstance(query.find(fixed, integer(query.bill) >= _LIMIT), z3.ModelRef):
+    if isinstance(query.find(fixed, integer(query.bill) >= _LIMIT), Model):
         return None
-    return largest(lambda x: isinstance(query.find(fixed, integer(query.bill) >= x), z3.ModelRef), low)
+    return largest(lambda x: isinstance(query.find(fixed, integer(query.bill) >= x), Model), low)
 
 
-def _smallest_overhead(all_costs: list[CallCosts]) -> int | None:
+def _smallest_overhead(all_costs: list[CallCosts], ceiling: Ceiling | None) -> int | None:
     """Return the smallest overhead in tokens, beside the given margin, that leaves no request short."""
     overhead = 0
     for costs in all_costs:
 
         def short(tokens: int, costs: CallCosts = costs) -> bool:
-            query = _Query(_with(costs, overhead=tokens))
+            query = _Query(_with(costs, overhead=tokens), ceiling)
             return query.find(_short(query)) is not None
 
         if short(_LIMIT):
@@ -220,11 +221,11 @@ def _smallest_overhead(all_costs: list[CallCosts]) -> int | None:
     return overhead
 
 
-def _largest_ratio(all_costs: list[CallCosts]) -> Fraction | None:
+def _largest_ratio(all_costs: list[CallCosts], ceiling: Ceiling | None) -> Fraction | None:
     """Return the largest bill as a multiple of its estimate (Dinkelbach's iteration), None if unbounded."""
     ratio = Fraction(1)
     for costs in all_costs:
-        query = _Query(costs)
+        query = _Query(costs, ceiling)
         if query.find(integer(query.estimate) <= 0, query.bill > 0) is not None:
             return None
         if query.find(integer(query.bill) >= _LIMIT) is not None:
@@ -234,9 +235,9 @@ def _largest_ratio(all_costs: list[CallCosts]) -> Fraction | None:
             gap = integer(query.bill) * d - integer(query.estimate) * n
             if query.find(gap > 0) is None:
                 break
-            best = largest(lambda x, q=query, g=gap: isinstance(q.find(g >= x), z3.ModelRef), 1)  # type: ignore[misc]
+            best = largest(lambda x, q=query, g=gap: isinstance(q.find(g >= x), Model), 1)  # type: ignore[misc]
             model = query.find(gap >= best)
-            if not isinstance(model, z3.ModelRef):
+            if not isinstance(model, Model):
                 return None
             ratio = Fraction(value_of(model, query.bill), value_of(model, query.estimate))
         else:
@@ -244,7 +245,7 @@ def _largest_ratio(all_costs: list[CallCosts]) -> Fraction | None:
     return ratio
 
 
-def judge_estimator(scenario: Scenario, call: str) -> EstimatorAnswer:
+def judge_estimator(scenario: Scenario, call: str, ceiling: Ceiling | None = None) -> EstimatorAnswer:
     """Return what the solver says of the estimator for one kind of call, over every call of every agent."""
     free = replace(scenario.assume, a1=False, shortfall=None)
     longest = max((a.calls for a in scenario.agents if a.call == call), default=1)
@@ -255,19 +256,19 @@ def judge_estimator(scenario: Scenario, call: str) -> EstimatorAnswer:
     breaking: Breaking | None = None
     earned: bool | None = True
     for number, costs in enumerate(all_costs):
-        found = _breaking(_Query(costs), call, number)
+        found = _breaking(_Query(costs, ceiling), call, number)
         if isinstance(found, Breaking):
             breaking, earned = found, False
             break
         if found is False:
             earned = None
-    margin, why = _smallest_margin(all_costs)
+    margin, why = _smallest_margin(all_costs, ceiling)
     return EstimatorAnswer(
         call,
         earned,
         breaking,
         margin,
         why,
-        _smallest_overhead(all_costs),
-        Fraction(1) if earned else _largest_ratio(all_costs),
+        _smallest_overhead(all_costs, ceiling),
+        Fraction(1) if earned else _largest_ratio(all_costs, ceiling),
     )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import z3
 
-from capsound.costs import CallCosts, costs_of
-from capsound.scenario import Interval, Plain, Stream
-from capsound_proofs.numeric import numbers_invariant
-from capsound_proofs.problem import MAX_ACCOUNTS, Problem
-from capsound_proofs.ranges import cost_ranges
+from capsound.costs import costs_of
+from capsound.scenario import Scenario
+from capsound.verdict import Verdict
+from capsound_proofs.fits import largest_bill, largest_sum
+from capsound_proofs.numeric import numbers_invariant, tractable
+from capsound_proofs.problem import Problem
 from capsound_proofs.worst import admits
 
 
@@ -31,8 +32,8 @@ def _admits(problem: Problem) -> bool:
     cap = machine.cap.hi if machine.cap.hi is not None else max(machine.cap.lo, 10**6)
     if admits(machine, cap):
         return True
-    if problem.numbers is None and len(machine.accounts) <= MAX_ACCOUNTS:
-        problem.numbers = numbers_invariant(problem.scenario, machine)
+    if problem.numbers is None and tractable(machine):
+        problem.numbers = numbers_invariant(problem.scenario, machine, problem.ceiling)
     if problem.numbers is None or not problem.numbers.finished:
         return True
     spots = problem.numbers.abstraction.spots
@@ -40,26 +41,27 @@ def _admits(problem: Problem) -> bool:
 
 
 def _cannot_overshoot(problem: Problem) -> bool:
-    """Return whether the bills of all calls together, all admitted, stay within the cap."""
-    scenario = problem.machine.scenario
-    if scenario.faults.timeout or any(a.count is None or a.program for a in scenario.agents):
+    """Return whether all calls fit under the cap together, so that a kept cap shows nothing.
+
+    Of the scenario's own amounts only: what else is broken, or a slice that may be too small, does show something.
+    """
+    if any(result.verdict is Verdict.VIOLATED for result in problem.results.values()):
         return False
-    total = 0
+    most = largest_sum(problem)
+    return most is not None and most <= problem.machine.cap.lo and _slices_fit(problem.machine.scenario)
+
+
+def _slices_fit(scenario: Scenario) -> bool:
+    """Return whether every slice is large enough for all calls that are made on it."""
+    parents = {item.name: item.parent for item in scenario.slices}
+    room = {item.name: item.grant.lo for item in scenario.slices}
     for agents in scenario.agents:
-        for number in range(agents.calls):
-            top = _largest_bill(costs_of(scenario, agents.call, number))
-            if top is None or agents.count is None:
-                return False
-            total += top * agents.count
-    return total <= scenario.cap.lo
-
-
-def _largest_bill(costs: CallCosts) -> int | None:
-    match costs.cost:
-        case Stream(chunk=chunk, chunks=chunks):
-            return None if chunk.hi is None else chunk.hi * (chunks + 1)
-        case Plain(estimate=Interval(hi=hi)) if costs.bounds.within_hold:
-            bill = cost_ranges(costs)[1].hi
-            return hi if bill is None else bill if hi is None else min(hi, bill)
-        case _:
-            return cost_ranges(costs)[1].hi
+        tops = [largest_bill(costs_of(scenario, agents.call, number)) for number in range(agents.calls)]
+        each = sum(top for top in tops if top is not None)
+        if agents.count is None or None in tops or (agents.own_slice is not None and each > agents.own_slice.lo):
+            return False
+        account = agents.account
+        while account in room:
+            room[account] -= each * agents.count
+            account = parents[account]
+    return all(left >= 0 for left in room.values())

@@ -39,7 +39,7 @@ def prove_in_general(problem: Problem) -> None:
         # The induction over slices needs every slice to keep its bills within its grant, which is A1.
         return
     options = Options(children=trees, shortfall=assume.shortfall if assume.a1 is not True else None)
-    invariant = find(Abstraction(machine, options), seconds=problem.scenario.search.seconds)
+    invariant = find(Abstraction(machine, options), problem.ceiling)
     where = "every cap, amount, schedule, number of agents and calls"
     if trees:
         where += ", and every tree of slices"

@@ -20,6 +20,16 @@ from capsound_proofs.aggregate import Abstraction
 from capsound_proofs.calls import Spot, cost_bounds
 from capsound_proofs.terms import Term, integer, truth
 from capsound_proofs.transitions import System
+from capsound_proofs.work import Ceiling, Work
+
+PROVE = 30_000_000
+"""The work to find one invariant: what the shipped scenarios need is below a tenth of it."""
+
+FACT = 100
+"""The work that it counts for to assert one fact: about what z3 counts in the same time."""
+
+IMPLY = 10_000_000
+"""The work to see whether an invariant implies a property."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +48,11 @@ class Invariant:
     kept: tuple[Candidate, ...]
     seconds: float
     finished: bool
+    ceiling: Ceiling | None = None
 
-    def implies(self, goal: Term, seconds: float = 5.0) -> bool:
+    def implies(self, goal: Term) -> bool:
         """Return whether every state that the invariant allows satisfies ``goal``."""
-        solver = z3.SimpleSolver()
-        solver.set("timeout", int(seconds * 1000))
+        solver = Work(IMPLY, self.ceiling).solver()
         solver.add(*self.abstraction.system.axioms, *[c.formula for c in self.kept], z3.Not(truth(goal)))
         return bool(solver.check() == z3.unsat)
 
@@ -237,22 +247,23 @@ def _counted(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str
 # ------------------------------------------------------------------------------------------- Houdini
 
 
-def find(abstraction: Abstraction, seconds: float = 10.0) -> Invariant:
+def find(abstraction: Abstraction, ceiling: Ceiling | None = None) -> Invariant:
     """Return the strongest invariant that the candidates contain."""
     began = time.monotonic()
     system = abstraction.system
-    kept = _holds_at_start(system, list(candidates(abstraction)))
+    work = Work(PROVE, ceiling)
+    guesses = list(candidates(abstraction))
+    if FACT * len(system.transitions) * (len(system.axioms) + 2 * len(guesses)) > PROVE:
+        # One round over all steps is more than the work allows: nothing is found by beginning it.
+        return Invariant(abstraction, (), time.monotonic() - began, finished=False, ceiling=ceiling)
+    kept = _holds_at_start(system, guesses, work)
     changed = True
     finished = True
     while changed and finished:
         changed = False
         for transition in system.transitions:
-            solver = z3.SimpleSolver()
-            left = seconds - (time.monotonic() - began)
-            if left <= 0:
-                finished = False
-                break
-            solver.set("timeout", int(left * 1000) + 1)
+            work.spend(FACT * (len(system.axioms) + 2 * len(kept)))
+            solver = work.solver()
             solver.add(*system.axioms, transition.guard)
             solver.add(*system.axioms_after(transition))
             marks = {c: z3.Bool(f"keep.{i}") for i, c in enumerate(kept)}
@@ -268,7 +279,7 @@ def find(abstraction: Abstraction, seconds: float = 10.0) -> Invariant:
                 answer = solver.check(broken, *assumed)
                 if answer == z3.sat:
                     model = solver.model()
-                    lost = [c for c in touched if not z3.is_true(model.eval(after[c], model_completion=True))]
+                    lost = [c for c in touched if not model.holds(after[c])]
                     solver.pop()
                     kept = [c for c in kept if c not in lost]
                     touched = [c for c in touched if c not in lost]
@@ -280,11 +291,11 @@ def find(abstraction: Abstraction, seconds: float = 10.0) -> Invariant:
                 break
             if not finished:
                 break
-    return Invariant(abstraction, tuple(kept) if finished else (), time.monotonic() - began, finished)
+    return Invariant(abstraction, tuple(kept) if finished else (), time.monotonic() - began, finished, ceiling)
 
 
-def _holds_at_start(system: System, guesses: list[Candidate]) -> list[Candidate]:
-    solver = z3.SimpleSolver()
+def _holds_at_start(system: System, guesses: list[Candidate], work: Work) -> list[Candidate]:
+    solver = work.solver()
     solver.add(*system.axioms, *system.start)
     return [
         Candidate(guess.text, truth(guess.formula))

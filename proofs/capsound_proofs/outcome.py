@@ -16,7 +16,10 @@ from capsound_proofs.worst import Worst
 
 @dataclass(frozen=True, slots=True)
 class PropertyResult:
-    """The verdict on one property. ``bound`` says how far it reaches, ``method`` how it was reached."""
+    """The verdict on one property. ``bound`` says how far it reaches, ``method`` how it was reached.
+
+    ``longest`` is how many steps the longest run takes, where every run was searched.
+    """
 
     property: Property
     verdict: Verdict
@@ -27,6 +30,7 @@ class PropertyResult:
     report: Report | None = None
     invariant: tuple[str, ...] = ()
     anomaly: str = ""
+    longest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ def largest_overshoot(problem: Problem) -> Worst | None:
         return Worst(least, None, run)
     most: int | None = None
     if problem.numbers is not None and problem.numbers.finished:
-        most = upper_bound(problem.numbers, cap)
+        most = upper_bound(problem.numbers, cap, problem.ceiling)
     whole = _whole_machine(problem)
     if whole is not None and not any(agents.count is None for agents in scenario.agents):
         better, longer = attained(whole, cap, result.trace.schedule)
@@ -54,7 +54,7 @@ def _more(problem: Problem, cap: int, least: int, most: int | None) -> tuple[int
     lemma = None
     if problem.numbers is not None and len(problem.numbers.abstraction.machine.accounts) == len(machine.accounts):
         lemma = lemma_of(problem.scenario, problem.numbers, machine)
-    return most_overshoot(machine, cap=cap, least=least, most=most, steps=steps, lemma=lemma, seconds=2.0)
+    return most_overshoot(machine, cap=cap, least=least, most=most, steps=steps, lemma=lemma, ceiling=problem.ceiling)
 
 
 def _whole_machine(problem: Problem) -> Machine | None:

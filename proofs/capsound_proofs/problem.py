@@ -14,11 +14,9 @@ from capsound.scenario import Scenario
 from capsound_proofs.estimator import EstimatorAnswer
 from capsound_proofs.invariants import Invariant
 from capsound_proofs.outcome import PropertyResult
+from capsound_proofs.work import Ceiling
 
 Progress = Callable[[str], None]
-
-MAX_ACCOUNTS = 40
-"""Scenarios with more accounts than this are only proved in general, not with every account told apart."""
 
 
 @dataclass(slots=True)
@@ -33,6 +31,7 @@ class Problem:
     results: dict[Property, PropertyResult] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
     numbers: Invariant | None = None
+    ceiling: Ceiling = field(default_factory=Ceiling)
 
     @property
     def undecided(self) -> list[Property]:

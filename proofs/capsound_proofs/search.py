@@ -8,20 +8,20 @@ from dataclasses import replace
 from capsound.anomalies import ANOMALIES
 from capsound.disciplines import get_discipline
 from capsound.errors import Disagreement
-from capsound.machine import Machine, compile_scenario
+from capsound.machine import TOLD_APART, Machine, compile_scenario
 from capsound.monitor import Report, fold
 from capsound.properties import Property
 from capsound.scenario import Scenario
 from capsound.schedule import Schedule, Trace, run_schedule
 from capsound.verdict import Verdict
-from capsound_proofs.bmc import Lemma, Searched, shortest
+from capsound_proofs.bmc import SEARCH, Lemma, Searched, shortest
 from capsound_proofs.lemmas import lemma_of
 from capsound_proofs.numeric import numbers_invariant
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
 
 
-def search_for(problem: Problem, prop: Property) -> None:
+def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
     """Search for the shortest counterexample, and believe it only when the monitor has seen it too."""
     scenario = problem.scenario
     began = time.monotonic()
@@ -35,43 +35,67 @@ def search_for(problem: Problem, prop: Property) -> None:
         if invariant is None:
             return None
         mine = invariant.abstraction.machine
-        if [a.name for a in mine.accounts] != [a.name for a in machine.accounts]:
-            invariant = numbers_invariant(scenario, machine)
+        if _account_owners(mine) != _account_owners(machine):
+            invariant = numbers_invariant(scenario, machine, problem.ceiling)
         return lemma_of(scenario, invariant, machine)
 
-    most = max((agents.count or scenario.search.steps) for agents in scenario.agents)
+    counts = [TOLD_APART if agents.count is None else agents.count for agents in scenario.agents]
+    most = min(max(counts), TOLD_APART)
+    all_told = all(agents.count is not None and agents.count <= TOLD_APART for agents in scenario.agents)
 
     def agents_at(steps: int) -> int:
+        if scenario.slices and get_discipline(scenario.discipline).close:
+            # A slice is closed when all who use it are done: with fewer of them it is closed too early.
+            return most
         # For progress and width an agent matters from its first step on; for a bill once it has sent.
-        everybody = prop in (Property.PROGRESS, Property.WIDTH)
-        return min(most, steps if everybody else needed_agents(scenario, steps))
+        moving = prop in (Property.PROGRESS, Property.WIDTH)
+        return min(most, steps if moving else needed_agents(scenario, steps))
 
     found = shortest(
         machine_for,
         prop,
         max_steps=scenario.search.steps,
-        seconds=scenario.search.seconds,
-        lemma_for=lemma_for,
         agents_at=agents_at,
+        everybody=most if all_told else None,
+        lemma_for=lemma_for,
         progress=lambda steps: problem.progress(f"{prop.value}: runs of {steps} steps"),
+        ceiling=problem.ceiling,
+        work=work,
     )
     if isinstance(found, Searched):
         problem.results[prop] = _not_found(problem, prop, found, time.monotonic() - began)
         return
     schedule = renumbered(found.schedule, found.machine, problem.machine)
-    trace, report = believe(problem.machine, schedule, prop)
-    anomaly = next((f.anomaly for f in report.findings if ANOMALIES[f.anomaly].breaks is prop), "")
+    problem.results[prop] = violated_by(problem.machine, schedule, prop, "bounded search", time.monotonic() - began)
+
+
+def violated_by(machine: Machine, schedule: Schedule, prop: Property, method: str, seconds: float) -> PropertyResult:
+    """Return the result for a property that a shortest schedule breaks, once the monitor has seen it broken.
+
+    Raises ``Disagreement`` when the monitor has not.
+    """
+    trace, report = believe(machine, schedule, prop)
     steps = len(schedule.choices)
-    problem.results[prop] = PropertyResult(
+    return PropertyResult(
         prop,
         Verdict.VIOLATED,
-        f"no schedule of fewer than {steps} step{'s' * (steps != 1)} breaks it",
-        "bounded search, replayed by the monitor",
-        time.monotonic() - began,
+        f"no schedule of fewer than {steps} step{'s' * (steps != 1)} breaks it" if steps else "broken before any step",
+        f"{method}, replayed by the monitor",
+        seconds,
         trace=trace,
         report=report,
-        anomaly=anomaly,
+        anomaly=next((f.anomaly for f in report.findings if ANOMALIES[f.anomaly].breaks is prop), ""),
     )
+
+
+def _account_owners(machine: Machine) -> list[tuple[tuple[bool, int, int], int]]:
+    """Return who opens each account, in the order of the processes: the same for machines of the same accounts."""
+    return [
+        (process.identity, place.account)
+        for process in sorted(machine.processes, key=lambda process: process.identity)
+        for place in process.places
+        if place.kind in ("delegate", "move")
+    ]
 
 
 def needed_agents(scenario: Scenario, steps: int) -> int:
@@ -103,21 +127,32 @@ def believe(machine: Machine, schedule: Schedule, prop: Property) -> tuple[Trace
 
 
 def _not_found(problem: Problem, prop: Property, searched: Searched, seconds: float) -> PropertyResult:
-    agents = sum(1 for p in problem.machine.processes if p.is_agent)
-    if searched.complete:
-        calls = sum(1 for p in problem.machine.processes for place in p.places if place.draws_size)
+    if searched.witness is not None:
+        agents, calls = population(searched.machine)
         return PropertyResult(
             prop,
             Verdict.SOUND,
-            f"complete: every run of {agents} agents and {calls} calls, up to {searched.steps - 1} steps",
+            f"complete: every run of {agents} agents and {calls} calls, up to {searched.steps} steps",
             "bounded search to the end of every run",
             seconds,
+            longest=searched.steps,
         )
-    why = "time ran out" if searched.timed_out else "the bound on steps was reached"
     return PropertyResult(
         prop,
         Verdict.UNKNOWN,
-        f"no counterexample of up to {searched.steps} steps; {why}",
+        f"no counterexample of up to {searched.steps} steps; {_why_no_further(problem, searched)}",
         "bounded search",
         seconds,
     )
+
+
+def _why_no_further(problem: Problem, searched: Searched) -> str:
+    if problem.ceiling.struck:
+        return f"the {problem.ceiling.seconds:g} seconds allowed were over"
+    return "the limit of work was reached" if searched.gave_up else "the bound on steps was reached"
+
+
+def population(machine: Machine) -> tuple[int, int]:
+    """Return how many agents a machine tells apart, and how many calls they make at most."""
+    agents = sum(1 for process in machine.processes if process.is_agent)
+    return agents, sum(1 for process in machine.processes for place in process.places if place.draws_size)

@@ -13,6 +13,10 @@ from capsound.errors import Disagreement
 from capsound_proofs.invariants import Invariant
 from capsound_proofs.terms import Term, truth
 from capsound_proofs.transitions import Transition
+from capsound_proofs.work import Ceiling
+
+WORK = 3_000_000
+"""The work for one obligation, as cvc5 counts it."""
 
 
 def obligations(invariant: Invariant, goal: Term) -> list[tuple[str, list[Term]]]:
@@ -44,7 +48,7 @@ def smt_text(terms: list[Term]) -> str:
     )
 
 
-def decide(text: str, seconds: float = 10.0) -> str:
+def decide(text: str, work: int = WORK, ceiling: Ceiling | None = None) -> str:
     """Return what cvc5 says of SMT-LIB text: ``sat``, ``unsat`` or ``unknown``."""
     import importlib
 
@@ -53,7 +57,10 @@ def decide(text: str, seconds: float = 10.0) -> str:
 
     terms = cvc5.TermManager()
     solver = cvc5.Solver(terms)
-    solver.setOption("tlimit-per", str(int(seconds * 1000)))
+    solver.setOption("rlimit-per", str(work))
+    seconds = ceiling.left() if ceiling is not None else None
+    if seconds is not None:
+        solver.setOption("tlimit-per", str(int(seconds * 1000) + 1))
     parser = cvc5.InputParser(solver)
     parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "obligation")
     symbols = parser.getSymbolManager()
@@ -67,7 +74,7 @@ def decide(text: str, seconds: float = 10.0) -> str:
             answer = printed.splitlines()[-1]
 
 
-def confirm(invariant: Invariant, goal: Term) -> str:
+def confirm(invariant: Invariant, goal: Term, ceiling: Ceiling | None = None) -> str:
     """Decide all obligations of a proof again; return what to say of it.
 
     Raises ``Disagreement`` when the second solver finds a model of what the first proved impossible.
@@ -75,7 +82,7 @@ def confirm(invariant: Invariant, goal: Term) -> str:
     undecided = 0
     checked = obligations(invariant, goal)
     for name, terms in checked:
-        answer = decide(smt_text(terms))
+        answer = decide(smt_text(terms), ceiling=ceiling)
         if answer == "sat":
             raise Disagreement(
                 f"z3 proved the obligation {name!r} and cvc5 refutes it",
@@ -84,5 +91,5 @@ def confirm(invariant: Invariant, goal: Term) -> str:
             )
         undecided += answer != "unsat"
     if undecided:
-        return f"z3; cvc5 confirmed {len(checked) - undecided} of {len(checked)} obligations in time"
+        return f"z3; cvc5 confirmed {len(checked) - undecided} of {len(checked)} obligations"
     return f"z3 and cvc5, {len(checked)} obligations"

@@ -3,13 +3,16 @@
 What is tried, in this order, until every property is decided; each way of deciding is a module of its own:
 
 1. handles (``handles``): programs are checked for second uses before anything runs;
-2. the estimator (``earning``): whether A1 follows from what is known of the requests;
-3. a proof for every amount, tree, schedule and number of agents (``general``);
-4. a proof with the numbers of the scenario (``numeric``);
-5. a bounded search for the shortest counterexample, which the monitor replays before it is believed (``search``).
+2. contradictions (``vacuity``): a scenario in which some call can never be billed is refused;
+3. the estimator (``earning``): whether A1 follows from what is known of the requests;
+4. a proof for every amount, tree, schedule and number of agents (``general``);
+5. all bills together, where they fit under the cap (``fits``);
+6. a proof with the numbers of the scenario (``numeric``);
+7. a bounded search for the shortest counterexample, which the monitor replays before it is believed (``search``);
+8. all states of a small scope (``crosscheck``).
 
-What none of them decides is ``unknown``, with what was established. Then comes what the verdict is worth
-(``flags``), and how far the cap can be overshot (``overshoot``).
+What none of them decides is ``unknown``, with what was established. Concrete runs must agree with every verdict
+(``crosscheck``). Then comes what the verdict is worth (``flags``), and how far the cap can be overshot (``overshoot``).
 """
 
 from __future__ import annotations
@@ -21,7 +24,11 @@ from capsound.predicates import default_properties
 from capsound.properties import Property
 from capsound.scenario import Scenario
 from capsound.verdict import merge
+from capsound_proofs.bmc import SEARCH
+from capsound_proofs.conclusions import conclude_what_follows
+from capsound_proofs.crosscheck import CHECKED, agree_with_runs, agree_with_states, decide_by_states, explore_scope
 from capsound_proofs.earning import judge_estimators
+from capsound_proofs.fits import prove_by_sum
 from capsound_proofs.flags import flags_of
 from capsound_proofs.general import prove_in_general
 from capsound_proofs.handles import accept_handles, judge_handles
@@ -30,6 +37,8 @@ from capsound_proofs.outcome import Outcome, PropertyResult
 from capsound_proofs.overshoot import largest_overshoot
 from capsound_proofs.problem import Problem, Progress
 from capsound_proofs.search import search_for
+from capsound_proofs.vacuity import refuse_contradictions
+from capsound_proofs.work import Ceiling
 from capsound_proofs.worst import Worst
 
 __all__ = ["Outcome", "Progress", "PropertyResult", "solve"]
@@ -38,12 +47,13 @@ __all__ = ["Outcome", "Progress", "PropertyResult", "solve"]
 def solve(scenario: Scenario, *, progress: Progress = lambda _: None) -> Outcome:
     """Return the verdicts on a scenario.
 
-    Raises ``BadDiscipline`` for a scenario that its discipline cannot run, and ``Disagreement`` when two parts
-    that must agree do not (status 70).
+    Raises ``BadDiscipline`` for a scenario that its discipline cannot run, ``Contradiction`` for one in which some
+    call can never be billed, and ``Disagreement`` when two parts that must agree do not (status 70).
     """
     began = time.monotonic()
     machine = compile_scenario(scenario, limit=TOLD_APART)
-    problem = Problem(scenario, machine, list(scenario.properties or default_properties(machine)), progress)
+    asked = list(scenario.properties or default_properties(machine))
+    problem = Problem(scenario, machine, asked, progress, ceiling=Ceiling(scenario.search.seconds))
     if machine.reuse is not None and Property.HANDLES in problem.asked:
         judge_handles(problem)
         if machine.discipline.affine:
@@ -51,14 +61,27 @@ def solve(scenario: Scenario, *, progress: Progress = lambda _: None) -> Outcome
             return _outcome(problem, None, (), began)
     elif Property.HANDLES in problem.asked:
         accept_handles(problem)
+    refuse_contradictions(problem)
     judge_estimators(problem)
     prove_in_general(problem)
+    prove_by_sum(problem)
+    conclude_what_follows(problem)
     if problem.undecided:
         prove_with_numbers(problem)
+        conclude_what_follows(problem)
+    explored = explore_scope(problem)
     for prop in problem.undecided:
-        search_for(problem, prop)
+        conclude_what_follows(problem)
+        if prop in problem.undecided:
+            search_for(problem, prop, CHECKED if explored is not None and explored.complete else SEARCH)
+    decide_by_states(problem, explored)
+    agree_with_states(problem, explored)
+    agree_with_runs(problem)
     flags = flags_of(problem)
-    return _outcome(problem, largest_overshoot(problem), flags, began)
+    worst = largest_overshoot(problem)
+    if problem.ceiling.struck:
+        problem.sentences.append(f"The {problem.ceiling.seconds:g} seconds allowed were used up before all was tried.")
+    return _outcome(problem, worst, flags, began)
 
 
 def _outcome(problem: Problem, worst: Worst | None, flags: tuple[str, ...], began: float) -> Outcome:

@@ -43,8 +43,11 @@ from capsound.verdict import Verdict
 from capsound.workload import Call, Seen, input_bound, overhead_bound
 from capsound_proofs.second import decide, smt_text
 from capsound_proofs.terms import TERMS, Term, integer, largest, value_of
+from capsound_proofs.work import Solver, Work
 
-SECONDS = 5.0
+WORK = 10_000_000
+"""How much work z3 may do for one question (``capsound_proofs.work``)."""
+
 OUTPUT = 100
 """The output that the request of a witness asks for and is billed, in tokens: that of the published rows."""
 
@@ -185,8 +188,7 @@ class _Request:
 
     def witness(self) -> Witness:
         """Return the smallest request that is short, computed again: bytes first, then the rest, in order."""
-        solver = z3.SimpleSolver()
-        solver.set("timeout", int(SECONDS * 1000))
+        solver = Work(WORK).solver()
         solver.add(*self.obligation().terms)
         # A request of no bytes is no request that anybody sends: leave it out where one of a byte is short as well.
         if solver.check(self.seen.bytes >= 1) == z3.sat:
@@ -204,7 +206,7 @@ class _Request:
         return computed_witness(self.strategy, (), Call(seen, value_of(model, self.input), OUTPUT))
 
 
-def _least(solver: z3.Solver, term: Term) -> int:
+def _least(solver: Solver, term: Term) -> int:
     """Return the least value of a term that is never negative."""
     return largest(lambda x: solver.check(integer(term) < x) != z3.sat, 0)
 
@@ -266,8 +268,7 @@ def price_obligations() -> list[Obligation]:
 
 
 def _answer(obligation: Obligation) -> str:
-    solver = z3.Solver()
-    solver.set("timeout", int(SECONDS * 1000))
+    solver = Work(WORK).solver(obligation.logic)
     solver.add(*obligation.terms)
     return str(solver.check())
 
@@ -276,7 +277,7 @@ def _confirmed(todo: list[Obligation]) -> str:
     """Decide every obligation again with cvc5; return what to say of it."""
     undecided = 0
     for obligation in todo:
-        answer = decide(obligation.text, SECONDS)
+        answer = decide(obligation.text)
         if answer == "sat":
             raise Disagreement(f"z3 proved {obligation.name!r} and cvc5 refutes it", cause="the solvers disagree")
         undecided += answer != "unsat"
@@ -319,7 +320,7 @@ def cheaper_from(sound: Strategy, other: Strategy) -> int | None:
     """
     size: Any = z3.Int("bytes")
     seen = Seen(size)
-    solver = z3.SimpleSolver()
+    solver = Work(WORK).solver()
     solver.add(size >= 0)
     solver.add(
         estimated_tokens(sound.input, seen, NOTHING, TERMS) > estimated_tokens(other.input, seen, NOTHING, TERMS)

@@ -28,9 +28,10 @@ from capsound.verdict import Verdict
 from capsound_proofs.second import decide as decide_again
 from capsound_proofs.second import smt_text
 from capsound_proofs.terms import Term, truth, value_of
+from capsound_proofs.work import Model, Work
 
-SECONDS = 5.0
-"""How long one solver may take for one obligation."""
+WORK = 10_000_000
+"""How much work z3 may do for one obligation (``capsound_proofs.work``)."""
 
 Values = Callable[[Term], int]
 """What a term is in the model that the solver found."""
@@ -228,23 +229,22 @@ class Result:
         return not self.complaints and not self.undecided
 
 
-def solve_first(obligation: Obligation, seconds: float = SECONDS) -> tuple[Answer, z3.ModelRef | None]:
+def solve_first(obligation: Obligation) -> tuple[Answer, Model | None]:
     """Return what z3 says of an obligation, and its model if there is one."""
-    solver = z3.SolverFor(obligation.logic)
-    solver.set("timeout", int(seconds * 1000))
+    solver = Work(WORK).solver(obligation.logic)
     solver.add(*obligation.terms())
     answer = Answer(str(solver.check()))
     return answer, solver.model() if answer is Answer.SAT else None
 
 
-def decide(obligation: Obligation, *, second: bool = True, seconds: float = SECONDS) -> Decision:
+def decide(obligation: Obligation, *, second: bool = True) -> Decision:
     """Decide an obligation with z3, and again with cvc5 from its text.
 
     Raises ``Disagreement`` when one solver says sat and the other unsat.
     """
-    first, model = solve_first(obligation, seconds)
-    # What cvc5 prints is an answer or "unknown (TIMEOUT)".
-    again = Answer(decide_again(obligation.smt2(), seconds).split()[0]) if second else None
+    first, model = solve_first(obligation)
+    # What cvc5 prints is an answer or "unknown (RESOURCEOUT)".
+    again = Answer(decide_again(obligation.smt2()).split()[0]) if second else None
     if again is not None and {first, again} == {Answer.SAT, Answer.UNSAT}:
         raise Disagreement(
             f"z3 says {first.value} of the obligation {obligation.name!r}, and cvc5 says {again.value}",
@@ -257,20 +257,20 @@ def decide(obligation: Obligation, *, second: bool = True, seconds: float = SECO
     return Decision(obligation, first, again, shown)
 
 
-def prove(theorem: Theorem, *, second: bool = True, seconds: float = SECONDS) -> Result:
+def prove(theorem: Theorem, *, second: bool = True) -> Result:
     """Decide all obligations of a theorem, replay its witnesses, and run its computations.
 
     Raises ``Disagreement`` when the solvers contradict each other.
     """
     began = time.monotonic()
-    decisions = tuple(decide(o, second=second, seconds=seconds) for o in theorem.obligations)
+    decisions = tuple(decide(o, second=second) for o in theorem.obligations)
     runs = (*(d.witness for d in decisions if d.witness is not None), *theorem.witnesses())
     complaints = [
         f"{d.obligation.name}: {d.first.value}, where {d.obligation.wanted.value} is wanted"
         for d in decisions
         if not d.wanted and not d.undecided
     ]
-    complaints += [f"{o.name}: what it assumes is impossible" for o in theorem.obligations if _is_empty(o, seconds)]
+    complaints += [f"{o.name}: what it assumes is impossible" for o in theorem.obligations if _is_empty(o)]
     complaints += [f"{run.name}: {complaint}" for run in runs for complaint in run.complaints()]
     for computation in theorem.computations:
         if wrong := computation.run():
@@ -278,12 +278,12 @@ def prove(theorem: Theorem, *, second: bool = True, seconds: float = SECONDS) ->
     return Result(theorem, decisions, runs, tuple(complaints), time.monotonic() - began)
 
 
-def _is_empty(obligation: Obligation, seconds: float) -> bool:
+def _is_empty(obligation: Obligation) -> bool:
     """Return whether an implication holds only because its facts contradict each other."""
     if obligation.wanted is Answer.SAT or obligation.claim is False:
         return False
     bare = replace(obligation, claim=False, wanted=Answer.SAT)
-    return solve_first(bare, seconds)[0] is Answer.UNSAT
+    return solve_first(bare)[0] is Answer.UNSAT
 
 
 # ---------------------------------------------------------------------------------- transition systems

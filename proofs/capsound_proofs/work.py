@@ -49,9 +49,13 @@ class Work:
         self.context = z3.Context()
         self._there: dict[int, tuple[Term, Term]] = {}
 
-    def solver(self) -> Solver:
-        """Return a new solver without facts."""
-        return Solver(self)
+    def solver(self, logic: str = "") -> Solver:
+        """Return a new solver without facts; for an SMT-LIB logic, if one is given."""
+        return Solver(self, logic)
+
+    def spend(self, units: int) -> None:
+        """Count work that is done outside of a solver, such as building what it is asked."""
+        self.left -= units
 
     def translated(self, term: Term) -> Term:
         """Return a term of z3's own context in the context of this work."""
@@ -65,9 +69,9 @@ class Work:
 class Solver:
     """A z3 solver that gives up when the work is used up, or when the user's time is over."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, logic: str) -> None:
         self._work = work
-        self._solver = z3.SimpleSolver(ctx=work.context)
+        self._solver = z3.SolverFor(logic, work.context) if logic else z3.SimpleSolver(ctx=work.context)
 
     def add(self, *facts: Term) -> None:
         """Assert facts."""

@@ -17,9 +17,13 @@ from capsound.predicates import sum_billed
 from capsound.schedule import INTS, Choice, NeedDraw, Schedule, Script, possible, settled
 from capsound_proofs.invariants import Invariant, total_billed
 from capsound_proofs.terms import largest
+from capsound_proofs.work import Ceiling, Work
 
 UNBOUNDED = 10**30
 """An overshoot that no scenario amount explains: if the invariant leaves room for it, there is no bound."""
+
+BOUND = 20_000_000
+"""The work to bound an overshoot from above."""
 
 MANY_AGENTS = 4096
 """Runs of more agents than this are not executed to attain a bound."""
@@ -39,19 +43,18 @@ class Worst:
         return self.most is not None and self.least == self.most
 
 
-def upper_bound(invariant: Invariant, cap: int | None, seconds: float = 5.0) -> int | None:
+def upper_bound(invariant: Invariant, cap: int | None, ceiling: Ceiling | None = None) -> int | None:
     """Return the largest overshoot that the invariant leaves room for at this cap, None if there is no bound."""
     abstraction = invariant.abstraction
     granted = abstraction.ledgers[0].granted
-    solver = z3.SimpleSolver()
-    solver.set("timeout", int(seconds * 1000))
+    solver = Work(BOUND, ceiling).solver()
     solver.add(*abstraction.system.axioms, *[c.formula for c in invariant.kept])
     if cap is not None:
         solver.add(granted == cap)
     over = total_billed(abstraction) - granted
 
     def left_open(amount: int) -> bool:
-        # A time-out rules nothing out: taken for "no" it would print a bound that nobody has proved.
+        # Giving up rules nothing out: taken for "no" it would print a bound that nobody has proved.
         return amount < UNBOUNDED and bool(solver.check(over >= amount) != z3.unsat)
 
     if solver.check(over >= UNBOUNDED) != z3.unsat:

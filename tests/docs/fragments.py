@@ -345,7 +345,7 @@ def value_of(rule: dict[str, Any]) -> str:
 def write_keys(page: Path, argument: str) -> str:
     rows = []
     for key, rule in rules_of(argument).items():
-        default = json.dumps(rule["default"]) if "default" in rule else "-"
+        default = "-" if rule.get("default") is None else json.dumps(rule["default"])
         rows.append((f"`{key}`", value_of(rule), default, resolved(rule)["description"]))
     return table(("key", "value", "default", "meaning"), rows)
 

@@ -18,6 +18,8 @@ from typing import Any
 import book
 import fragments
 import pytest
+import rooms  # noqa: F401  it registers fragments
+import ways  # noqa: F401  it registers one more
 from book import PAGES, ROOT, UPDATE, blocks, find_blocks, find_passages, label
 
 from capsound import errors
@@ -161,11 +163,14 @@ def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
     assert {block.info for block in find_blocks(page.read_text())} <= {
         "console",
         "json lines",
+        "mermaid",  # only in passages that the code fills in
         "python",
         "sh",
         "text",
         "toml",
     }
+    drawn = [passage for passage in find_passages(page.read_text()) if "```mermaid" in passage.text]
+    assert page.read_text().count("```mermaid") == len(drawn)
 
 
 @pages

@@ -23,8 +23,8 @@ SECTION = re.compile(r"(?i)\bdesign,? section (\d+)")
 NAMES = sorted({name for names in names_by_kind().values() for name in names})
 
 CROSS = re.compile(
-    r"^  (?:see|includes|broken by|and through them to|used by|a breach is called): (?P<all>.*)$"
-    r"|^  (?:breaks|leads to|ends the guarantee): (?P<one>[\w-]+)",
+    r"^  (?:see|includes|broken by|and so to|used by|breaking it is called): (?P<all>.*)$"
+    r"|^  (?:breaks|leads to|rules out): (?P<one>[\w-]+)",
     flags=re.MULTILINE,
 )
 """Where the text of ``explain`` names other things that it explains."""

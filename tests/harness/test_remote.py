@@ -685,7 +685,7 @@ def test_silence_at_the_start_is_told(fake: Fake) -> None:
 @pytest.mark.parametrize(
     ("place", "said"),
     [
-        ("cmd == 'open' and print('balance: 5', flush=True)", "printed a line that is no JSON: balance: 5"),
+        ("cmd == 'open' and print('balance: 5', flush=True)", "printed a line that is not JSON: balance: 5"),
         ("if cmd == 'open': request['seq'] += 1", "the answer has seq"),
         ("if cmd == 'open': say(request, answer='done', value='x', ok=True); continue", "unknown field 'ok'"),
         ("if cmd == 'open': say(request, answer='ok'); continue", "there is no answer 'ok'"),

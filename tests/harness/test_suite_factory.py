@@ -134,9 +134,9 @@ NAMES = {
 NO = "offers no way to admit a call"
 SKIPPED = {
     "Mine": {
-        "test_delegation_trees": "Mine offers no delegate, which 'delegated' is about",
-        "test_faults": "Mine offers no forfeit or cancel or fail, which 'faults' is about",
-        "test_streaming": "Mine offers no extend, which 'streaming' is about",
+        "test_delegation_trees": "Mine offers no delegate, which 'delegated' tests",
+        "test_faults": "Mine offers no forfeit or cancel or fail, which 'faults' tests",
+        "test_streaming": "Mine offers no extend, which 'streaming' tests",
         "test_journal": "Mine offers no journal",
         "test_small_scope": "Mine does not offer reserve, spent, held and remaining",
         "test_threads": "Mine does not claim to be safe under threads",

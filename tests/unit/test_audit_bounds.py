@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from capsound.verdict import Verdict
 from capsound_checker.audit.audited import Audit
 from capsound_checker.audit.auditing import audit
+from capsound_checker.audit.logreading import BadLog
 
 OPENED = {"event": "open", "root": "team", "cap": 10}
 
@@ -127,6 +128,13 @@ def test_a_bill_may_be_a_range() -> None:
     assert audit(log(OPENED, *sent(1), bill(1, 2, at_most=4), settle(1, 2), *PAID)).verdict is Verdict.SOUND
     unbounded = audit(log({**OPENED, "cap": 15}, *sent(1), bill(1, 2, at_most=None), settle(1, 2), *PAID))
     assert (unbounded.verdict, ends(unbounded)) == (Verdict.UNKNOWN, (8, None, 1))
+
+
+def test_a_range_that_ends_before_it_begins_is_an_error() -> None:
+    with pytest.raises(BadLog, match="a bill of 5 cannot be at most 4"):
+        audit(log(OPENED, *sent(1), bill(1, 5, at_most=4)))
+    with pytest.raises(BadLog, match="not an amount"):
+        audit(log(OPENED, *sent(1), bill(1, 5, at_most="many")))
 
 
 def test_costs_that_are_recorded_beside_bills_count_at_the_upper_end() -> None:

@@ -144,6 +144,21 @@ def test_a_number_where_the_mapping_takes_its_amounts_is_usage_whatever_its_name
 
 
 @pytest.mark.parametrize(
+    "record",
+    [
+        {"attributes": [{"key": "usage", "value": {"stringValue": '{"input_tokens": 5}'}}]},
+        {"events": [{"attributes": [{"key": "gen_ai.usage.input_tokens", "value": {"intValue": "5"}}]}]},
+        {"events": [{"attributes": [{"key": "gen_ai.request.model", "value": {"stringValue": "m"}}]}]},
+        {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "gen_ai.client.token.usage"}]}]}]},
+        {"resourceLogs": [{"logRecords": [{"body": {"usage": {"total": 5}}}]}]},
+        {"cost": {"usd": "0.5"}},
+    ],
+)
+def test_usage_is_seen_wherever_a_record_has_it(record: dict[str, Any]) -> None:
+    assert warned(judged(chat("a"), record)) == {"left-out": 1}
+
+
+@pytest.mark.parametrize(
     "attributes",
     [
         {"gen_ai__usage__cache_read__input_tokens": 90, "gen_ai__usage__cache_creation__input_tokens": 20},

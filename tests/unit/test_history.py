@@ -321,8 +321,8 @@ OPEN = '{"client": 0, "do": "open", "on": 0, "amount": 5, "called": 1, "returned
     ("lines", "line", "words"),
     [
         ([], 1, "empty"),
-        (["[1]"], 1, "no JSON object"),
-        (["{"], 1, "no JSON"),
+        (["[1]"], 1, "not a JSON object"),
+        (["{"], 1, "not JSON"),
         (['{"history": 2}'], 1, "history 2"),
         (['{"history": true}'], 1, "history True"),
         (['{"history": 1, "strikt": true}'], 1, "no field 'strikt'"),

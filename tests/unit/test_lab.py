@@ -323,23 +323,23 @@ def test_the_history_of_a_trace_is_what_was_billed_before(tmp_path: Path) -> Non
     assert [s.name for s in workload.sessions] == ["f/0", "g/0"]
     seen = [(c.seen.bytes, c.seen.history) for c in workload.sessions[0].calls]
     assert seen == [(400, 0), (160, 110), (0, 90)]
-    assert "bytes are not in the file" in workload.notes[0]
+    assert "no byte counts in the file" in workload.notes[0]
 
 
 @pytest.mark.parametrize(
     ("text", "where", "says"),
     [
         ("", "", "is empty"),
-        (HEAD, "", "no call is left of the 0 rows"),
+        (HEAD, "", "none of the 0 rows"),
         (HEAD + "a,10,3,4,9,1,2\na,-1,3,4,9,1,2\n", ":3:2", "bytes is '-1'"),
         (HEAD + "a,10,3.0,4,9,1,2\n", ":2:3", "input_tokens is '3.0'"),
         (HEAD + "a,10,3,,9,1,2\n", ":2:4", "output_tokens is empty"),
         (HEAD + "a,10,3,4,9,1e9,2\n", ":2:6", "price_in is '1e9'"),
         (HEAD + "a,10,3\n", ":2", "3 cells where the header has 7"),
-        ("bytes,bytes\n1,2\n", ":1", "column 'bytes' is there twice"),
+        ("bytes,bytes\n1,2\n", ":1", "column 'bytes' appears twice"),
         ("bytes,output_tokens\n1,2\n", ":2", "there is no column 'input_tokens'"),
         (HEAD.replace("session", "unit") + "a,1,1,1,1,1,1\nb,1,1,1,1,1,1\n", ":3:1", "amounts are in 'a', 'b'"),
-        (HEAD + 'a,"1', "", "it is no CSV"),
+        (HEAD + 'a,"1', "", "it is not CSV"),
         (HEAD + "a,10,٣,4,9,1,2\n", ":2:3", "input_tokens is"),
     ],
 )
@@ -362,7 +362,7 @@ def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path, name: str) -> 
 
 def test_a_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(b"bytes\n\xff\xfe\n")
-    with pytest.raises(BadWorkload, match="no UTF-8 text"):
+    with pytest.raises(BadWorkload, match="not UTF-8 text"):
         read_workload(tmp_path / "x.csv")
 
 
@@ -374,7 +374,7 @@ def test_all_strategies_but_those_without_counts_are_tried(tmp_path: Path) -> No
     lab = ratio.run_lab(str(file))
     assert lab.left_out == ("tokenizer", "tokenizer-stream")
     assert [f.strategy for f in lab.figures] == [name for name in KINDS if name not in lab.left_out]
-    assert "left out, since the workload has no token counts: tokenizer, tokenizer-stream" in ratio.text_of(lab)
+    assert "left out, because the workload has no token counts: tokenizer, tokenizer-stream" in ratio.text_of(lab)
 
 
 def test_overhead_counts_as_refuted_where_history_is_sent() -> None:
@@ -387,7 +387,7 @@ def test_overhead_counts_as_refuted_where_history_is_sent() -> None:
 def test_broken_premises_are_said() -> None:
     lab = ratio.run_lab("gen:hidden", ["stream"], sessions=50, resamples=2)
     assert lab.broken == {"A6": sum(c.output_tokens > 1_024 for c in lab.workload.calls)}
-    assert f"premise A6 is broken by {lab.broken['A6']} of 50 calls" in ratio.text_of(lab)
+    assert f"{lab.broken['A6']} of 50 calls break premise A6" in ratio.text_of(lab)
 
 
 @pytest.mark.parametrize(

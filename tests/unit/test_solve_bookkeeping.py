@@ -6,18 +6,26 @@ Each case once made it say ``sound`` of a design that overshoots, or fail.
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from itertools import permutations
 
 import pytest
 
+from capsound.disciplines import discipline
+from capsound.errors import BadDiscipline, Disagreement
 from capsound.explorer import Scope, explore
 from capsound.machine import compile_scenario
 from capsound.properties import Property
-from capsound.scenario import Agents, Assume, CallKind, Interval, Plain, Scenario, Search, Slice
+from capsound.scenario import Agents, Assume, CallKind, Interval, Plain, Request, Scenario, Search, Slice
 from capsound.schedule import Choice, Schedule
+from capsound.steps import CHECK, RESERVE, SEND, SETTLE
 from capsound.verdict import Verdict
+from capsound_proofs import solve as solving
+from capsound_proofs.bmc import Searched, shortest
+from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.search import renumbered
 from capsound_proofs.solve import solve
+from capsound_proofs.vacuity import Contradiction
 
 RACE = CallKind("c", Plain(Interval.exactly(31), Interval.exactly(23)))
 
@@ -109,3 +117,164 @@ def test_a_bill_above_the_estimate_is_found_beside_a_slice() -> None:
         found = solve(replace(scenario, properties=(Property.CAP,))).result(Property.CAP)
         assert found.trace is not None
         assert len(found.trace.schedule.choices) == 2
+
+
+# ------------------------------------------------------------------------------------------ contradictions
+
+
+def contradictory(estimate: int, bill: int, **assume: object) -> Scenario:
+    call = CallKind("c", Plain(Interval.exactly(estimate), Interval.exactly(bill)))
+    assumed = replace(Assume(), **assume)  # type: ignore[arg-type]
+    agents = (plain("w", 3), plain("sliced", own_slice=Interval.exactly(1)))
+    return Scenario(
+        "contradiction",
+        Interval.exactly(2),
+        "racy-counter",
+        agents,
+        (call,),
+        assume=assumed,
+        properties=(Property.CAP,),
+    )
+
+
+def test_a_call_that_can_never_be_billed_is_refused() -> None:
+    with pytest.raises(Contradiction) as caught:
+        solve(contradictory(1, 3, a1=False, shortfall=Fraction(3, 2)))
+    assert caught.value.exit_status == 65
+    assert "3/2" in caught.value.cause
+    with pytest.raises(Contradiction) as caught:
+        solve(contradictory(1, 3))
+    assert "A1" in caught.value.cause
+    assert solve(contradictory(1, 3, a1=False, shortfall=Fraction(3))).verdict is Verdict.VIOLATED
+    assert solve(contradictory(1, 3, a1=False)).verdict is Verdict.VIOLATED
+
+
+def test_a_request_that_a1_forbids_is_refused() -> None:
+    size = Interval.exactly(100)
+    counted = {"fine": size, "large": Interval(500, 600)}
+    calls = tuple(CallKind(name, Request(size, input_tokens=tokens)) for name, tokens in counted.items())
+    agents = (Agents("a", 1, "root", "fine"), Agents("b", 1, "root", "large"))
+    scenario = Scenario("request", Interval.exactly(700), "racy-counter", agents, calls)
+    with pytest.raises(Contradiction, match="'large'"):
+        solve(scenario)
+    assert solve(replace(scenario, agents=agents[:1])).verdict is Verdict.SOUND
+    assert solve(replace(scenario, assume=Assume(a1=None))).verdict is Verdict.SOUND
+
+
+def test_a_later_call_that_can_never_be_billed_is_refused() -> None:
+    """The history of a conversation grows beyond its estimate at the third call."""
+    call = CallKind("c", Request(Interval.exactly(100), growth=40, input_tokens=Interval.exactly(20)))
+    scenario = Scenario("growth", Interval.exactly(700), "reserve-settle", (plain("w", 1, calls=4),), (call,))
+    with pytest.raises(Contradiction, match="call number 4"):
+        solve(scenario)
+    assert solve(replace(scenario, agents=(plain("w", 1, calls=3),))).verdict is Verdict.SOUND
+
+
+# ------------------------------------------------------------------------------- verdicts that are earned
+
+
+def test_a_cap_that_no_machine_integer_holds_is_broken_at_once() -> None:
+    scenario = race(plain("w", 2), cap=10**12, assume=Assume(width=8))
+    found = solve(scenario).result(Property.WIDTH)
+    assert found.trace is not None
+    assert found.trace.schedule.choices == ()
+
+
+def test_a_slice_is_closed_when_all_who_use_it_are_done() -> None:
+    """With fewer agents than there are, a search would close it too early, and show a run that is none."""
+    call = CallKind("c", Plain(Interval.exactly(1), Interval.exactly(3)))
+    scenario = Scenario(
+        "close",
+        Interval.exactly(6),
+        "split-and-return",
+        (Agents("w", 3, "s", "c"), Agents("late", 1, "root", "c")),
+        (call,),
+        slices=(Slice("s", "root", Interval.exactly(5)),),
+        assume=Assume(a1=False),
+        properties=(Property.CAP,),
+    )
+    explored = explore(compile_scenario(scenario), (Property.CAP,), Scope(states=100_000))
+    assert explored.complete
+    found = solve(scenario).result(Property.CAP)
+    assert found.trace is not None
+    assert len(found.trace.schedule.choices) == len(explored.found[Property.CAP].choices)
+
+
+def test_every_agent_counts_before_a_search_is_complete() -> None:
+    """A few of many agents are soon done, and the others may still move: what was not searched is not sound."""
+    scenario = race(plain("w", 20), cap=31, properties=(Property.TRUTH,), search=Search(steps=20))
+    machine = compile_scenario(scenario)
+    found = shortest(
+        lambda agents: compile_scenario(scenario, limit=agents),
+        Property.TRUTH,
+        max_steps=8,
+        agents_at=lambda _: 2,
+        everybody=20,
+    )
+    assert isinstance(found, Searched)
+    assert not found.complete
+    assert len(found.machine.processes) > 2
+    assert len(machine.processes) == 20
+
+
+def test_all_states_decide_what_a_search_leaves_open() -> None:
+    call = CallKind("c", Plain(Interval.exactly(1), Interval.exactly(4)))
+    agents = (plain("g0", calls=2, own_slice=Interval.exactly(8)), plain("g1", calls=2))
+    asked = (Property.OVERRUN, Property.TRUTH)
+    scenario = Scenario("few", Interval.exactly(8), "lost-update-counter", agents, (call,), assume=Assume(a1=False))
+    outcome = solve(replace(scenario, properties=asked))
+    for prop in asked:
+        assert outcome.result(prop).verdict is Verdict.SOUND
+        assert outcome.result(prop).bound == "complete: all 96 states of 2 agents and 4 calls"
+
+
+def test_a_verdict_that_the_states_deny_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = race(plain("w", 3), properties=(Property.CAP,))
+    wrong = PropertyResult(Property.CAP, Verdict.SOUND, "wrong", "wrong", 0.0)
+    monkeypatch.setattr(solving, "prove_in_general", lambda problem: problem.results.update({Property.CAP: wrong}))
+    with pytest.raises(Disagreement, match="not for concrete runs"):
+        solve(scenario)
+
+
+def test_a_verdict_that_a_run_denies_is_withheld(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too large to explore: a few runs at random see it."""
+    call = CallKind("c", Plain(Interval.exactly(31_000), Interval(0, 23_000)))
+    scenario = Scenario("large", Interval.exactly(60_000), "racy-counter", (plain("w", 9),), (call,))
+    wrong = PropertyResult(Property.CAP, Verdict.SOUND, "wrong", "wrong", 0.0)
+    monkeypatch.setattr(solving, "prove_in_general", lambda problem: problem.results.update({Property.CAP: wrong}))
+    with pytest.raises(Disagreement) as caught:
+        solve(replace(scenario, properties=(Property.CAP,)))
+    assert "a run of" in caught.value.cause
+
+
+def test_a_run_that_is_longer_than_the_longest_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = race(plain("w", 3), properties=(Property.TRUTH,))
+    wrong = PropertyResult(Property.TRUTH, Verdict.SOUND, "complete", "wrong", 0.0, longest=3)
+    monkeypatch.setattr(solving, "prove_in_general", lambda problem: problem.results.update({Property.TRUTH: wrong}))
+    with pytest.raises(Disagreement, match="up to 3 steps"):
+        solve(scenario)
+
+
+# ------------------------------------------------------------------------------------------ what follows
+
+
+def test_where_nothing_overshoots_no_deficit_is_needed() -> None:
+    scenario = race(plain("w", 2), cap=100, assume=Assume(a1=False))
+    outcome = solve(scenario)
+    assert outcome.result(Property.CAP).bound == "all calls together are billed at most 46 of the cap 100, in any order"
+    assert outcome.result(Property.OVERRUN).bound.startswith("follows from cap: ")
+    assert outcome.flags == ("uninformative",)
+
+
+def test_a_slice_that_may_be_too_small_is_informative() -> None:
+    fits = race(plain("w", own_slice=Interval.exactly(31)), cap=100)
+    assert solve(fits).flags == ("uninformative",)
+    tight = race(plain("w", calls=2, own_slice=Interval.exactly(45)), cap=100)
+    assert solve(tight).flags == ()
+    shared = race(Agents("w", 2, "s", "c"), cap=100, slices=(Slice("s", "root", Interval.exactly(45)),))
+    assert solve(shared).flags == ()
+
+
+def test_what_is_reserved_before_it_is_admitted_is_refused() -> None:
+    with pytest.raises(BadDiscipline, match="reserves before it admits"):
+        discipline("early", "", [[RESERVE], [CHECK], [SEND], [SETTLE]])

@@ -28,6 +28,7 @@ from capsound_checker.audit.ordering import Waiting as Ordered
 from capsound_checker.audit.records import WANTED, Records, Unusable
 from capsound_checker.audit.rules import Made
 from capsound_checker.audit.tree import RETOLD, TWICE, Excess, Families, Stated
+from capsound_checker.audit.values import shown
 from capsound_checker.audit.whole import Waiting, obstacle
 from capsound_checker.intake.limits import cut
 
@@ -208,8 +209,8 @@ class _Auditor:
         """Take a bill that may be a range, or that may be of a call whose hold was resolved without it."""
         ranged = "at_most" in data
         most = data.pop("at_most", None)
-        if most is not None:
-            as_amount(most)
+        if most is not None and as_amount(most) < as_amount(data.get("amount")):
+            raise Unusable(f"a bill of {shown(data['amount'])} cannot be at most {shown(most)}", "swap the two")
         late = self.bounds.late(data)
         if self.bills != "logged":
             self._bill_told(data)

@@ -79,8 +79,9 @@ class Warned:
 
 _USAGE = re.compile(r"usage|token|cost|price|usd|spend|billed", re.IGNORECASE)
 _MODEL = re.compile(r"model", re.IGNORECASE)
-_DEEP = 4
-"""How far down a record is searched for usage: attributes, and what is in them."""
+_METRIC = re.compile(r"^(gen_ai|llm)\..*(usage|token|cost)", re.IGNORECASE)
+_DEEP = 16
+"""How far down a record is searched for usage: lists in lists, attributes, and what is in them."""
 
 
 def carries_usage(record: Mapping[str, Any], amounts: tuple[Field, ...], *, models: bool) -> str:
@@ -92,27 +93,40 @@ def carries_usage(record: Mapping[str, Any], amounts: tuple[Field, ...], *, mode
         for path in place.paths:
             if _counts(look(record, path)):
                 return "/".join(path)
-    return _search(record, models, (), usage=False)
+    return _search(record, models, (), usage=False, model=False)
 
 
-def _search(value: Mapping[str, Any], models: bool, at: tuple[str, ...], usage: bool) -> str:
+def _search(value: Mapping[str, Any], models: bool, at: tuple[str, ...], usage: bool, model: bool) -> str:
     for key, inner in value.items():
-        used = usage or bool(_USAGE.search(key))
         path = (*at, key)
+        used, modelled = usage or bool(_USAGE.search(key)), model or bool(_MODEL.search(key))
         if isinstance(inner, dict):
-            if len(path) < _DEEP and (found := _search(inner, models, path, used)):
-                return found
+            inside: list[Any] = [inner]
         elif isinstance(inner, list):
-            for item in inner if len(path) < _DEEP else ():
-                if isinstance(item, dict) and (found := _search(item, models, path, used)):
-                    return found
-        elif (used and _counts(inner)) or (models and inner and isinstance(inner, str) and _MODEL.search(key)):
+            inside = [_pair(item) for item in inner]
+        elif (
+            (used and _counts(inner))
+            or (models and modelled and isinstance(inner, str) and inner)
+            or (key == "name" and isinstance(inner, str) and _METRIC.search(inner))
+        ):
             return "/".join(path)
+        else:
+            continue
+        for item in inside if len(path) < _DEEP else ():
+            if isinstance(item, dict) and (found := _search(item, models, path, used, modelled)):
+                return found
     return ""
+
+
+def _pair(item: Any) -> Any:
+    """Return an attribute of OTLP, which is written as a key and a value, as a table of one."""
+    return {item["key"]: item.get("value")} if isinstance(item, dict) and isinstance(item.get("key"), str) else item
 
 
 def _counts(value: object) -> bool:
     """Return whether a value is a number above nothing, or a text that is one."""
+    if isinstance(value, str) and value[:1] in ("{", "["):  # a document in a text
+        return any(c in "123456789" for c in value)
     if isinstance(value, str):
         return len(value) < 40 and any(c in "123456789" for c in value) and not value.strip("0123456789.+eE ")
     return not isinstance(value, bool | dict | list) and value is not None and value != 0

@@ -111,12 +111,12 @@ def _per_call(made: list[Outcome], draws: Resampler) -> tuple[Figure, Figure]:
 
     Resamples are drawn as ranks among the sorted ratios: sorting small integers is fast, sorting fractions is not.
     """
-    told = sorted((Fraction(o.reserved, o.billed), o.session) for o in made if o.billed)
-    if not told:
+    ranked = sorted((Fraction(o.reserved, o.billed), o.session) for o in made if o.billed)
+    if not ranked:
         return Figure(None), Figure(None)
-    ratios = [ratio for ratio, _ in told]
+    ratios = [ratio for ratio, _ in ranked]
     ranks: dict[int, list[int]] = {}
-    for rank, (_, session) in enumerate(told):
+    for rank, (_, session) in enumerate(ranked):
         ranks.setdefault(session, []).append(rank)
     medians, highs = [], []
     for draw in draws.sessions:

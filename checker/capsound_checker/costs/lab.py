@@ -125,7 +125,7 @@ class _Pot:
         self.committed = 0  # the true bills of all that was admitted: what the oracle knows
         self.billed = 0
         self.outcomes: dict[tuple[int, int], Outcome] = {}
-        self._tell(Open(self.root, Amount(cap)))
+        self._feed(Open(self.root, Amount(cap)))
 
     def run(self, sessions: list[tuple[int, Session]], agents: int) -> None:
         """Let ``agents`` agents take the sessions, in order, until none is left."""
@@ -161,7 +161,7 @@ class _Pot:
     def _call(self, session: int, place: int, call: Call) -> Generator[int, None, Outcome]:
         made = plan(self.strategy, call.seen, self.memory, self.ledger.available[self.account])
         if not self.ledger.may_reserve(self.account, made.amount):
-            self._tell(Refuse(self.root, Amount(made.amount)))
+            self._feed(Refuse(self.root, Amount(made.amount)))
             return Outcome(session, Fate.REFUSED, falsely=self.committed + call.bill <= self.cap)
         name = f"{session}.{place}"
         output = call.output_tokens
@@ -207,7 +207,7 @@ class _Pot:
                 continue
             if self.ledger.may_extend(hold, more):
                 self.ledger.extend(hold, more)
-                self._tell(Extend(HoldId(name), Amount(more)))
+                self._feed(Extend(HoldId(name), Amount(more)))
                 held += more
             else:
                 aborted = True
@@ -221,16 +221,16 @@ class _Pot:
         return Outcome(session, Fate.CUT if aborted else Fate.COMPLETED, held, bill, bill > held)
 
     def _reserve(self, name: str, amount: int) -> int:
-        self._tell(Reserve(self.root, HoldId(name), Amount(amount)), Send(HoldId(name), CallId(name)))
+        self._feed(Reserve(self.root, HoldId(name), Amount(amount)), Send(HoldId(name), CallId(name)))
         return self.ledger.reserve(self.account, amount)
 
     def _settle(self, name: str, hold: int, cost: int) -> None:
         self.billed += cost
         self.ledger.send(hold, cost)
         self.ledger.settle(hold)
-        self._tell(Bill(CallId(name), Amount(cost)), Settle(HoldId(name), Amount(cost)))
+        self._feed(Bill(CallId(name), Amount(cost)), Settle(HoldId(name), Amount(cost)))
 
-    def _tell(self, *events: Event) -> None:
+    def _feed(self, *events: Event) -> None:
         if self.events is not None:
             self.events.extend(events)
 

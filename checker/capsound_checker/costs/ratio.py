@@ -108,9 +108,9 @@ def provider_of(bounds: Sequence[str]) -> Provider:
             raise BadOption(f"there is no bound {key!r}", hint=nearest(key, names))
         number = as_number(value)
         if number is None:
-            raise BadOption(f"{text!r} is no bound", hint=f"write {key}=16")
+            raise BadOption(f"{text!r} is not a bound", hint=f"write {key}=16")
         if key != "tokens_per_byte" and number.denominator > 1:
-            raise BadOption(f"{text!r} is no bound: tokens are counted", hint=f"write {key}=16")
+            raise BadOption(f"{text!r} is not a bound: tokens are whole numbers", hint=f"write {key}=16")
         given[key] = number if key == "tokens_per_byte" else int(number)
     return replace(PROVIDER, **given)
 
@@ -121,7 +121,7 @@ def parse_where(texts: Sequence[str]) -> tuple[Condition, ...]:
     for text in texts:
         name, equals, value = text.partition("=")
         if not equals:
-            raise BadOption(f"{text!r} is no condition", hint="write COLUMN=VALUE or COLUMN!=VALUE")
+            raise BadOption(f"{text!r} is not a condition", hint="write COLUMN=VALUE or COLUMN!=VALUE")
         out.append(Condition(name.removesuffix("!"), value, equal=not name.endswith("!")))
     return tuple(out)
 
@@ -148,14 +148,14 @@ def text_of(lab: Lab) -> str:
 def _title(lab: Lab) -> str:
     calls, sessions = lab.figures[0].calls, len(lab.workload.sessions)
     what = f"{calls:,} calls" if lab.workload.shared else f"{calls:,} calls in {sessions:,} sessions"
-    share = "all calls share it" if lab.workload.shared else _each(lab)
+    share = "shared by all calls" if lab.workload.shared else _each(lab)
     cap = "no cap" if lab.cap is None else f"cap {lab.cap:,} {lab.workload.unit}, {share}"
     together = "" if lab.agents == 1 else f", {lab.agents} agents at once"
     return f"{lab.workload.name}: {what}, {cap}{together}"
 
 
 def _each(lab: Lab) -> str:
-    return "one for each session" if lab.agents == 1 else f"one for {lab.agents} sessions"
+    return "one per session" if lab.agents == 1 else f"one per {lab.agents} sessions"
 
 
 def _row(figures: Figures, verdict: StrategyVerdict, proved: bool) -> tuple[str, ...]:
@@ -191,21 +191,19 @@ def _decimal(value: Fraction | None, digits: int = 2) -> str:
 
 def _explained(lab: Lab) -> list[str]:
     lines = [
-        "A1: whether a call can be billed above its hold, by z3 and cvc5; for premises and witnesses see --json.",
+        "A1: can a bill exceed its hold? Decided by z3 and cvc5; --json shows premises and witnesses.",
         "median, p95: reserved / billed of each admitted call. aggregate: sum reserved / sum billed.",
-        "over: calls billed above their hold (A1 violations). false: refusals that an oracle would have admitted.",
-        "used: billed for calls answered in full, as a share of the most that an oracle could have had for such.",
+        "over: calls billed above their hold (A1 violations). false: refused, though an oracle would have admitted.",
+        "used: what calls answered in full were billed, as a share of the best that an oracle can do.",
     ]
     if any(v.verdict is Verdict.SOUND and v.witness for v in lab.verdicts):
-        lines.append("*: proved only where no history is sent beside the bytes that are counted.")
+        lines.append("*: proved only if no history is sent besides the bytes that are counted.")
     for premise, count in lab.broken.items():
-        lines.append(
-            f"premise {premise} is broken by {count} of {lab.figures[0].calls} calls: nothing is proved of them."
-        )
+        lines.append(f"{count} of {lab.figures[0].calls} calls break premise {premise}: nothing is proved about them.")
     if not all(figures.exact for figures in lab.figures):
-        lines.append("used is of min(cap, all bills), since the exact optimum takes too long here.")
+        lines.append("used is a share of min(cap, all bills): the exact optimum takes too long here.")
     if lab.left_out:
-        lines.append(f"left out, since the workload has no token counts: {', '.join(lab.left_out)}.")
+        lines.append(f"left out, because the workload has no token counts: {', '.join(lab.left_out)}.")
     return lines
 
 

@@ -87,9 +87,9 @@ def read_workload(path: Path, reading: Reading = AS_IT_IS) -> Workload:
     except OSError as error:
         raise BadWorkload(f"cannot read {path}: {error.strerror}", hint="name a CSV file, or gen:NAME") from None
     except UnicodeDecodeError as error:
-        raise BadWorkload(f"cannot read {path}: it is no UTF-8 text", cause=str(error)) from None
+        raise BadWorkload(f"cannot read {path}: it is not UTF-8 text", cause=str(error)) from None
     except csv.Error as error:
-        raise BadWorkload(f"cannot read {path}: it is no CSV", cause=str(error)) from None
+        raise BadWorkload(f"cannot read {path}: it is not CSV", cause=str(error)) from None
 
 
 class _Table:
@@ -100,10 +100,10 @@ class _Table:
         rows = iter(reader)
         self.header = [cell.strip() for cell in next(rows, [])]
         if not any(self.header):
-            raise BadWorkload(f"{path} is empty", hint="begin with a line that names the columns", where=str(path))
+            raise BadWorkload(f"{path} is empty", hint="start with a line that names the columns", where=str(path))
         for name in self.header:
             if self.header.count(name) > 1:
-                raise BadWorkload(f"column {name!r} is there twice", hint="name each column once", where=f"{path}:1")
+                raise BadWorkload(f"column {name!r} appears twice", hint="name each column once", where=f"{path}:1")
         self.names = {key: next((n for n in names if n in self.header), "") for key, names in COLUMNS.items()}
         self.rows: list[tuple[int, list[str]]] = []
         for row in rows:
@@ -182,7 +182,7 @@ def _workload(path: Path, table: _Table, reading: Reading) -> Workload:
     ]
     if not kept:
         raise BadWorkload(
-            f"no call is left of the {len(table.rows)} rows of {path}",
+            f"none of the {len(table.rows)} rows of {path} is left",
             hint="name other values with --where" if reading.where else "give a row for each call",
             where=str(path),
         )
@@ -203,7 +203,7 @@ def _workload(path: Path, table: _Table, reading: Reading) -> Workload:
         )
     notes = []
     if not table.names["bytes"]:
-        notes.append(f"bytes are not in the file: {reading.bytes_per_token} for each token that is new in its session")
+        notes.append(f"no byte counts in the file: {reading.bytes_per_token} bytes assumed per new token of a session")
     if reading.exact_counts:
         notes.append("the token counter is an oracle: it says what the provider will bill")
     sessions = tuple(Session("/".join(key), tuple(calls)) for key, calls in groups.items())

@@ -124,28 +124,28 @@ class Search:
 
         Of two that end a hold only one can have been right; but a settlement that was refused may have come second.
         """
-        said = self.history.operations
+        operations = self.history.operations
         ended = [o for o in forced if o.do in ENDS and not o.passive]
         ends = [o for o in ended if op.on == (o.new if o.do == "merge" else o.on)]
-        if not all(overlap(said[op.index], said[o.index]) for o in ends):
+        if not all(overlap(operations[op.index], operations[o.index]) for o in ends):
             return False
         if op.do in ("settle", "release", "forfeit"):
-            return bool(ends) and all(said[o.index].outcome not in ("done", "pending") for o in ends)
+            return bool(ends) and all(operations[o.index].outcome not in ("done", "pending") for o in ends)
         if op.do == "sent" and self.spec.strict and any(o.do == "release" for o in ends):
             return False  # what has left is not released
         return bool(ends) and op.do in ("extend", "sent", "charge", "record")
 
-    def _ambiguous(self, op: Op, said: Operation) -> bool:
+    def _ambiguous(self, op: Op, operation: Operation) -> bool:
         """Whether what has returned may have changed nothing, or have changed what it seems not to."""
         if op.do == "settle":
-            return said.outcome != "done" and not self.spec.complete
-        return op.do in ("close", "merge", "release") and said.outcome == "done" and not self.spec.strict
+            return operation.outcome != "done" and not self.spec.complete
+        return op.do in ("close", "merge", "release") and operation.outcome == "done" and not self.spec.strict
 
     def _standing(self, forced: Sequence[Op], keys: Collection[int]) -> State:
         """Return who is open after operations that have all taken effect; their balances are not worked out."""
         history = self.history
-        said = history.operations
-        done = [op for op in forced if op.do == "settle" or said[op.index].outcome in ("done", "pending")]
+        operations = history.operations
+        done = [op for op in forced if op.do == "settle" or operations[op.index].outcome in ("done", "pending")]
         parent = {made_by(op): op.on if op.do == "delegate" else -1 for op in done if op.do in ("open", "delegate")}
         holds = {op.new: [op.on, op.amount, 0] for op in done if op.do == "reserve"}
         ended: set[int] = set()

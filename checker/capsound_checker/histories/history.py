@@ -38,6 +38,7 @@ from capsound.properties import Property
 from capsound.verdict import Verdict
 from capsound_checker.histories.linearize import STEPS, Linearization, linearize
 from capsound_checker.histories.sequential import CREATES, ON_HOLD, OPERATIONS, OUTCOMES, READS, Operation
+from capsound_checker.intake.limits import TooMuch, cut, read_json
 from capsound_checker.programs.lockstep import account_id, agent_id, hold_id
 
 FORMAT = 1
@@ -49,6 +50,9 @@ class BadHistory(CapsoundError):
 
     name = "bad-history"
     exit_status = EXIT_BAD_INPUT
+
+    def __init__(self, message: str, *, hint: str, where: str) -> None:
+        super().__init__(cut(message), hint=cut(hint), where=cut(where))  # they quote what others wrote
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +73,10 @@ class History:
         """Yield the history as JSON lines; ``read`` is the inverse."""
         head = {"history": FORMAT, "strict": self.strict, "complete": self.complete, "seed": self.seed}
         yield json.dumps(head if not self.hung else {**head, "hung": list(self.hung)})
-        for said in self.operations:
-            data = {name: getattr(said, name) for name in _FIELDS}
+        for operation in self.operations:
+            data = {name: getattr(operation, name) for name in _FIELDS}
             left_out = {name for name, value in _USUAL.items() if data[name] == value}
-            if said.do not in _AMOUNTS:
+            if operation.do not in _AMOUNTS:
                 left_out.add("amount")
             yield json.dumps({name: value for name, value in data.items() if name not in left_out})
 
@@ -129,38 +133,40 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
     run in which an operation did not come back, or in which nothing was refused and the cap never approached,
     shows nothing: ``unknown``. Raises ``BadTrace`` when an operation names what no operation has created.
     """
-    said = history.operations
-    found = linearize(said, strict=history.strict, complete=history.complete, steps=steps)
+    operations = history.operations
+    found = linearize(operations, strict=history.strict, complete=history.complete, steps=steps)
     reads_only = False
     anomaly: str | None = None
     window: tuple[str, ...] = ()
     verdict = found.verdict
     if found.offence is not None:
         anomaly, sentence = found.offence.anomaly, found.offence.sentence
-        window = _shown(said, found)
-        rest = [op for op in said if op.do not in READS]
+        window = _shown(operations, found)
+        rest = [op for op in operations if op.do not in READS]
         again = linearize(rest, strict=history.strict, complete=history.complete, steps=steps)
         reads_only = again.verdict is Verdict.SOUND
     elif verdict is Verdict.UNKNOWN:
         sentence = f"no answer within {steps:,} transitions"
     else:
-        verdict, anomaly, sentence = _monitored(said, found.order, complete=history.complete)
+        verdict, anomaly, sentence = _monitored(operations, found.order, complete=history.complete)
     if history.hung and verdict is not Verdict.VIOLATED:
         verdict, anomaly = Verdict.UNKNOWN, "hang"
-        sentence, window = f"{len(history.hung)} operations did not come back", history.hung
-    counts = Counter((op.do, op.outcome) for op in said)
+        count = len(history.hung)
+        sentence = f"{count:,} operations never returned" if count > 1 else "1 operation never returned"
+        window = tuple(map(cut, history.hung))
+    counts = Counter((op.do, op.outcome) for op in operations)
     return HistoryVerdict(
         verdict,
         anomaly,
         sentence,
         window,
         reads_only,
-        operations=len(said),
-        clients=len({op.client for op in said}),
+        operations=len(operations),
+        clients=len({op.client for op in operations}),
         roots=counts["open", "done"],
         admitted=counts["reserve", "done"] + counts["charge", "done"],
         refused=counts["reserve", "refused"] + counts["charge", "refused"],
-        overlap=_overlap(said),
+        overlap=_overlap(operations),
         seed=history.seed,
         steps=found.steps,
         order=found.order,
@@ -168,24 +174,24 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
     )
 
 
-def _shown(said: tuple[Operation, ...], found: Linearization) -> tuple[str, ...]:
+def _shown(operations: tuple[Operation, ...], found: Linearization) -> tuple[str, ...]:
     """Return the offending window in words; the operation that nothing explains is marked."""
     offence = found.offence
     if offence is None:
         return ()
     lines = []
     for index in offence.window:
-        op = said[index]
+        op = operations[index]
         mark = "**" if index == offence.operation else "  "
         until = "..." if op.returned is None else str(op.returned)
         lines.append(f"{mark} [{op.called}, {until}] client {op.client}: {op}")
     return tuple(lines)
 
 
-def _overlap(said: tuple[Operation, ...]) -> int:
+def _overlap(operations: tuple[Operation, ...]) -> int:
     """Return the most operations that were under way at once."""
-    moments = [(op.called, 1) for op in said]
-    moments += [(op.returned, -1) for op in said if op.returned is not None]
+    moments = [(op.called, 1) for op in operations]
+    moments += [(op.returned, -1) for op in operations if op.returned is not None]
     most = now = 0
     for _, change in sorted(moments, key=lambda moment: (moment[0], -moment[1])):
         now += change
@@ -194,14 +200,14 @@ def _overlap(said: tuple[Operation, ...]) -> int:
 
 
 def _monitored(
-    said: tuple[Operation, ...], order: tuple[int, ...], *, complete: bool
+    operations: tuple[Operation, ...], order: tuple[int, ...], *, complete: bool
 ) -> tuple[Verdict, str | None, str]:
     """Return what the monitor says of the order that was found, told the true bills of each root in turn."""
     informative, listened = False, 0
-    for positions in _by_root(said, order):
+    for positions in _by_root(operations, order):
         monitor = Monitor()
         for index in positions:
-            for event in _events(said[index], index, monitor, complete=complete):
+            for event in _events(operations[index], index, monitor, complete=complete):
                 monitor.feed(event)
                 listened += 1
         report = monitor.report()
@@ -219,13 +225,13 @@ def _monitored(
     )
 
 
-def _by_root(said: tuple[Operation, ...], order: tuple[int, ...]) -> list[list[int]]:
+def _by_root(operations: tuple[Operation, ...], order: tuple[int, ...]) -> list[list[int]]:
     """Return the positions of each root, in order."""
     root: dict[int, int] = {}
     owner: dict[int, int] = {}
     parts: dict[int, list[int]] = {}
     for index in order:
-        op = said[index]
+        op = operations[index]
         if op.do == "open":
             root[op.on] = op.on
         account = owner[op.on] if op.do in ON_HOLD else op.on
@@ -285,7 +291,7 @@ def _events(op: Operation, index: int, monitor: Monitor, *, complete: bool) -> I
 
 def _read(lines: Iterable[str], where: str) -> History:
     head: dict[str, Any] | None = None
-    said: list[Operation] = []
+    operations: list[Operation] = []
     created: dict[tuple[str, int], int] = {}
     places: list[int] = []
     number = 0
@@ -305,11 +311,11 @@ def _read(lines: Iterable[str], where: str) -> History:
                     hint="number accounts and holds so that no number is used twice",
                     where=f"{where}:{number}",
                 )
-        said.append(op)
+        operations.append(op)
         places.append(number)
     if head is None:
         raise BadHistory("the history is empty", hint='begin with {"history": 1}', where=f"{where}:{max(1, number)}")
-    for op, place in zip(said, places, strict=True):
+    for op, place in zip(operations, places, strict=True):
         for kind, name in _named(op):
             if (kind, name) not in created:
                 raise BadHistory(
@@ -317,7 +323,7 @@ def _read(lines: Iterable[str], where: str) -> History:
                     hint="record every open, delegate and reserve that was done, or may have been",
                     where=f"{where}:{place}",
                 )
-    return History(tuple(said), head["strict"], head["complete"], head["seed"], head["hung"])
+    return History(tuple(operations), head["strict"], head["complete"], head["seed"], head["hung"])
 
 
 def _named(op: Operation) -> Iterator[tuple[str, int]]:
@@ -329,11 +335,15 @@ def _named(op: Operation) -> Iterator[tuple[str, int]]:
 
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise BadHistory(f"this line is no JSON: {error}", hint="one JSON object a line", where=where) from None
+        data = read_json(line)
+    except TooMuch as error:
+        raise BadHistory(f"this line cannot be used: {error}", hint="one JSON object a line", where=where) from None
+    except ValueError as error:
+        raise BadHistory(f"this line is not JSON: {error}", hint="one JSON object a line", where=where) from None
     if not isinstance(data, dict):
-        raise BadHistory(f"this line is no JSON object: {line.strip()[:60]}", hint="one object a line", where=where)
+        raise BadHistory(
+            f"this line is not a JSON object: {cut(line.strip(), 60)}", hint="one object a line", where=where
+        )
     return data
 
 

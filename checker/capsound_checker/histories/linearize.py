@@ -284,21 +284,21 @@ def linearize(
     """
     root_of, parent_of, owner_of = family(operations)
     parts: dict[int, list[Op]] = {}
-    for index, said in enumerate(operations):
-        if said.outcome == "pending" and (said.do in READS or said.do == "check"):
+    for index, operation in enumerate(operations):
+        if operation.outcome == "pending" and (operation.do in READS or operation.do == "check"):
             continue  # nobody has seen an answer
-        if said.do == "open" and said.outcome not in ("done", "pending"):
+        if operation.do == "open" and operation.outcome not in ("done", "pending"):
             continue
-        account = owner_of.get(said.on, -1) if said.do in ON_HOLD else said.on
-        if account not in root_of or (said.do == "merge" and said.new not in root_of):
-            raise BadTrace(f"operation {index + 1}, {said}, names what no operation has created")
-        op = Op(index, said, judged=said.outcome == "refused" or complete)
-        if said.do == "merge" and root_of[said.new] != root_of[said.on]:
-            if said.outcome == "done" and strict:
-                sentence = f"a{said.on} and a{said.new} belong to two roots, and were merged"
+        account = owner_of.get(operation.on, -1) if operation.do in ON_HOLD else operation.on
+        if account not in root_of or (operation.do == "merge" and operation.new not in root_of):
+            raise BadTrace(f"operation {index + 1}, {operation}, names what no operation has created")
+        op = Op(index, operation, judged=operation.outcome == "refused" or complete)
+        if operation.do == "merge" and root_of[operation.new] != root_of[operation.on]:
+            if operation.outcome == "done" and strict:
+                sentence = f"a{operation.on} and a{operation.new} belong to different roots, and were merged"
                 return Linearization(Verdict.VIOLATED, (), Offence(index, (index,), "wrong-root", sentence))
             continue
-        op.keys = keys_of(op, said, account, parent_of)
+        op.keys = keys_of(op, operation, account, parent_of)
         parts.setdefault(root_of[account], []).append(op)
     order: list[int] = []
     left = steps
@@ -358,57 +358,63 @@ def _offence(search: _Search, op: Op, history: Sequence[Moment], operations: Seq
 
 def _since_agreed(ops: Sequence[Op], op: Op, operations: Sequence[Operation]) -> tuple[int, ...]:
     """Return what touches the same accounts and holds, since the same balance was last read and could be explained."""
-    said = operations[op.index]
+    operation = operations[op.index]
     mine = [o.index for o in ops if not op.keys.isdisjoint(o.keys)]
-    witnesses = {said.do} if said.do in READS else set(READS)
+    witnesses = {operation.do} if operation.do in READS else set(READS)
     agreed = [
         operations[index]
         for index in mine
-        if operations[index].do in witnesses and (operations[index].returned or said.called) < said.called
+        if operations[index].do in witnesses and (operations[index].returned or operation.called) < operation.called
     ]
     last = max(agreed, key=lambda o: o.returned or 0, default=None)
     begin = min(operations[i].called for i in mine) if last is None else last.called
-    end = said.returned if said.returned is not None else said.called
+    end = operation.returned if operation.returned is not None else operation.called
     window = [i for i in mine if operations[i].called <= end and (operations[i].returned or end) >= begin]
     return tuple(sorted(window, key=lambda index: (operations[index].called, index)))
 
 
-def _named(op: Op, said: Operation, states: Sequence[State]) -> tuple[str, str]:
+def _named(op: Op, operation: Operation, states: Sequence[State]) -> tuple[str, str]:
     """Return the anomaly and a sentence; ``states`` are those in which the operation was tried."""
     met = states[0]
     hold = met.get(op.on) if op.on & 1 else None
     key = hold[0] if hold is not None else op.on
     accounts = [account for state in states if (account := state.get(key)) is not None]
     if op.on & 1 and hold is None:
-        name = "use-after-move" if said.do in ("sent", "extend") else "double-settle"
-        return name, f"{said}, although h{said.on} had already been resolved"
+        name = "use-after-move" if operation.do in ("sent", "extend") else "double-settle"
+        return name, f"{operation}, although h{operation.on} was already resolved"
     if not accounts:
-        return "use-after-move", f"{said}, although a{key // 2} had already been closed or merged, or was not there yet"
-    if said.do in READS:
-        ranges = sorted({readable(said.do, account) for account in accounts})
-        low, high, value = min(r[0] for r in ranges), max(r[1] for r in ranges), said.value or 0
-        could = ", ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in ranges[:8])
+        return (
+            "use-after-move",
+            f"{operation}, although a{key // 2} was closed, merged or not yet created",
+        )
+    if operation.do in READS:
+        ranges = sorted({readable(operation.do, account) for account in accounts})
+        low, high, value = min(r[0] for r in ranges), max(r[1] for r in ranges), operation.value or 0
+        could = " or ".join(f"{a}" if a == b else f"{a} to {b}" for a, b in ranges[:8])
         if len(ranges) > 8:
-            could += ", ..."
+            could += " or ..."
         name = "ledger-drift"
-        if said.do in FREE and not low <= value <= high:
+        if operation.do in FREE and not low <= value <= high:
             name = "minted" if value > high else "vanished"
-        return name, f"a{said.on} said {said.do} {value}; at no moment of the read could it be other than: {could}"
+        return (
+            name,
+            f"a{operation.on} reported {operation.do} {value}; during the read it can only have been {could}",
+        )
     most = max(account[0] for account in accounts)
     least = min(account[0] for account in accounts)
-    if said.do == "check":
-        name = "stale-admit" if said.value else "false-refusal"
-        return name, f"{said}, although between {least} and {most} was available"
-    if said.outcome in ("refused", "rejected", "stale"):
-        return "false-refusal", f"{said}, although at no moment of it less than {least} was available"
-    if said.do in ("reserve", "charge", "extend"):
+    if operation.do == "check":
+        name = "stale-admit" if operation.value else "false-refusal"
+        return name, f"{operation}, although {least} to {most} was available"
+    if operation.outcome in ("refused", "rejected", "stale"):
+        return "false-refusal", f"{operation}, although {least} or more was available all the time"
+    if operation.do in ("reserve", "charge", "extend"):
         beside = max(account[0] + account[1] for account in accounts)
-        name = "stale-admit" if said.amount <= beside else "over-admit"
-        return name, f"{said}, although at no moment of it more than {most} was available"
-    if said.do == "delegate":
-        return "minted", f"{said}, although at no moment of it more than {most} was available"
-    if said.do == "release":
-        return "refund-after-send", f"{said}, although its request had left"
-    if said.do == "merge" and said.on == said.new:
-        return "minted", f"{said}: an account was merged with itself"
-    return "vanished", f"{said}, although something of it was still open"
+        name = "stale-admit" if operation.amount <= beside else "over-admit"
+        return name, f"{operation}, although never more than {most} was available"
+    if operation.do == "delegate":
+        return "minted", f"{operation}, although never more than {most} was available"
+    if operation.do == "release":
+        return "refund-after-send", f"{operation}, although its request was already sent"
+    if operation.do == "merge" and operation.on == operation.new:
+        return "minted", f"{operation}: merged an account with itself"
+    return "vanished", f"{operation}, although it still had an open hold or slice"

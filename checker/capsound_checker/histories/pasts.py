@@ -127,10 +127,10 @@ class FailedHistory:
 
     def _matters(self, op: Op, beside: Sequence[Op]) -> bool:
         """Whether it matters when a request left: somebody else asks for it, or nobody knows who of two was first."""
-        said = self.operations
-        others = [said[o.index] for o in beside if o is not op]
+        operations = self.operations
+        others = [operations[o.index] for o in beside if o is not op]
         asked = any(o.do == "release" or o.outcome not in ("done", "pending") for o in others)
-        return asked or any(overlap(said[op.index], o) for o in others)
+        return asked or any(overlap(operations[op.index], o) for o in others)
 
     def _forced(self, cut: int) -> list[Op]:
         """Return what had taken effect before ``cut``: what had returned, and what created anything that these name."""

@@ -142,14 +142,14 @@ class _Run:
     def history(self) -> History:
         """Return what was recorded, with times that count from 1; equal ones stay equal."""
         pending = [op for op in self.under_way if op is not None and op.do not in READS] if self.hung else []
-        said = [op for log in self.logs for op in list(log)]
-        ended = {(op.client, op.called) for op in said}
-        said += [op for op in pending if (op.client, op.called) not in ended]
-        times = {op.called for op in said} | {op.returned for op in said if op.returned is not None}
+        operations = [op for log in self.logs for op in list(log)]
+        ended = {(op.client, op.called) for op in operations}
+        operations += [op for op in pending if (op.client, op.called) not in ended]
+        times = {op.called for op in operations} | {op.returned for op in operations if op.returned is not None}
         rank = {moment: number for number, moment in enumerate(sorted(times), start=1)}
         numbered = [
             replace(op, called=rank[op.called], returned=None if op.returned is None else rank[op.returned])
-            for op in said
+            for op in operations
         ]
         numbered.sort(key=lambda op: (op.called, op.client))
         return History(tuple(numbered), self.strict, self.complete, self.seed, self.hung)
@@ -228,13 +228,13 @@ class _Client:
 
     # ----------------------------------------------------------------------------------------- operations
 
-    def ask(self, said: Operation, operation: str, *args: Any) -> Answer:
+    def ask(self, planned: Operation, operation: str, *args: Any) -> Answer:
         """Do one operation of the adapter and write down when, with how it ended."""
         run = self.run
         if run.stop.is_set():
             raise _Stopped
         called = time.perf_counter_ns()
-        run.under_way[self.number] = replace(said, called=called, returned=None, outcome="pending")
+        run.under_way[self.number] = replace(planned, called=called, returned=None, outcome="pending")
         answer = ask(run.adapter, operation, *args)
         returned = time.perf_counter_ns()
         if answer.kind is Kind.FAILED or answer.kind is Kind.HUNG:
@@ -243,9 +243,9 @@ class _Client:
                 cause="the adapter does not say what this exception means",
                 hint="list its class under `refused`, `rejected` or `stale` of the adapter",
             )
-        outcome, value, new, amount = answer.kind.value, said.value, said.new, said.amount
+        outcome, value, new, amount = answer.kind.value, planned.value, planned.new, planned.amount
         if answer.kind is Kind.DONE:
-            if said.do in READS:
+            if planned.do in READS:
                 value = answer.value
                 if type(value) is not int:
                     raise AdapterFailed(f"{operation} returned {value!r}", hint="return a whole number of units")
@@ -254,13 +254,13 @@ class _Client:
             elif isinstance(answer.value, Granted):
                 amount = answer.value.amount
         else:
-            new = new if said.do == "merge" else -1
-        done = replace(said, called=called, returned=returned, outcome=outcome, value=value, new=new, amount=amount)
+            new = new if planned.do == "merge" else -1
+        done = replace(planned, called=called, returned=returned, outcome=outcome, value=value, new=new, amount=amount)
         run.logs[self.number].append(done)
         run.under_way[self.number] = None  # only now: at any moment it stands in at least one of the two
         return replace(answer, kind=Kind(outcome))
 
-    def said(self, do: str, on: int, **more: Any) -> Operation:
+    def planned(self, do: str, on: int, **more: Any) -> Operation:
         return Operation(self.number, do, on, 0, None, **more)
 
     def _new(self) -> int:
@@ -269,7 +269,7 @@ class _Client:
         return self.run.roots + self.made * (self.run.clients + 1) + self.number
 
     def open(self, number: int, cap: int) -> None:
-        answer = self.ask(self.said("open", number, amount=cap), "open", cap)
+        answer = self.ask(self.planned("open", number, amount=cap), "open", cap)
         if answer.kind is not Kind.DONE:
             raise AdapterFailed(f"open({cap}) was {answer.kind}: {answer.why}", hint="let the adapter scale the unit")
         self.run.scopes[number] = answer.value
@@ -278,15 +278,15 @@ class _Client:
         run, new, amount = self.run, self._new(), self.chance.randint(1, _MOST)
         scope = run.scopes[account]
         if self.gate is Gate.CHARGE and "settle" not in run.offers:
-            self.ask(self.said("charge", account, amount=amount), "charge", scope, amount)
+            self.ask(self.planned("charge", account, amount=amount), "charge", scope, amount)
             return
-        said = self.said("reserve", account, new=new, amount=amount)
+        planned = self.planned("reserve", account, new=new, amount=amount)
         if self.gate is Gate.RECORD:  # nobody is asked
             now = time.perf_counter_ns()
-            run.logs[self.number].append(replace(said, called=now, returned=now))
+            run.logs[self.number].append(replace(planned, called=now, returned=now))
             self.holds.append(_Hold(new, account, None, amount))
             return
-        answer = self.ask(said, self.gate.value, scope, amount)
+        answer = self.ask(planned, self.gate.value, scope, amount)
         if answer.kind is Kind.DONE:
             self.holds.append(_Hold(new, account, answer.value, amount))
 
@@ -294,10 +294,11 @@ class _Client:
         """Take one hold a step further: send its request, hear of its reply, or give it up."""
         run, dice = self.run, self.chance.random()
         if hold.bill < 0 and dice < 0.15 and "release" in run.offers:
-            self.ask(self.said("release", hold.number), "release", hold.handle)
+            self.ask(self.planned("release", hold.number), "release", hold.handle)
         elif dice < 0.25 and "extend" in run.offers:
             more = self.chance.randint(1, 4)
-            if self.ask(self.said("extend", hold.number, amount=more), "extend", hold.handle, more).kind is Kind.DONE:
+            planned = self.planned("extend", hold.number, amount=more)
+            if self.ask(planned, "extend", hold.handle, more).kind is Kind.DONE:
                 hold.amount += more
             self.holds.append(hold)
         elif hold.bill < 0:
@@ -310,36 +311,36 @@ class _Client:
         run = self.run
         most = hold.amount if self.run.a1 or self.chance.random() < 0.8 else 2 * hold.amount
         hold.bill = self.chance.choice((0, 0, min(1, most), self.chance.randint(0, most)))
-        said = self.said("sent", hold.number, amount=hold.bill)
+        planned = self.planned("sent", hold.number, amount=hold.bill)
         if "sent" in run.offers:
-            if self.ask(said, "sent", hold.handle).kind is not Kind.DONE:
+            if self.ask(planned, "sent", hold.handle).kind is not Kind.DONE:
                 hold.bill = 0  # it did not leave
         else:
             now = time.perf_counter_ns()
-            run.logs[self.number].append(replace(said, called=now, returned=now))
+            run.logs[self.number].append(replace(planned, called=now, returned=now))
 
     def end(self, hold: _Hold) -> None:
         """Let the reply come, or the error: then the bill is told, or will never be known."""
         if hold.bill < 0:
             self.send(hold)
         if self.chance.random() < 0.05 and "forfeit" in self.run.offers and not self.books_late and hold.amount <= 4:
-            self.ask(self.said("forfeit", hold.number), "forfeit", hold.handle)
+            self.ask(self.planned("forfeit", hold.number), "forfeit", hold.handle)
             return
         if self.run.duplicates and not self.books_late and self.chance.random() < 0.3:
             self.run.again.append(hold)
         self.settle(hold)
 
     def settle(self, hold: _Hold) -> None:
-        said = self.said("settle", hold.number, amount=hold.bill)
+        planned = self.planned("settle", hold.number, amount=hold.bill)
         if self.books_late:
-            self.ask(said, "record", self.run.scopes[hold.account], hold.bill)
+            self.ask(planned, "record", self.run.scopes[hold.account], hold.bill)
         else:
-            self.ask(said, "settle", hold.handle, hold.bill)
+            self.ask(planned, "settle", hold.handle, hold.bill)
 
     def delegate(self, account: int) -> None:
         new, amount = self._new(), self.chance.randint(1, 2 * _MOST)
-        said = self.said("delegate", account, new=new, amount=amount)
-        answer = self.ask(said, "delegate", self.run.scopes[account], amount)
+        planned = self.planned("delegate", account, new=new, amount=amount)
+        answer = self.ask(planned, "delegate", self.run.scopes[account], amount)
         if answer.kind is Kind.DONE:
             scope = answer.value.scope if isinstance(answer.value, Granted) else answer.value
             self.run.scopes[new] = scope
@@ -349,10 +350,10 @@ class _Client:
         """End a slice, by merging it into its root or by closing it; one that is busy stays."""
         scopes = self.run.scopes
         if "merge" in self.run.offers and self.chance.random() < 0.3:
-            said = self.said("merge", root, new=account)
-            kind = self.ask(said, "merge", scopes[root], scopes[account]).kind
+            planned = self.planned("merge", root, new=account)
+            kind = self.ask(planned, "merge", scopes[root], scopes[account]).kind
         else:
-            kind = self.ask(self.said("close", account), "close", scopes[account]).kind
+            kind = self.ask(self.planned("close", account), "close", scopes[account]).kind
         if kind is not Kind.DONE:
             self.slices.append(account)
 
@@ -360,7 +361,7 @@ class _Client:
         reads = self._reads()
         if reads:
             operation, read = self.chance.choice(reads)
-            self.ask(self.said(read, account), operation, self.run.scopes[account])
+            self.ask(self.planned(read, account), operation, self.run.scopes[account])
 
     def look_at_all(self) -> None:
         """Read every balance that is told of every account that is open, when nothing is under way."""
@@ -373,7 +374,7 @@ class _Client:
             }
             for account in sorted(set(self.run.scopes) - ended):
                 for operation, read in self._reads():
-                    self.ask(self.said(read, account), operation, self.run.scopes[account])
+                    self.ask(self.planned(read, account), operation, self.run.scopes[account])
         except _Stopped:
             pass
         except BaseException as error:  # noqa: BLE001 - raised again where the run was started

@@ -54,14 +54,14 @@ class Operation:
             args.append(f"a{self.new}")
         if self.do in ("open", "reserve", "charge", "record", "check", "delegate", "settle", "extend"):
             args.append(str(self.amount))
-        said = self.outcome
+        result = self.outcome
         if self.do in READS or (self.do == "check" and self.outcome == "done"):
-            said = str(self.value) if self.do in READS else ("yes" if self.value else "no")
+            result = str(self.value) if self.do in READS else ("yes" if self.value else "no")
         elif self.do in CREATES and self.outcome == "done":
-            said = f"{'h' if CREATES[self.do] == 'hold' else 'a'}{self.on if self.do == 'open' else self.new}"
+            result = f"{'h' if CREATES[self.do] == 'hold' else 'a'}{self.on if self.do == 'open' else self.new}"
         elif self.do == "sent" and self.outcome == "done":
-            said = f"done (billed {self.amount})"
-        return f"{self.do}({', '.join(args)}) -> {said}"
+            result = f"done (billed {self.amount})"
+        return f"{self.do}({', '.join(args)}) -> {result}"
 
 
 Account = tuple[int, int, int, int, int]  # available, held, spent, open holds and slices, the key of the parent
@@ -77,17 +77,17 @@ class Op:
 
     __slots__ = ("amount", "bit", "do", "index", "judged", "keys", "new", "on", "passive", "rule", "value", "wide")
 
-    def __init__(self, index: int, said: Operation, judged: bool) -> None:
-        self.index, self.do, self.amount, self.value = index, said.do, said.amount, said.value
-        self.on = hold_key(said.on) if said.do in ON_HOLD else account_key(said.on)
-        self.new = hold_key(said.new) if said.do == "reserve" else account_key(said.new)
+    def __init__(self, index: int, operation: Operation, judged: bool) -> None:
+        self.index, self.do, self.amount, self.value = index, operation.do, operation.amount, operation.value
+        self.on = hold_key(operation.on) if operation.do in ON_HOLD else account_key(operation.on)
+        self.new = hold_key(operation.new) if operation.do == "reserve" else account_key(operation.new)
         self.judged = judged
         self.bit = 0
-        self.wide = said.do in ("close", "merge")
+        self.wide = operation.do in ("close", "merge")
         self.keys: frozenset[int] = frozenset()
-        no = said.outcome in ("refused", "rejected", "stale")
-        self.passive = said.do in READS or said.do == "check" or (no and said.do != "settle")
-        self.rule: Rule = _NO[said.do] if no else _DONE[said.do]
+        no = operation.outcome in ("refused", "rejected", "stale")
+        self.passive = operation.do in READS or operation.do == "check" or (no and operation.do != "settle")
+        self.rule: Rule = _NO[operation.do] if no else _DONE[operation.do]
 
 
 class Moment(NamedTuple):
@@ -104,10 +104,10 @@ def moments(ops: Iterable[Op], operations: Sequence[Operation]) -> list[Moment]:
     """
     found: list[tuple[int, int, int, Moment]] = []
     for op in ops:
-        said = operations[op.index]
-        found.append((said.called, 0, op.index, Moment(op, False)))
-        if said.returned is not None:
-            found.append((said.returned, 1, op.index, Moment(op, True)))
+        operation = operations[op.index]
+        found.append((operation.called, 0, op.index, Moment(op, False)))
+        if operation.returned is not None:
+            found.append((operation.returned, 1, op.index, Moment(op, True)))
     return [moment for *_, moment in sorted(found, key=lambda one: one[:3])]
 
 
@@ -407,15 +407,15 @@ def family(operations: Sequence[Operation]) -> tuple[dict[int, int], dict[int, i
     """Return the root and the parent of every account, and the account of every hold."""
     parent: dict[int, int] = {}
     owner: dict[int, int] = {}
-    for said in operations:
-        if said.outcome not in ("done", "pending"):
+    for operation in operations:
+        if operation.outcome not in ("done", "pending"):
             continue
-        if said.do == "open":
-            parent[said.on] = -1
-        elif said.do == "delegate" and said.new >= 0:
-            parent[said.new] = said.on
-        elif said.do == "reserve" and said.new >= 0:
-            owner[said.new] = said.on
+        if operation.do == "open":
+            parent[operation.on] = -1
+        elif operation.do == "delegate" and operation.new >= 0:
+            parent[operation.new] = operation.on
+        elif operation.do == "reserve" and operation.new >= 0:
+            owner[operation.new] = operation.on
     root: dict[int, int] = {}
     for account in parent:
         step = account
@@ -425,15 +425,15 @@ def family(operations: Sequence[Operation]) -> tuple[dict[int, int], dict[int, i
     return root, parent, owner
 
 
-def keys_of(op: Op, said: Operation, account: int, parent_of: Mapping[int, int]) -> frozenset[int]:
+def keys_of(op: Op, operation: Operation, account: int, parent_of: Mapping[int, int]) -> frozenset[int]:
     """Return the accounts and holds that an operation can look at or change."""
     keys = {op.on}
-    if said.do in ON_HOLD and said.do != "sent":
+    if operation.do in ON_HOLD and operation.do != "sent":
         keys.add(account_key(account))
-    if said.do in CREATES and said.do != "open" and said.outcome in ("done", "pending"):
+    if operation.do in CREATES and operation.do != "open" and operation.outcome in ("done", "pending"):
         keys.add(op.new)
-    if said.do == "merge":
-        keys |= {op.new, account_key(parent_of[said.new])} if parent_of[said.new] >= 0 else {op.new}
-    if said.do == "close" and parent_of[said.on] >= 0:
-        keys.add(account_key(parent_of[said.on]))
+    if operation.do == "merge":
+        keys |= {op.new, account_key(parent_of[operation.new])} if parent_of[operation.new] >= 0 else {op.new}
+    if operation.do == "close" and parent_of[operation.on] >= 0:
+        keys.add(account_key(parent_of[operation.on]))
     return frozenset(keys)

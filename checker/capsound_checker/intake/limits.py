@@ -6,6 +6,7 @@ The limits are far above what is real: they end a reading with a sentence, and n
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from typing import Any
 
@@ -47,6 +48,31 @@ def cut(text: str, most: int = QUOTED) -> str:
     """Return a text from outside as it can be shown: printable, on one line, and not longer than ``most``."""
     shown = printable(text[: most + 1])
     return shown if len(shown) <= most and len(text) <= most else f"{shown[: max(0, most - 3)]}..."
+
+
+def excerpt(text: str, most: int = QUOTED) -> str:
+    """Return a text from outside as it can be shown, with its length where not all of it is."""
+    text = text.rstrip("\n")
+    shown = printable(text[:most])
+    return shown if len(text) <= most else f"{shown}... ({len(text)} characters)"
+
+
+def read_json(text: str | bytes, **how: Any) -> Any:
+    """Return what a line of JSON says; ``how`` goes to ``json.loads``.
+
+    Raises ``ValueError`` for what is no JSON, and ``TooMuch``, which is one, for what is beyond a limit.
+    """
+    try:
+        data = json.loads(text, **how)
+    except RecursionError:
+        raise TooMuch("it is nested too deeply") from None
+    except ValueError as error:
+        if type(error) is ValueError and "4300 digits" in str(error):  # of so many Python reads no number
+            raise TooMuch(f"a number has more than {DIGITS} digits") from None
+        raise
+    if len(text) > _SHORT:
+        check_data(data)
+    return data
 
 
 def check_size(text: str, data: Any) -> None:

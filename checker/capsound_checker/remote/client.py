@@ -207,7 +207,7 @@ class Remote(Adapter):
 
     def __init__(self) -> None:
         self.log: list[tuple[Message, Message]] = []
-        self._said: Mapping[str, Message] = {}
+        self._observed: Mapping[str, Message] = {}
         self._calls = 0
         self._turn: list[Message] | None = None
         self._between = 0
@@ -220,9 +220,9 @@ class Remote(Adapter):
     def _asked(self, cmd: str, **fields: Any) -> Message:
         if self._turn is not None:
             self.end_turn()
-        self._said = {}
+        self._observed = {}
         answer = self.connection.ask(self, {"cmd": cmd, **fields})
-        self._said = answer.get("observed", {})
+        self._observed = answer.get("observed", {})
         return answer
 
     def begin_turn(self, between: int) -> None:
@@ -284,17 +284,17 @@ class Remote(Adapter):
 
     def _tells(self, scope: Any) -> Message:
         """Return what a scope says of itself: what came with the last answer, or what it says when it is asked."""
-        said = self._said.get(scope)
-        if said is None:
+        observed = self._observed.get(scope)
+        if observed is None:
             answer = self.connection.ask(self, {"cmd": "observe", "scope": scope}, logged=False)
-            said = self._outcome(answer)
-            self._said = {**self._said, scope: said}
-        return said
+            observed = self._outcome(answer)
+            self._observed = {**self._observed, scope: observed}
+        return observed
 
     def observe(self, scope: Any) -> tuple[int | None, int | None, int | None]:
         """Return ``spent``, ``held`` and ``remaining``, each ``None`` where it is not offered."""
-        said = self._tells(scope)
-        return said.get("spent"), said.get("held"), said.get("remaining")
+        observed = self._tells(scope)
+        return observed.get("spent"), observed.get("held"), observed.get("remaining")
 
 
 _RAISED: Mapping[str, type[Exception]] = {"refused": Refused, "rejected": Rejected, "stale": Stale}

@@ -75,8 +75,8 @@ class Child:
     _process: subprocess.Popen[bytes] | None = None
     _mark: str = ""
 
-    def run(self, hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
-        """Run the child; ``hear`` gets each of its messages. Kill it when it falls silent or at ``until``.
+    def run(self, deliver: Callable[[dict[str, Any]], None], until: float) -> Ended:
+        """Run the child; ``deliver`` gets each of its messages. Kill it when it falls silent or at ``until``.
 
         ``until`` is a time of ``time.monotonic``. Whatever happens, no process is left when this returns or raises.
         """
@@ -100,19 +100,19 @@ class Child:
             )
             os.close(write)
             write = -1
-            with os.fdopen(read, "rb", buffering=0) as said:
+            with os.fdopen(read, "rb", buffering=0) as output:
                 read = -1
                 assert self._process.stdin is not None
                 with contextlib.suppress(BrokenPipeError), self._process.stdin as stdin:
                     stdin.write(request.encode())
-                return self._listen(said, hear, until)
+                return self._receive(output, deliver, until)
         finally:
             for left in (read, write):
                 if left >= 0:
                     os.close(left)
             self.kill()
 
-    def _listen(self, said: IO[bytes], hear: Callable[[dict[str, Any]], None], until: float) -> Ended:
+    def _receive(self, output: IO[bytes], deliver: Callable[[dict[str, Any]], None], until: float) -> Ended:
         process = self._process
         assert process is not None
         assert process.stdout is not None
@@ -121,7 +121,7 @@ class Child:
         silence = max(self.silence, self.load)
         quiet = Allowance(silence, process.pid)
         with selectors.DefaultSelector() as selector:
-            selector.register(said, selectors.EVENT_READ, "said")
+            selector.register(output, selectors.EVENT_READ, "output")
             selector.register(process.stdout, selectors.EVENT_READ, "printed")
             while True:
                 late, left = time.monotonic() >= until, quiet.left()
@@ -135,7 +135,7 @@ class Child:
                             selector.unregister(process.stdout)
                         shown = self._print(shown + (data or b""), whole=False)
                         continue
-                    data = os.read(said.fileno(), 65_536)
+                    data = os.read(output.fileno(), 65_536)
                     if not data:
                         self._print(shown)
                         return self._gone(done)
@@ -146,7 +146,7 @@ class Child:
                         if message.get("say") == "loaded":
                             silence = self.silence
                         else:
-                            hear(message)
+                            deliver(message)
                     quiet = Allowance(silence, process.pid)
                 if process.poll() is not None and not selector.select(0):
                     self._print(shown)
@@ -155,7 +155,7 @@ class Child:
     def _gone(self, done: bool) -> Ended:
         process = self._process
         assert process is not None
-        if done:  # threads of the target may keep it; all that it had to say is said
+        if done:  # threads of the target may keep it; all that it had to say has come
             return self._ended("done")
         try:
             code = process.wait(0.5)

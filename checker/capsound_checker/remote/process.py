@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_USAGE, CapsoundError
+from capsound_checker.intake.limits import cut, excerpt
 from capsound_checker.programs.owntime import Allowance, count_waits_of, forget
 from capsound_checker.programs.watch import pulse
 from capsound_checker.remote.lifeline import guarded, lifeline
@@ -144,7 +145,7 @@ class Child:
         self._poll = select.poll()
         self._poll.register(self._out, select.POLLIN)
         self._poll.register(self._err, select.POLLIN)
-        self._told = bytearray()
+        self._stderr_tail = bytearray()
         self._rest = b""
         self._ended = False
 
@@ -188,7 +189,7 @@ class Child:
             pulse[0] += not ready  # it is waited for, which has its own limit: that is no silence of ours
             for file, _ in ready:
                 if file == self._err:
-                    self._hear()
+                    self._drain_stderr()
                     continue
                 more = os.read(self._out, 1 << 16)
                 if not more:
@@ -200,19 +201,19 @@ class Child:
             try:
                 line = line[os.write(self._in, line) :]
             except BlockingIOError:
-                self._hear()
+                self._drain_stderr()
                 if own.left() <= 0:
                     raise self._hung(line, seconds) from None
                 select.select([], [self._in], [], 0.05)
             except BrokenPipeError:
                 return  # it has ended, which shows where it is read
 
-    def _hear(self) -> None:
+    def _drain_stderr(self) -> None:
         """Take what is on standard error, and keep its end."""
         with contextlib.suppress(BlockingIOError):
             while more := os.read(self._err, 1 << 16):
-                self._told += more
-                del self._told[:-_KEPT]
+                self._stderr_tail += more
+                del self._stderr_tail[:-_KEPT]
                 if len(more) < 1 << 16:
                     return
             self._poll.unregister(self._err)
@@ -240,9 +241,9 @@ class Child:
     def stderr(self) -> str:
         """Return the end of what it has written to standard error."""
         if self._err >= 0:
-            self._hear()
-        lines = self._told.decode(errors="backslashreplace").splitlines()
-        return "\n".join(lines[-_LINES:])
+            self._drain_stderr()
+        lines = self._stderr_tail.decode(errors="backslashreplace").splitlines()
+        return "\n".join(cut(line, _LONGEST_LINE) for line in lines[-_LINES:])
 
     def status(self) -> str:
         """Return in words how it has ended, or that it runs."""
@@ -260,7 +261,7 @@ class Child:
         self._ended = True
         forget(self.pid)
         if self._err >= 0:
-            self._hear()
+            self._drain_stderr()
         self._err = -1
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -280,8 +281,7 @@ class Child:
 
 
 def _shown(line: bytes) -> str:
-    text = line.decode(errors="backslashreplace").rstrip("\n")
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+    return excerpt(line.decode(errors="backslashreplace"), _SHOWN)
 
 
 @contextlib.contextmanager
@@ -309,5 +309,6 @@ _SLICE = 0.5
 
 _KEPT = 16_384
 _LINES = 20
+_LONGEST_LINE = 1_000
 _SHOWN = 300
 _GRACE = 0.5

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, Disagreement, nearest
+from capsound_checker.intake.limits import TooMuch, cut, excerpt, read_json
 
 VERSION = 1
 """The version of the protocol, which both sides say."""
@@ -188,23 +189,25 @@ def decode(line: bytes, request: Message) -> Message:
     """Return the answer in a line; raises ``BadMessage`` when it is no valid answer to ``request``."""
     text = line.decode(errors="backslashreplace")
     try:
-        answer = json.loads(line, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        answer = read_json(line, parse_constant=_no_constant, parse_float=_finite)
+    except ValueError as error:
         raise BadMessage(
-            f"the harness printed a line that is no JSON: {_cut(text)}",
+            f"the harness printed a line that is not JSON: {excerpt(text)}"
+            if not isinstance(error, TooMuch)
+            else f"the harness printed a line that cannot be used: {excerpt(text)}",
             cause=f"standard output is the protocol's alone ({error})",
             hint="print to standard error instead, and write each answer as one line of JSON",
         ) from None
     _valid("answer", answer, text)
-    said: Message = answer
+    valid: Message = answer
     if answer["seq"] != request["seq"]:
         raise BadMessage(
-            f"the answer has seq {answer['seq']}, the request has seq {request['seq']}: {_cut(text)}",
+            f"the answer has seq {answer['seq']}, the request has seq {request['seq']}: {excerpt(text)}",
             cause="an answer carries the seq of the request that it answers",
             hint="copy `seq` from the request, and answer each request once, in the order in which they come",
         )
     _fits(answer, request, text)
-    return said
+    return valid
 
 
 def _fits(answer: Message, request: Message, text: str) -> None:
@@ -212,7 +215,7 @@ def _fits(answer: Message, request: Message, text: str) -> None:
     cmd, kind = request["cmd"], answer["answer"]
     if kind not in _EXPECTED.get(cmd, _USUAL):
         raise BadMessage(
-            f"{cmd!r} was answered with {kind!r}: {_cut(text)}",
+            f"{cmd!r} was answered with {kind!r}: {excerpt(text)}",
             cause="that is no answer to this request",
             hint=f"answer with one of {', '.join(_EXPECTED.get(cmd, _USUAL))}",
         )
@@ -221,7 +224,7 @@ def _fits(answer: Message, request: Message, text: str) -> None:
     if kind == "done" and not _value_checker(cmd)(answer["value"]):
         rule = schema(cmd)["$defs"]["value"]
         raise BadMessage(
-            f"the value of 'done' is no answer to {cmd!r}: {_cut(text)}",
+            f"the value of 'done' is no answer to {cmd!r}: {excerpt(text)}",
             cause=f"$defs/value in schema/{cmd}.json: {_why(rule, answer['value'])}",
             hint=schema(cmd)["description"],
         )
@@ -243,7 +246,7 @@ def _parts_valid(answer: Message, request: Message, text: str) -> None:
     asked = {step["call"]: step["cmd"] for step in request["steps"]}
     if asked.keys() != answer["calls"].keys():
         raise BadMessage(
-            f"the turn is of {', '.join(asked) or 'no call'}, and its answer of others: {_cut(text)}",
+            f"the turn is of {', '.join(asked) or 'no call'}, and its answer of others: {excerpt(text)}",
             cause="`calls` of 'turned' has one answer for each call of the turn",
             hint="answer for each `call` in `steps`, under its id",
         )
@@ -254,8 +257,15 @@ def _parts_valid(answer: Message, request: Message, text: str) -> None:
         _fits(whole, alone, text)
 
 
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (math.inf, -math.inf):
+        raise TooMuch(f"{cut(text, 40)} is out of all proportion")
+    return number
+
+
 def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _valid(key: str, message: Any, text: str) -> None:
@@ -263,28 +273,28 @@ def _valid(key: str, message: Any, text: str) -> None:
     name = message.get(key) if isinstance(message, dict) else None
     if not isinstance(name, str) or name not in names(key):
         if isinstance(name, str):
-            what, hint = f"there is no {key} {name!r}", nearest(name, names(key))
+            what, hint = f"there is no {key} {cut(name, 80)!r}", nearest(name[:80], names(key))
         else:
             what, hint = f"a message needs {key!r}", f"give {key!r} one of {', '.join(names(key))}"
-        raise BadMessage(f"{what}: {_cut(text)}", cause=f"each {key} is a file in schema/", hint=hint)
+        raise BadMessage(f"{what}: {excerpt(text)}", cause=f"each {key} is a file in schema/", hint=hint)
     if _checker(name)(message):
         return
     rule = schema(name)
     known = rule["properties"]
     if unknown := [field for field in message if field not in known]:
         raise BadMessage(
-            f"{name!r} has an unknown field {unknown[0]!r}: {_cut(text)}",
+            f"{name!r} has an unknown field {cut(unknown[0], 80)!r}: {excerpt(text)}",
             cause=f"schema/{name}.json does not know it",
             hint=nearest(unknown[0], known),
         )
     if missing := [field for field in rule["required"] if field not in message]:
         raise BadMessage(
-            f"{name!r} lacks the field {missing[0]!r}: {_cut(text)}",
+            f"{name!r} lacks the field {missing[0]!r}: {excerpt(text)}",
             cause=f"schema/{name}.json requires it",
             hint=f"it has {', '.join(rule['required'])}",
         )
     raise BadMessage(
-        f"{name!r} is not valid: {_cut(text)}",
+        f"{name!r} is not valid: {excerpt(text)}",
         cause=f"schema/{name}.json: {_why(rule, message)}",
         hint=rule["description"],
     )
@@ -298,12 +308,4 @@ def _why(rule: Mapping[str, Any], value: Any) -> str:
     error = best_match(Draft202012Validator(rule).iter_errors(value))
     if error is None:
         raise Disagreement(f"our validator and jsonschema disagree on {value!r}")
-    return f"at {error.json_path}: {_cut(error.message)}"
-
-
-def _cut(text: str) -> str:
-    text = text.rstrip("\n")
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
-
-
-_SHOWN = 200
+    return f"at {cut(error.json_path)}: {excerpt(error.message)}"

@@ -105,7 +105,7 @@ class Preempted:
         still = 0 if self.stands_at is None else _STILL - 1  # that it still waits is seen at one glance
         while self.second.is_alive() and still < _STILL:
             self.second.join(_POLL)
-            frame = sys._current_frames().get(ident or 0)  # noqa: SLF001 - documented, in spite of its name
+            frame = sys._current_frames().get(ident or 0)
             now = frame and (frame.f_lasti, id(frame.f_code))
             still = still + 1 if now == self.stands_at else 0
             self.stands_at = now
