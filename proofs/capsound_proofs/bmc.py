@@ -1,8 +1,7 @@
 """Bounded search: the shortest schedule of a machine that breaks a property, with every amount symbolic.
 
-One unrolling per machine, one more step at a time, so that the first satisfiable length is the shortest. Facts
-that have been proved for every state may be asserted at every step (``lemma``): without them a search that
-has to fail takes minutes at ten steps, with them a tenth of a second at forty (docs/measurements.md).
+One unrolling per machine, one more step at a time, so that the first satisfiable length is the shortest. Facts proved
+for every state may be asserted at each step (``lemma``): a failing search then takes a tenth of a second, not minutes.
 """
 
 from __future__ import annotations
