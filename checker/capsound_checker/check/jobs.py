@@ -53,6 +53,7 @@ def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> Non
         or any(inspect.iscoroutinefunction(getattr(adapter, o)) for o in offers(adapter)),
         assumes=_assumed(adapter),
         claims=[name for name in ("strict", "complete", "threads", "handlers") if getattr(adapter, name)],
+        left_out=list(getattr(adapter, "left_out", ())),
     )
 
 

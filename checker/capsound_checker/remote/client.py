@@ -204,6 +204,8 @@ class Remote(Adapter):
     """Whether several calls can be made to begin in one turn of the event loop over there, and have to be."""
     every_await: ClassVar[bool] = True
     """Whether a call is answered ``waiting`` wherever it is suspended."""
+    left_out: ClassVar[tuple[str, ...]] = ()
+    """The drivers that its claims call for and that need it in this interpreter: what they would find, nobody has."""
 
     def __init__(self) -> None:
         self.log: list[tuple[Message, Message]] = []
@@ -406,6 +408,10 @@ async def _call(self: Remote, scope: Any, estimate: int, provider: Provider) -> 
 _METHODS: Mapping[str, Any] = {name: globals()[f"_{name}"] for name in OPERATIONS}
 
 
+_OUT_OF_REACH: Mapping[str, tuple[str, ...]] = {"threads": ("threads", "history"), "handlers": ("handlers",)}
+"""The drivers that cannot be used over a pipe, by the claim that calls for them."""
+
+
 def remote(address: Address) -> type[Remote]:
     """Start the harness, and return the adapter over it: it offers what the harness offers.
 
@@ -428,6 +434,13 @@ def remote(address: Address) -> type[Remote]:
         "strict": claims.get("strict", False),
         "complete": claims.get("complete", False),
         "assumes": tuple(started.get("assumes", ())),
+        "left_out": tuple(
+            driver
+            for claim, drivers in _OUT_OF_REACH.items()
+            if claims.get(claim, False)
+            for driver in drivers
+            if driver != "history" or started["gate"] != Gate.CALL
+        ),
         "turns": known and not every_await,  # where every await is seen, a call is interrupted by what comes next
         "every_await": every_await,
         **{name: _METHODS[name] for name in started["offers"]},
