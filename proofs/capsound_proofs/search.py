@@ -10,7 +10,7 @@ from capsound.disciplines import get_discipline
 from capsound.errors import Disagreement
 from capsound.machine import TOLD_APART, Env, Machine, compile_scenario, fire, initial
 from capsound.monitor import Report, fold
-from capsound.predicates import sum_billed
+from capsound.predicates import violates
 from capsound.properties import Property
 from capsound.scenario import Scenario
 from capsound.schedule import INTS, Schedule, Script, Trace, possible, run_schedule
@@ -102,23 +102,28 @@ def _account_owners(machine: Machine) -> list[tuple[tuple[bool, int, int], int]]
 
 
 def break_by_playing(problem: Problem) -> None:
-    """Refute the cap, where the search gave up before its bound on steps, by a run played to the brink and over it."""
-    result = problem.results.get(Property.CAP)
+    """Refute cap or slice, where the search gave up before its bound on steps, by a run played over the brink."""
+    left = [
+        prop
+        for prop in (Property.CAP, Property.SLICE)
+        if prop in problem.gave_up and problem.results[prop].verdict is Verdict.UNKNOWN
+    ]
     machine = problem.machine
-    if result is None or result.verdict is not Verdict.UNKNOWN or Property.CAP not in problem.gave_up:
+    run = attained(machine, machine.cap.lo, None)[1] if left else None
+    if run is None:
         return
-    cap = machine.cap.lo
-    over, run = attained(machine, cap, None)
-    if over <= 0 or run is None:
-        return
-    config, steps = initial(machine, cap), 0
-    while sum_billed(config) <= cap:
-        branch = possible(machine, config, run.choices[steps])
-        assert branch is not None
-        fire(machine, config, branch, Env(INTS, Script(run.choices[steps].draws)))
-        steps += 1
-    found = violated_by(machine, Schedule(cap, run.choices[:steps]), Property.CAP, "played", result.seconds)
-    problem.results[Property.CAP] = replace(found, bound=f"a run of {steps} steps breaks it: not always a shortest one")
+    for prop in left:
+        config = initial(machine, run.cap)
+        for steps, choice in enumerate(run.choices, start=1):
+            branch = possible(machine, config, choice)
+            assert branch is not None
+            fire(machine, config, branch, Env(INTS, Script(choice.draws)))
+            if violates(machine, config, prop, INTS):
+                schedule = Schedule(run.cap, run.choices[:steps])
+                found = violated_by(machine, schedule, prop, "played", problem.results[prop].seconds)
+                bound = f"a run of {steps} steps breaks it: not always a shortest one"
+                problem.results[prop] = replace(found, bound=bound)
+                break
 
 
 def closes_slices(scenario: Scenario) -> bool:
