@@ -21,7 +21,7 @@ from capsound_proofs.work import Ceiling, Model, Work
 
 Lemma = Callable[[Config], list[Term]]
 
-SEARCH = 30_000_000
+SEARCH = 12_000_000
 """The work for one property: what the shipped scenarios need is below a tenth of it."""
 
 BRANCH = 500
@@ -431,6 +431,8 @@ def most_overshoot(
     best: tuple[int, Schedule] | None = None
     known = least
     for length in range(1, steps + further + 1):
+        if unrolling.work.left <= 0:
+            return best
         unrolling.extend()
         if length < steps:
             continue
