@@ -11,6 +11,7 @@ from itertools import permutations
 
 import pytest
 
+from capsound.amounts import AccountId
 from capsound.disciplines import discipline
 from capsound.errors import BadDiscipline, Disagreement
 from capsound.explorer import Scope, explore
@@ -308,7 +309,7 @@ def test_the_largest_overshoot_is_attained_at_the_brink(calls: int, discipline: 
     over, run = attained(machine, cap, None)
     assert over == 3_500_000
     assert run is not None
-    assert fold(run_schedule(machine, run).events).overshoot["root"] == over
+    assert fold(run_schedule(machine, run).events).overshoot[AccountId("root")] == over
 
 
 def test_a_race_at_the_edge_of_a_large_cap_is_played() -> None:
@@ -324,5 +325,5 @@ def test_a_race_at_the_edge_of_a_large_cap_is_played() -> None:
     result = problem.results[Property.CAP]
     assert result.verdict is Verdict.VIOLATED
     assert result.report is not None
-    assert result.report.overshoot["root"] > 0
+    assert result.report.overshoot[AccountId("root")] > 0
     assert "not always a shortest" in result.bound
