@@ -15,11 +15,12 @@ from capsound.properties import Property
 from capsound.scenario import Scenario
 from capsound.schedule import INTS, Schedule, Script, Trace, possible, run_schedule
 from capsound.verdict import Verdict
-from capsound_proofs.bmc import SEARCH, Lemma, Searched, shortest
+from capsound_proofs.bmc import SEARCH, Searched, shortest
 from capsound_proofs.lemmas import lemma_of
 from capsound_proofs.numeric import numbers_invariant
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
+from capsound_proofs.unrolling import Lemma
 from capsound_proofs.worst import attained
 
 

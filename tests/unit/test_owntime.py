@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from capsound_checker.programs import owntime, watch
+from capsound_checker.programs import owntime
 from capsound_checker.programs.owntime import Allowance, count_waits_of, forget
 from capsound_checker.programs.watch import Hung, limit, patience
 
@@ -57,17 +57,6 @@ def test_a_child_that_has_ended_takes_none_of_its_waits_with_it(machine: Machine
     forget(4242)
     assert own.left() == pytest.approx(2.0)
     forget(4242)
-
-
-def test_an_alarm_that_rings_while_there_was_no_turn_rings_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The block sleeps three times as long as it may, and is said to have waited for a turn all the time."""
-    begin = time.monotonic()
-    monkeypatch.setattr(owntime, "_last", [-1.0, 0.0])
-    monkeypatch.setattr(owntime, "_read", lambda _: time.monotonic() - begin)
-    before = watch.pulse[0]
-    with patience(0.05), limit():
-        time.sleep(0.15)
-    assert watch.pulse[0] > before + 1, "it is a sign of life"
 
 
 def test_one_that_only_sleeps_is_hung() -> None:
