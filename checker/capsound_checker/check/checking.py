@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
+from capsound.guarantees import Guarantee
 from capsound_checker.check.children import describe, evidence, run_child
 from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.gathering import Gathered
@@ -68,6 +69,10 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     all_shown = gathered.all_shown()
     if not all_shown and not gathered.doubted and not exercised:
         gathered.doubt("it was not exercised: no call was admitted, sent and settled")
+    if missed := [name for name in adapter.get("left_out", ()) if not plan.drivers or name in plan.drivers]:
+        cure = "install capsound in the environment of the target, and check it there"
+        at = min(GUARANTEE_OF_JOB.get(name, Guarantee.SEQUENTIAL) for name in missed)
+        gathered.doubt(f"not tried, since they cannot work over a pipe: {', '.join(missed)} ({cure})", at)
     return Checked(
         plan,
         adapter,

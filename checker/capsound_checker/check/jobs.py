@@ -59,6 +59,7 @@ def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> Non
         interruptible=adapter.gate is Gate.CALL or _is_coroutine(adapter, adapter.gate.value),
         assumes=_assumed(adapter),
         claims=[name for name in ("strict", "complete", "threads", "handlers") if getattr(adapter, name)],
+        left_out=list(getattr(adapter, "left_out", ())),
     )
 
 
@@ -307,8 +308,9 @@ RUNS = 3
 def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Let real coroutines run on a loop that chooses who goes on."""
     voice.doing("asyncio")
-    seconds = min(request["seconds"] or _ASYNC, _ASYNC)
-    explored = explore(adapter, seconds=seconds, seed=request["seed"], schedules=request["schedules"])
+    explored = explore(
+        adapter, seconds=request["seconds"] or None, seed=request["seed"], schedules=request["schedules"]
+    )
     for found in explored.findings:
         told = {"program": found.program.to_dict(), "choices": list(found.choices), "fifo": found.fifo}
         _say_replayed(adapter, told, voice)
@@ -322,6 +324,7 @@ def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
         complete=sum(scope.complete for scope in explored.scopes),
         informative=explored.informative,
         needs=explored.needs,
+        struck=explored.struck,
         **gate_evidence(adapter).to_dict(),
     )
 
@@ -339,9 +342,6 @@ def _asyncio_samples(adapter: type[Adapter], program: agents.Program, seed: int,
 
 _SCHEDULES_TOLD = 4
 """How many schedules of each program are told to the process that judges."""
-
-_ASYNC = 20.0
-"""How many seconds at most are given to schedules of asyncio."""
 
 
 def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice) -> None:

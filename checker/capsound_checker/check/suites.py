@@ -191,7 +191,7 @@ class Suite:
         if not awaits(self.adapter):
             _skip(f"{self.adapter.__name__} has nothing to await")
         begin = time.perf_counter()
-        explored = explore(self.adapter, schedules=_SCHEDULES, seconds=_CEILING)
+        explored = explore(self.adapter, schedules=_SCHEDULES)
         if explored.first is not None:
             found = explored.first
             raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story}", anomaly=found.anomaly)
@@ -250,9 +250,6 @@ def suite(adapter: type[Adapter], *, programs: int = 2_000, report: Say | None =
 
 _SCHEDULES = 4_000
 """How many schedules of asyncio are run."""
-
-_CEILING = 120.0
-"""After how many seconds no further schedule is begun, however slow the implementation is."""
 
 _CONTINUED = 20
 """How many suspicious programs of a profile are continued, where lock step finds nothing wrong in them yet."""
