@@ -118,6 +118,8 @@ class Gathered:
     waits: bool = False
     informative: bool = False
     """Whether a driver other than the programs has brought the target to admit something."""
+    raced: dict[str, int] = field(default_factory=dict)
+    """How many schedules of two threads could have shown a race at the gate, by what is raced there."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     deaf: bool = False
@@ -156,6 +158,10 @@ class Gathered:
             case "schedules":
                 self.schedules[message["job"]] = message["schedules"]
                 self.informative = self.informative or message["schedules"] > 0
+                if "raced" in message:
+                    self.raced[message["gate"]] = self.raced.get(message["gate"], 0) + message["raced"]
+                    if not message["raced"] and not any(shown.driver == "threads" for shown in self.shown.values()):
+                        self._doubt(f"threads: no two calls were in each other's way at the gate ({message['gate']})")
             case "cut":
                 told = f"{message['schedules']:,} schedules run"
                 self._note(f"{message['job']}: not all pairs of operations were tried; {told}")

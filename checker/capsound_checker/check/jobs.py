@@ -26,7 +26,7 @@ from capsound_checker.programs.shrinking import shrink
 from capsound_checker.programs.watch import SECONDS, patience
 from capsound_checker.schedules import agents, asynchronous
 from capsound_checker.schedules.asynchronous import explore
-from capsound_checker.schedules.threads import BEFOREHAND, Race, again, hunt, interrupt, pairs
+from capsound_checker.schedules.threads import BEFOREHAND, GATES, NEEDS_LOOP, Race, again, hunt, interrupt, pairs
 
 SAMPLE = 60
 """How many programs of each profile are run to their end, whatever they show."""
@@ -162,12 +162,21 @@ def _events(run: Record) -> list[dict[str, object]]:
 def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Two operations in two threads, every pair in turn."""
     most = request["schedules"]
-    found, count = hunt(adapter, most=most or 400_000, told=lambda one, two: voice.doing(f"threads {one.do} {two.do}"))
+    raced: dict[str, int] = {}
+    found, count = hunt(
+        adapter,
+        most=most or 400_000,
+        told=lambda one, two: voice.doing(f"threads {one.do} {two.do}"),
+        raced=raced,
+    )
     if found is not None:
         _say_race(found, voice)
     elif most is not None and most - count <= BEFOREHAND:  # too few were left for one more turn
         voice.say("cut", job="threads", schedules=count)
-    voice.say("schedules", job="threads", schedules=count)
+    gate = GATES[adapter.gate]
+    voice.say(
+        "schedules", job="threads", schedules=count, gate=gate, raced=0 if NEEDS_LOOP in raced else raced.get(gate, 0)
+    )
 
 
 def _say_race(race: Race, voice: Voice) -> None:
