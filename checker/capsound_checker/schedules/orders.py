@@ -135,12 +135,16 @@ def anomaly_of(
     """Return the anomaly that the monitor sees when it is told what ``raced`` did, one operation after the other."""
     for order in ((0, 1), (1, 0)):
         run = prepared(adapter, before)
+        later: list[Event] = []
         for which in order:
             if answers[which].kind is Kind.DONE:
-                for event in _events(steps[which], run):
-                    run.tell(event)
+                admitted, *rest = _events(steps[which], run)
+                run.tell(admitted)
+                later += rest  # both were admitted before either had ended
             elif steps[which].do in ("reserve", "begin"):
                 run.tell(_refusal(steps[which]))
+        for event in later:
+            run.tell(event)
         for number, scope in raced.scopes.items():
             spent, held, remaining = raced.adapter.observe(scope)
             if spent is not None and remaining is not None and not run.state.accounts[account_id(number)].closed:
