@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from capsound.adapter import Adapter
@@ -18,12 +18,13 @@ from capsound.guarantees import Guarantee
 from capsound.monitor import Monitor
 from capsound.verdict import Verdict
 from capsound_checker.check.results import Shown
-from capsound_checker.check.tokens import async_token
+from capsound_checker.check.tokens import async_token, parse_race_token
 from capsound_checker.histories.history import History
 from capsound_checker.histories.history import check as check_history
 from capsound_checker.programs.lockstep import NO_LOOP, Lockstep
 from capsound_checker.programs.precision import Precision, measured, workloads
 from capsound_checker.programs.program import Step
+from capsound_checker.schedules.races import ended_by_race
 
 
 class CheckerFailed(CapsoundError):
@@ -120,6 +121,10 @@ class Gathered:
     """Whether a driver other than the programs has brought the target to admit something."""
     raced: dict[str, int] = field(default_factory=dict)
     """How many schedules of two threads could have shown a race at the gate, by what is raced there."""
+    contended: int = 0
+    """How often two clients of recorded runs asked for admission at once, and only one of them got it."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """In how many recorded runs each anomaly was seen."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     deaf: bool = False
@@ -140,12 +145,17 @@ class Gathered:
                 if known is None or len(program) < len(known):
                     self.noticed[message["name"]] = program
             case "race":
-                self._at_once(job, message["anomaly"], message["sentence"], message["story"], message["token"])
+                name, token = message["anomaly"], message["token"]
+                *_, one, two = parse_race_token(token)["program"]
+                refutes = ended_by_race(name, one, two)
+                self._at_once(job, name, message["sentence"], message["story"], token, refutes=refutes)
             case "workload":
                 events = [event_from_dict(data) for data in message["events"]]
                 self.precision += measured(workloads(self.seed)[message["number"]], events)
             case "history":
                 self._history(message["lines"])
+            case "recorded":
+                self._recorded(message)
             case "sample":
                 self._sample(message)
             case "programs":
@@ -216,23 +226,48 @@ class Gathered:
             self.refutations.append((guarantee, without))
 
     def _at_once(
-        self, job: str, anomaly: str, sentence: str, story: str, token: str, recorded: Sequence[str] = ()
+        self,
+        job: str,
+        anomaly: str,
+        sentence: str,
+        story: str,
+        token: str,
+        recorded: Sequence[str] = (),
+        *,
+        refutes: Guarantee | None,
     ) -> None:
-        """Take what several threads did: it refutes that calls may overlap, and is no program."""
-        self._refute(Guarantee.CONCURRENT)
-        shown = Shown(
-            anomaly, sentence, (), story, Guarantee.CONCURRENT, schedule=token, recorded=tuple(recorded), driver=job
-        )
-        self.shown.setdefault(f"{anomaly}, {job}", shown)
+        """Take what several threads did: it is no program."""
+        self._refute(refutes)
+        shown = Shown(anomaly, sentence, (), story, refutes, schedule=token, recorded=tuple(recorded), driver=job)
+        known = self.shown.setdefault(f"{anomaly}, {job}", shown)
+        if refutes is not None and (known.refutes is None or refutes < known.refutes):
+            self.shown[f"{anomaly}, {job}"] = shown
 
     def _history(self, lines: Sequence[str]) -> None:
         """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
         found = check_history(History.read(lines, "the recorded run"))
         self.schedules["history"] = self.schedules.get("history", 0) + 1
+        self.contended += found.contended
         self.informative = self.informative or found.admitted > 0
         if found.verdict is Verdict.VIOLATED:
+            name = found.anomaly or "history"
+            self.seen[name] = self.seen.get(name, 0) + 1
             window = "\n".join(found.window)
-            self._at_once("history", found.anomaly or "history", found.sentence, window, "", lines)
+            self._at_once("history", name, found.sentence, window, "", lines, refutes=found.refutes)
+
+    def _recorded(self, message: Mapping[str, Any]) -> None:
+        """Say how often each thing was seen, and what the runs could not have shown."""
+        runs = message["runs"]
+        for name, count in self.seen.items():
+            shown = self.shown[f"{name}, history"]
+            self.shown[f"{name}, history"] = replace(
+                shown, sentence=f"{shown.sentence}; seen in {count} of {runs} recorded runs"
+            )
+        if message["late"]:
+            self._doubt(f"history: time ran out after {runs} recorded runs")
+        elif self.contended < message["wanted"] and not self.seen:
+            told = f"{self.contended} times in {runs} recorded runs, and {message['wanted']} are needed"
+            self._doubt(f"history: two clients were in each other's way at the gate {told}")
 
     def _sample(self, message: Mapping[str, Any]) -> None:
         exercise = _folded(message).report().exercise

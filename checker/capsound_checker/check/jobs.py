@@ -15,6 +15,7 @@ from capsound_checker.check.judging import BRIEF, judge, shows
 from capsound_checker.check.tokens import race_token
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
+from capsound_checker.histories.blame import contended
 from capsound_checker.histories.recording import record
 from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.evidence import gate_evidence
@@ -213,17 +214,33 @@ def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
 
 
 def _history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Record real runs of several threads, and send each as it was heard."""
+    """Record real runs of several threads until they have met often enough at the gate, and send each as it was heard.
+
+    Every second run does without slices: what it shows needs none.
+    """
     until = time.monotonic() + request["seconds"] if request["seconds"] else None
-    for seed in range(request["seed"], request["seed"] + RUNS):
-        if until is not None and time.monotonic() > until:
+    met, runs, late = 0, 0, False
+    for number in range(RUNS):
+        late = until is not None and time.monotonic() > until
+        if late or (number >= FEWEST and met >= MEETINGS):
             break
+        seed = request["seed"] + number
         voice.doing(f"history {seed}")
-        voice.say("history", lines=list(record(adapter, seed=seed, operations=600, duplicates=False).lines()))
+        noise = NOISES[number // 2 % len(NOISES)]
+        heard = record(adapter, seed=seed, operations=300, duplicates=False, noise=noise, slices=number % 2 == 1)
+        met, runs = met + contended(heard.operations), runs + 1
+        voice.say("history", lines=list(heard.lines()))
+    voice.say("recorded", runs=runs, late=late, wanted=MEETINGS if adapter.gate is not Gate.RECORD else 0)
 
 
-RUNS = 3
-"""How many histories are recorded."""
+RUNS, FEWEST = 36, 12
+"""How many histories are recorded at most, and at least."""
+
+MEETINGS = 600
+"""How often two clients have to ask for admission at once, with one of them refused, before no race says anything."""
+
+NOISES = (0.03, 0.15, 0.4)
+"""How likely a client lets the others go first wherever a function is called: a race may need few stops, or many."""
 
 
 def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:

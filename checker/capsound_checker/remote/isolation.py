@@ -141,6 +141,7 @@ class Child:
                         message = json.loads(line)
                         done = done or message.get("say") == "end"
                         deliver(message)
+                    last = time.monotonic()  # to judge takes time as well, and that is not the child's
                 if process.poll() is not None and not selector.select(0):
                     self._print(shown)
                     return self._gone(done)

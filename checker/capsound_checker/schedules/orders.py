@@ -25,6 +25,7 @@ from capsound.events import (
 )
 from capsound_checker.programs.lockstep import Lockstep, account_id, hold_id
 from capsound_checker.programs.program import Program, Step
+from capsound_checker.schedules.races import SAFE
 
 Outcome = tuple[tuple[str, ...], tuple[object, ...]]
 """How two operations ended, and what all open scopes say afterwards."""
@@ -150,7 +151,8 @@ def anomaly_of(
             if spent is not None and remaining is not None and not run.state.accounts[account_id(number)].closed:
                 run.tell(Observe(account_id(number), spent, remaining, held))
         if wrong := run.wrong():
-            return wrong[0].anomaly, wrong[0].sentence
+            worst = next((finding for finding in wrong if finding.anomaly not in SAFE), wrong[0])
+            return worst.anomaly, worst.sentence
     return "ledger-drift", f"no order of the two explains {outcome_of(raced, answers)}"
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from capsound.adapter import Adapter, Gate, offers
+from capsound.anomalies import ANOMALIES
+from capsound.guarantees import Guarantee
 from capsound_checker.programs.program import Program, Step, call, possible
 
 
@@ -128,6 +130,26 @@ def at_the_gate(adapter: type[Adapter], step: Step) -> bool:
     if adapter.gate is Gate.RECORD:
         return step.do == "settle"
     return step.do == ("begin" if adapter.gate in (Gate.CHECK, Gate.CALL) else "reserve")
+
+
+def ended_by_race(anomaly: str, one: Step, two: Step) -> Guarantee | None:
+    """Return the guarantee that a race of two operations ends, or None: nothing that only refuses too much ends one.
+
+    Each of them alone is right, so that it is their overlap that is needed, and what the operations themselves are for.
+    """
+    if anomaly in SAFE:
+        return None
+    kinds = {one.do, two.do}
+    least = ANOMALIES["hang"].ends if anomaly == "hang" else None
+    if "forfeit" in kinds:
+        least = Guarantee.FAULT_TOLERANT
+    elif kinds & {"delegate", "close", "merge"} or any(step.do in _CREATE and step.on for step in (one, two)):
+        least = max(least or Guarantee.DELEGATED, Guarantee.DELEGATED)
+    return least or Guarantee.CONCURRENT
+
+
+SAFE = frozenset({"false-refusal", "vanished", "stranded"})
+"""What takes capacity away, and lets nobody spend more."""
 
 
 def _about_hold(step: Step) -> bool:
