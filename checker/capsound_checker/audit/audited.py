@@ -11,7 +11,7 @@ from capsound.monitor import Exercise
 from capsound.properties import MEANING, Property
 from capsound.verdict import Verdict
 from capsound_checker.audit.doubts import Warned
-from capsound_checker.display.telling import printable
+from capsound_checker.display.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console

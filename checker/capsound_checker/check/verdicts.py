@@ -17,7 +17,7 @@ from capsound.guarantees import LADDER, Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.check.results import Checked, Shown
 from capsound_checker.display.itf import events_to_itf
-from capsound_checker.display.telling import printable
+from capsound_checker.display.printing import printable
 from capsound_checker.programs.program import call
 
 STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
@@ -133,6 +133,7 @@ def _story(console: Console, checked: Checked, shown: Shown) -> None:
 def data(checked: Checked) -> dict[str, Any]:
     """Return a check as JSON data, without anything that depends on the time."""
     return {
+        "format": "capsound.check/1",
         "target": checked.plan.target,
         "adapter": {k: v for k, v in checked.adapter.items() if k != "say"},
         "verdict": checked.verdict.value,
@@ -172,7 +173,7 @@ def saved(checked: Checked) -> dict[str, dict[str, Any]]:
     for told, shown in zip(data(checked)["found"], checked.shown, strict=True):
         name = "-".join([*shown.anomaly.split(), *([shown.driver] if shown.driver else [])])
         out[f"{name}.json"] = {
-            "format": 1,
+            "format": "capsound.saved/1",
             "target": checked.plan.target,
             "seed": checked.plan.seed,
             **told,
