@@ -16,7 +16,7 @@ from capsound_checker.display.printing import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMAT = 1
+FORMAT = "capsound.audit/1"
 """The version of the JSON rendering."""
 
 JUDGED = frozenset(
