@@ -13,9 +13,13 @@ NAMES = sorted(["scenario", *(path.stem for path in Path(__file__).parent.parent
 
 
 @click.command("schema", epilog=exits({0: "printed"}))
-@click.argument("what", type=click.Choice(NAMES))
+@click.argument("what", metavar="NAME", type=click.Choice(NAMES))
 def command(what: str) -> None:
-    """Print the JSON Schema of scenario files, of what a command prints with --json, or of what it saves."""
+    """Print the JSON Schema of a format.
+
+    NAME is a command that has --json, for what it prints then; error, for what any of them prints where it cannot
+    answer; saved, for the files of `check --save`; or scenario, for scenario files.
+    """
     if what == "scenario":
         from capsound.loading import scenario_schema
 
