@@ -108,11 +108,12 @@ class FastMonitor(Monitor):
         self.memory = memory
         self.forgotten = 0
         self.lost = 0
+        self._overlaps_unknown = False
         self._recent: deque[LiveHold] = deque()
         self._first: dict[str, Finding] = {}
         self._admitted = self._refused = self._sent = self._settled = self._faults = self._delegated = 0
         self._reserved = self._unresolved_holds = 0
-        self._overlapped = self._overlaps_unknown = self._approached = self._overran = False
+        self._overlapped = self._approached = self._overran = False
         self._changes: dict[type[Event], Callable[[Any], None]] = {
             Open: lambda e: self._open(e),
             Delegate: lambda e: self._delegate(e),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from capsound.scenario import Request
+from capsound.scenario import Plain, Request
 from capsound_proofs.estimator import judge_estimator
 from capsound_proofs.problem import Problem
+from capsound_proofs.vacuity import possible
 
 
 def judge_estimators(problem: Problem) -> None:
@@ -16,6 +17,7 @@ def judge_estimators(problem: Problem) -> None:
     used = {agents.call for agents in problem.scenario.agents}
     requests = [kind for kind in requests if kind.name in used]
     if not requests:
+        _judge_amounts(problem)
         return
     problem.progress("estimator")
     for kind in requests:
@@ -33,6 +35,17 @@ def judge_estimators(problem: Problem) -> None:
         else:
             problem.sentences.append("A1 does not follow from the estimator, and no factor bounds the bill.")
         _assume(problem, a1=earned, shortfall=shortfall)
+
+
+def _judge_amounts(problem: Problem) -> None:
+    """Find out whether A1 follows from the amounts of the scenario, where it is not assumed."""
+    costs = {place.costs for process in problem.machine.processes for place in process.places if place.draws_size}
+    if problem.scenario.assume.a1 is not False or not costs:
+        return
+    plain = [c for c in costs if c is not None and isinstance(c.cost, Plain)]
+    if len(plain) == len(costs) and not any(possible(c, problem, above=True) for c in plain):
+        problem.sentences.append("A1 follows from the amounts: no call can be billed above its estimate.")
+        _assume(problem, a1=True, shortfall=None)
 
 
 def _assume(problem: Problem, *, a1: bool, shortfall: Fraction | None) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import z3
 
-from capsound.costs import costs_of
-from capsound.scenario import Scenario
 from capsound.verdict import Verdict
-from capsound_proofs.fits import largest_bill, largest_sum
+from capsound_proofs.fits import largest_sum, slices_fit
 from capsound_proofs.numeric import numbers_invariant, tractable
 from capsound_proofs.problem import Problem
 from capsound_proofs.worst import admits
@@ -48,20 +46,4 @@ def _cannot_overshoot(problem: Problem) -> bool:
     if any(result.verdict is Verdict.VIOLATED for result in problem.results.values()):
         return False
     most = largest_sum(problem)
-    return most is not None and most <= problem.machine.cap.lo and _slices_fit(problem.machine.scenario)
-
-
-def _slices_fit(scenario: Scenario) -> bool:
-    """Return whether every slice is large enough for all calls that are made on it."""
-    parents = {item.name: item.parent for item in scenario.slices}
-    room = {item.name: item.grant.lo for item in scenario.slices}
-    for agents in scenario.agents:
-        tops = [largest_bill(costs_of(scenario, agents.call, number)) for number in range(agents.calls)]
-        each = sum(top for top in tops if top is not None)
-        if agents.count is None or None in tops or (agents.own_slice is not None and each > agents.own_slice.lo):
-            return False
-        account = agents.account
-        while account in room:
-            room[account] -= each * agents.count
-            account = parents[account]
-    return all(left >= 0 for left in room.values())
+    return most is not None and most <= problem.machine.cap.lo and slices_fit(problem.machine.scenario)

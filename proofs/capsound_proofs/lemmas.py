@@ -11,10 +11,10 @@ import z3
 from capsound.disciplines import Retry
 from capsound.machine import LEDGER_FIELDS, Config, Machine
 from capsound.scenario import Scenario
-from capsound_proofs.bmc import Lemma
 from capsound_proofs.calls import LOCALS
 from capsound_proofs.invariants import Invariant
 from capsound_proofs.terms import Term, integer
+from capsound_proofs.unrolling import Lemma
 
 
 def lemma_of(scenario: Scenario, invariant: Invariant, machine: Machine) -> Lemma | None:

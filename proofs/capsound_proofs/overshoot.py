@@ -12,7 +12,7 @@ from capsound_proofs.bmc import most_overshoot
 from capsound_proofs.lemmas import lemma_of
 from capsound_proofs.problem import Problem
 from capsound_proofs.ranges import cost_ranges
-from capsound_proofs.search import needed_agents
+from capsound_proofs.search import closes_slices, needed_agents
 from capsound_proofs.worst import MANY_AGENTS, Worst, attained, upper_bound
 
 
@@ -49,7 +49,10 @@ def _more(problem: Problem, cap: int, least: int, most: int | None) -> tuple[int
     agents = [a.count for a in original.agents]
     found = problem.results[Property.CAP].trace
     steps = len(found.schedule.choices) if found is not None else 1
-    limit = min(needed_agents(original, steps + 2), max(c or steps for c in agents))
+    if steps > original.search.steps:
+        return None
+    everybody = max(c or steps for c in agents)
+    limit = everybody if closes_slices(original) else min(needed_agents(original, steps + 2), everybody)
     machine = compile_scenario(original, limit=limit)
     lemma = None
     if problem.numbers is not None and len(problem.numbers.abstraction.machine.accounts) == len(machine.accounts):

@@ -31,6 +31,7 @@ class Problem:
     results: dict[Property, PropertyResult] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
     numbers: Invariant | None = None
+    gave_up: set[Property] = field(default_factory=set)
     ceiling: Ceiling = field(default_factory=Ceiling)
 
     @property

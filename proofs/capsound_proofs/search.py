@@ -8,17 +8,20 @@ from dataclasses import replace
 from capsound.anomalies import ANOMALIES
 from capsound.disciplines import get_discipline
 from capsound.errors import Disagreement
-from capsound.machine import TOLD_APART, Machine, compile_scenario
+from capsound.machine import TOLD_APART, Env, Machine, compile_scenario, fire, initial
 from capsound.monitor import Report, fold
+from capsound.predicates import violates
 from capsound.properties import Property
 from capsound.scenario import Scenario
-from capsound.schedule import Schedule, Trace, run_schedule
+from capsound.schedule import INTS, Schedule, Script, Trace, possible, run_schedule
 from capsound.verdict import Verdict
-from capsound_proofs.bmc import SEARCH, Lemma, Searched, shortest
+from capsound_proofs.bmc import SEARCH, Searched, shortest
 from capsound_proofs.lemmas import lemma_of
 from capsound_proofs.numeric import numbers_invariant
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
+from capsound_proofs.unrolling import Lemma
+from capsound_proofs.worst import attained
 
 
 def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
@@ -44,8 +47,7 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
     all_told = all(agents.count is not None and agents.count <= TOLD_APART for agents in scenario.agents)
 
     def agents_at(steps: int) -> int:
-        if scenario.slices and get_discipline(scenario.discipline).close:
-            # A slice is closed when all who use it are done: with fewer of them it is closed too early.
+        if closes_slices(scenario):
             return most
         # For progress and width an agent matters from its first step on; for a bill once it has sent.
         moving = prop in (Property.PROGRESS, Property.WIDTH)
@@ -63,6 +65,8 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
         work=work,
     )
     if isinstance(found, Searched):
+        if found.gave_up:
+            problem.gave_up.add(prop)
         problem.results[prop] = _not_found(problem, prop, found, time.monotonic() - began)
         return
     schedule = renumbered(found.schedule, found.machine, problem.machine)
@@ -96,6 +100,36 @@ def _account_owners(machine: Machine) -> list[tuple[tuple[bool, int, int], int]]
         for place in process.places
         if place.kind in ("delegate", "move")
     ]
+
+
+def break_by_playing(problem: Problem) -> None:
+    """Refute cap or slice, where the search gave up before its bound on steps, by a run played over the brink."""
+    left = [
+        prop
+        for prop in (Property.CAP, Property.SLICE)
+        if prop in problem.gave_up and problem.results[prop].verdict is Verdict.UNKNOWN
+    ]
+    machine = problem.machine
+    run = attained(machine, machine.cap.lo, None)[1] if left else None
+    if run is None:
+        return
+    for prop in left:
+        config = initial(machine, run.cap)
+        for steps, choice in enumerate(run.choices, start=1):
+            branch = possible(machine, config, choice)
+            assert branch is not None
+            fire(machine, config, branch, Env(INTS, Script(choice.draws)))
+            if violates(machine, config, prop, INTS):
+                schedule = Schedule(run.cap, run.choices[:steps])
+                found = violated_by(machine, schedule, prop, "played", problem.results[prop].seconds)
+                bound = f"a run of {steps} steps breaks it: not always a shortest one"
+                problem.results[prop] = replace(found, bound=bound)
+                break
+
+
+def closes_slices(scenario: Scenario) -> bool:
+    """Return whether slices are closed when all who use them are done: with fewer agents they are closed too early."""
+    return bool(scenario.slices and get_discipline(scenario.discipline).close)
 
 
 def needed_agents(scenario: Scenario, steps: int) -> int:

@@ -9,7 +9,8 @@ What is tried, in this order, until every property is decided; each way of decid
 5. all bills together, where they fit under the cap (``fits``);
 6. a proof with the numbers of the scenario (``numeric``);
 7. a bounded search for the shortest counterexample, which the monitor replays before it is believed (``search``);
-8. all states of a small scope (``crosscheck``).
+8. all states of a small scope (``crosscheck``);
+9. a run that is played to the brink of the cap and over it (``search``).
 
 What none of them decides is ``unknown``, with what was established. Concrete runs must agree with every verdict
 (``crosscheck``). Then comes what the verdict is worth (``flags``), and how far the cap can be overshot (``overshoot``).
@@ -36,7 +37,7 @@ from capsound_proofs.numeric import prove_with_numbers
 from capsound_proofs.outcome import Outcome, PropertyResult
 from capsound_proofs.overshoot import largest_overshoot
 from capsound_proofs.problem import Problem, Progress
-from capsound_proofs.search import search_for
+from capsound_proofs.search import break_by_playing, search_for
 from capsound_proofs.vacuity import refuse_contradictions
 from capsound_proofs.work import Ceiling
 from capsound_proofs.worst import Worst
@@ -75,6 +76,7 @@ def solve(scenario: Scenario, *, progress: Progress = lambda _: None) -> Outcome
         if prop in problem.undecided:
             search_for(problem, prop, CHECKED if explored is not None and explored.complete else SEARCH)
     decide_by_states(problem, explored)
+    break_by_playing(problem)
     agree_with_states(problem, explored)
     agree_with_runs(problem)
     flags = flags_of(problem)

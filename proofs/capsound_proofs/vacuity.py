@@ -42,8 +42,11 @@ def refuse_contradictions(problem: Problem) -> None:
                 raise _contradiction(call, place.costs)
 
 
-def possible(costs: CallCosts, problem: Problem) -> bool:
-    """Return whether some request of these costs can be billed under the assumptions; True where it is not known."""
+def possible(costs: CallCosts, problem: Problem, *, above: bool = False) -> bool:
+    """Return whether some request of these costs can be billed under the assumptions; True where it is not known.
+
+    With ``above``: whether it can be billed more than it was admitted for.
+    """
     solver = Work(POSSIBLE, problem.ceiling).solver()
     drawn = 0
 
@@ -60,7 +63,10 @@ def possible(costs: CallCosts, problem: Problem) -> bool:
     frame = Frame(TERMS, Ledger(), call, costs, draw, lambda *_: None)
     call.size = costs.draw_size(frame)
     call.cover = costs.estimate(frame)
-    costs.draw_told(frame, costs.draw_bill(frame))
+    bill = costs.draw_bill(frame)
+    costs.draw_told(frame, bill)
+    if above:
+        solver.add(bill > call.cover)
     return bool(solver.check() != z3.unsat)
 
 

@@ -68,17 +68,43 @@ def attained(machine: Machine, cap: int, found: Schedule | None) -> tuple[int, S
     starts: list[Schedule] = [Schedule(cap, ())]
     if found is not None and found.cap == cap:
         starts.append(found)
+    starts += [start for extremes in EXTREMES if (start := _brink(machine, cap, extremes)).choices]
     for start in starts:
         for order in (_in_step, _in_a_row):
-            for top in (True, False):
+            for extremes in EXTREMES:
                 config, choices = _play(machine, start)
                 if config is None:
                     continue
-                _continue(machine, config, choices, order, top=top)
+                _continue(machine, config, choices, order, extremes)
                 over = sum_billed(config) - cap
                 if over > best[0]:
                     best = (over, Schedule(cap, tuple(choices)))
     return best
+
+
+def _brink(machine: Machine, cap: int, extremes: Extremes) -> Schedule:
+    """Return a run of whole calls, one after the other, that stops before the last one that is admitted.
+
+    From there all agents still find room for a call, and each has one left, if it can be done: those with most calls
+    to come go first.
+    """
+    config = initial(machine, cap)
+    choices: list[Choice] = []
+    last = 0
+    while live := _in_step(machine, config):
+        index = max(live, key=lambda i: machine.processes[i].done - config.running[i].at)
+        place = machine.processes[index].places[config.running[index].at]
+        before, billed = len(choices), sum_billed(config)
+        while 0 <= config.running[index].at < place.end:
+            drawn: list[int] = []
+            if not _advance(machine, config, index, Env(INTS, extremes.drawer(drawn)), drawn):
+                return Schedule(cap, tuple(choices[:last]))
+            choices.append(Choice(index, "run", tuple(drawn)))
+        if place.kind == "call":
+            if sum_billed(config) == billed:
+                break
+            last = before
+    return Schedule(cap, tuple(choices[:last]))
 
 
 def _play(machine: Machine, schedule: Schedule) -> tuple[Config | None, list[Choice]]:
@@ -98,6 +124,30 @@ def _play(machine: Machine, schedule: Schedule) -> tuple[Config | None, list[Cho
 Order = Callable[[Machine, Config], list[int]]
 
 
+@dataclass(frozen=True, slots=True)
+class Extremes:
+    """Whether bills, and estimates, are the largest that are bounded, or the smallest."""
+
+    bills: bool
+    sizes: bool
+
+    def drawer(self, drawn: list[int]) -> Callable[[str, int, int | None], int]:
+        """Return what chooses amounts, and notes those that are a choice in ``drawn``."""
+
+        def draw(name: str, lo: int, hi: int | None) -> int:
+            top = self.sizes if name == "size" else self.bills and name not in ("grant", "told")
+            value = max(lo, hi) if top and hi is not None else lo
+            if lo != hi:
+                drawn.append(value)
+            return value
+
+        return draw
+
+
+EXTREMES = (Extremes(bills=True, sizes=False), Extremes(bills=False, sizes=False), Extremes(bills=True, sizes=True))
+"""The estimate that leaves most room for others is the smallest; under A1 the largest bill needs the largest."""
+
+
 def _in_step(machine: Machine, config: Config) -> list[int]:
     """One block of every agent, then the next block of every agent."""
     return [i for i, p in enumerate(machine.processes) if 0 <= config.running[i].at < p.done]
@@ -109,21 +159,13 @@ def _in_a_row(machine: Machine, config: Config) -> list[int]:
     return live[:1] if live else []
 
 
-def _continue(machine: Machine, config: Config, choices: list[Choice], order: Order, *, top: bool) -> None:
-    """Run every process to its end, with the largest bills (or smallest) that are bounded."""
+def _continue(machine: Machine, config: Config, choices: list[Choice], order: Order, extremes: Extremes) -> None:
+    """Run every process to its end, with amounts at their extremes."""
     while True:
         moved = False
         for index in order(machine, config):
             drawn: list[int] = []
-
-            def draw(name: str, lo: int, hi: int | None, drawn: list[int] = drawn) -> int:
-                # The estimate that leaves most room for others is the smallest, the bill that hurts the largest.
-                value = lo if hi is None or name in ("size", "grant", "told") or not top else max(lo, hi)
-                if lo != hi:
-                    drawn.append(value)
-                return value
-
-            if _advance(machine, config, index, Env(INTS, draw), drawn):
+            if _advance(machine, config, index, Env(INTS, extremes.drawer(drawn)), drawn):
                 choices.append(Choice(index, "run", tuple(drawn)))
                 moved = True
         if not moved:

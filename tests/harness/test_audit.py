@@ -106,6 +106,41 @@ def test_an_interrupt_prints_what_is_known(process_env: dict[str, str]) -> None:
     assert "Traceback" not in err
 
 
+def test_a_document_is_read_and_a_foreign_one_names_the_mappings(capsound: Callable[..., Any], log: Path) -> None:
+    for document in (json.dumps(RACE), json.dumps(RACE, indent=2)):
+        log.write_text(document)
+        assert capsound("audit", str(log)).status == 1
+    log.write_text(json.dumps([{"usage": 5}], indent=2))
+    ran = capsound("audit", str(log))
+    assert (ran.status, ran.out) == (65, "")
+    assert "--mapping" in ran.err
+    assert "otel-genai" in ran.err
+
+
+def test_both_ends_of_an_unknown_bill_are_told(capsound: Callable[..., Any], log: Path) -> None:
+    sent: list[dict[str, Any]] = [{"event": "send", "hold": f"h{n}", "call": f"c{n}"} for n in range(2)]
+    lost = [RACE[1], sent[0], {"event": "forfeit", "hold": "h0"}]
+    log.write_text(text([RACE[0], *lost, RACE[2], sent[1], {**RACE[5], "amount": 31}]))
+    ran = capsound("audit", str(log))
+    assert ran.status == 2
+    assert "at least 31 and at most 62 billed of a cap of 60 on team: 1 call has no known bill" in ran.out
+    (root,) = json.loads(capsound("audit", str(log), "--json").out)["roots"]
+    assert (root["billed"], root["billed_at_most"], root["unknown_calls"]) == (31, 62, 1)
+
+
+@pytest.mark.parametrize(
+    "line", ["[" * 200_000, '{"a": ' + "9" * 99_999 + "}", '{"event": "' + "x" * 300_000 + '"}', "\x1b[31m"]
+)
+def test_a_hostile_line_ends_with_one_screen(capsound: Callable[..., Any], log: Path, line: str) -> None:
+    log.write_text(text(SOUND) + line + "\n")
+    ran = capsound("audit", str(log))
+    assert ran.status == 65
+    assert len(ran.err) < 1_000
+    assert "\x1b" not in ran.err
+    assert f"{log}:6" in ran.err
+    assert capsound("audit", str(log), "--lenient").status == 2
+
+
 def test_a_compressed_log_is_read(capsound: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl.gz"
     path.write_bytes(gzip.compress(text(RACE).encode()))

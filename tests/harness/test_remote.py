@@ -19,7 +19,10 @@ import pytest
 from zoo import FOLDER, animal
 
 from capsound.adapter import Gate, Granted, Kind, NotOffered, ask, offers
+from capsound.verdict import Verdict
+from capsound_checker.check.checking import check
 from capsound_checker.check.judging import Judgement, judge
+from capsound_checker.check.plan import Plan
 from capsound_checker.check.suites import suite
 from capsound_checker.programs.evidence import gate_evidence
 from capsound_checker.programs.exhaust import Opaque, shortest
@@ -371,6 +374,61 @@ def test_what_is_not_offered_is_not_offered_over_the_pipe(tmp_path: Path) -> Non
     there = here(str(tmp_path / "mine.py:Mine"))()
     with pytest.raises(NotOffered):
         there.forfeit("h0")
+
+
+CLAIMING = """
+from capsound.adapter import Adapter, Gate, Refused
+
+
+class Mine(Adapter):
+    threads = CLAIM
+    handlers = CLAIM
+
+    def open(self, cap):
+        return [cap, 0]
+
+    def reserve(self, scope, amount):
+        if amount > scope[0]:
+            raise Refused("too much")
+        scope[0] -= amount
+        return [scope, amount]
+
+    def settle(self, hold, actual):
+        scope, amount = hold
+        hold[1] = 0
+        scope[0] += amount - actual
+        scope[1] += actual
+
+    def spent(self, scope):
+        return scope[1]
+
+    def remaining(self, scope):
+        return scope[0]
+"""
+
+
+@pytest.mark.parametrize(
+    ("claim", "drivers", "left_out", "doubted"),
+    [
+        ("True", (), ("threads", "history", "handlers"), "threads, history, handlers"),
+        ("True", ("misuse", "programs"), ("threads", "history", "handlers"), ""),
+        ("False", (), (), ""),
+    ],
+)
+def test_a_claim_that_cannot_be_tried_over_the_pipe_is_named(
+    claim: str, drivers: tuple[str, ...], left_out: tuple[str, ...], doubted: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(CLAIMING.replace("CLAIM", claim))
+    there = here(f"{path}:Mine")
+    assert there.left_out == left_out
+    checked = check(Plan(f"{path}:Mine", programs=3, python=sys.executable, drivers=drivers))
+    assert checked.adapter["left_out"] == list(left_out)
+    named = [doubt for doubt in checked.doubts if doubt.startswith("not tried, since they cannot work over a pipe: ")]
+    assert len(named) == bool(doubted)
+    assert all(f": {doubted} (" in doubt for doubt in named)
+    if doubted:
+        assert checked.verdict is not Verdict.SOUND
 
 
 # ------------------------------------------------------------------------------------------------- Node

@@ -7,8 +7,9 @@ import json
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from reference_adapter import CallAdapter, ReferenceAdapter
@@ -291,6 +292,39 @@ def test_a_monitor_that_remembers_says_what_a_new_one_says(adapter: type[Adapter
         assert again.events == done.events
         assert again.findings == done.findings
         assert again.report() == done.report()
+
+
+class Pauses(CallAdapter):
+    """Sound. Its fifteenth budget pauses once, as a collection or a reconnect does."""
+
+    opened: ClassVar[int] = 0
+
+    def open(self, cap: int) -> Any:
+        Pauses.opened += 1
+        if Pauses.opened == 15:
+            time.sleep(0.6)
+        return super().open(cap)
+
+
+def test_a_pause_is_no_hang() -> None:
+    said = explore(Pauses, scope=(PAIR, CANCELLED))
+    assert Pauses.opened > 15
+    assert (said.findings, said.verdict) == ((), Verdict.SOUND)
+    assert [scope.complete for scope in said.scopes].count(False) <= 1, "only where it paused a schedule may be missed"
+
+
+def test_time_that_runs_out_is_told_and_is_never_sound() -> None:
+    said = explore(CallAdapter, seconds=0.0, scope=(PAIR, CANCELLED))
+    assert said.struck == "time ran out in program 1 of 2"
+    assert (said.complete, said.verdict) == (False, Verdict.UNKNOWN)
+
+
+def test_work_that_runs_out_is_the_same_work_every_time() -> None:
+    one, two = (explore(CallAdapter, steps=900, scope=(THREE_BY_TWO,)) for _ in range(2))
+    assert one == two
+    assert not one.complete
+    assert "moves" in one.scopes[0].why
+    assert one.schedules > 10
 
 
 # ---------------------------------------------------------------------------------------- what is wrong is found

@@ -123,7 +123,7 @@ def test_a_record_that_no_rule_takes_although_it_carries_usage_is_named() -> Non
     assert told.verdict is Verdict.UNKNOWN
     assert warned(told) == {"left-out": 2}
     sentence = next(w.sentence for w in told.warnings)
-    assert sentence.startswith("2 records carry usage or name a model")
+    assert sentence.startswith("2 records have usage or name a model")
     assert "first in line 2: 'attributes/llm.usage.total_tokens'" in sentence
     assert told.doubts == (sentence,)
     # What carries nothing is left out without a word.
@@ -230,9 +230,9 @@ def test_an_agent_must_not_sum_up_more_than_its_requests() -> None:
     assert judged(below, tool, agent(150)).verdict is Verdict.SOUND
     more = judged(below, tool, agent(151))
     assert (more.verdict, warned(more)) == (Verdict.UNKNOWN, {"repeats-more": 1})
-    assert "it says 151, and the requests below it say 150" in more.doubts[0]
+    assert "it says 151, but the requests below it add up to 150" in more.doubts[0]
     alone = judged(chat("a"), agent(0))
-    assert "no request is below it" in alone.doubts[0]
+    assert "there is no request below it" in alone.doubts[0]
 
 
 def test_what_is_there_twice_counts_once_and_what_may_be_counts_at_the_upper_end() -> None:

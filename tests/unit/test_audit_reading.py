@@ -71,6 +71,9 @@ def test_what_is_wrong_in_a_document_is_named_by_its_line() -> None:
     with pytest.raises(BadLog, match="h9") as error:
         audit(split("[\n" + ",\n".join(json.dumps(event) for event in broken) + "\n]"), name="log.json")
     assert error.value.where == "log.json:7"
+    with pytest.raises(BadLog) as error:
+        audit(split("\n\n[\n" + ",\n".join(json.dumps(event) for event in broken) + "\n]"), name="log.json")
+    assert error.value.where == "log.json:9"
     with pytest.raises(BadLog, match="a member of the array is 3, not an object"):
         audit(split(json.dumps([*CALLS, 3])))
 
@@ -170,7 +173,7 @@ def test_a_record_that_ends_before_it_begins_keeps_its_events_together() -> None
         json.dumps({"event": "open", "root": "x", "cap": 5, "k" * 100_000: 1}) + "\n",
         json.dumps({"event": "x" * 100_000}) + "\n",
         '{"event": "refuse", "account": "team", "amount": 1, "reason": "\\u001b[31m\\n::error::"}\n\x00\n',
-        LongLine("\n"),
+        LongLine("\0\n"),
     ],
     ids=range(11),
 )
@@ -365,6 +368,49 @@ def test_no_spoilt_log_is_a_bug() -> None:
         if isinstance(told, CapsoundError):
             assert told.exit_status == 65, text
             assert str(told).isprintable(), text
+        else:
+            told.text()
+            json.dumps(told.data())
+
+
+def test_no_spoilt_mapping_is_a_bug() -> None:
+    """Mappings are mutated as the logs are: what comes of them is a report, or an error of one line."""
+    rnd = random.Random(18)
+    folder = Path(load_mapping.__code__.co_filename).parent / "mappings"
+    spans = split((Path(__file__).parents[1] / "support" / "spans" / "told-twice-nested.jsonl").read_text())
+    cases = [((folder / "otel-genai.toml").read_text(), spans), (WHOLE, rows(("a", 4))), (ORDERED, rows(("a", 4)))]
+    bits = [
+        "[",
+        "]",
+        "{",
+        "}",
+        '"',
+        "=",
+        "\n",
+        "1e99999999",
+        "9" * 5_000,
+        "-",
+        "true",
+        "\x00",
+        "0",
+        "1.5",
+        "inf",
+        "[[" * 90,
+    ]
+    bits += ['{ value = "unbounded" }', 'default = "unbounded"', "{ field = [] }", "{ sum = [] }", "1979-05-27"]
+    for turn in range(1_000):
+        text, log = cases[turn % 3]
+        for _ in range(rnd.randrange(1, 4)):
+            at = rnd.randrange(len(text))
+            end = min(len(text), at + rnd.choice([0, 1, 5, 30]))
+            text = text[:at] + rnd.choice([*bits, text[at:end] * 2]) + text[end:]
+        try:
+            told = tried(log, mapping=parse_mapping(text), cap=100, lenient=turn % 2 == 0)
+        except BadMapping as error:
+            told = error
+        if isinstance(told, CapsoundError):
+            assert told.exit_status == 65, text
+            assert f"{told}{told.hint}".isprintable(), text
         else:
             told.text()
             json.dumps(told.data())

@@ -26,7 +26,7 @@ from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.exhaust import Bounds, Opaque, fingerprint, shortest
 from capsound_checker.programs.lockstep import Lockstep
 from capsound_checker.programs.program import CONCURRENT, DELEGATED, FAULTY, OVERRUNS, SEQUENTIAL, Step
-from capsound_checker.programs.watch import Hung, limit, patience
+from capsound_checker.programs.watch import LOOKS, Hung, joined, limit, patience, pulse
 from capsound_checker.schedules.threads import interrupt, pairs, race
 
 base: Any = animal("zoo_base")
@@ -1097,9 +1097,57 @@ def test_an_alarm_in_a_callback_of_a_weak_reference_gives_the_time_once_more(wea
     assert left > 30
 
 
-def test_an_alarm_anywhere_else_is_a_hang() -> None:
+def test_whoever_stands_still_at_every_look_hangs() -> None:
+    looks: list[int] = []
+
+    def stands() -> None:
+        while True:
+            looks.append(1)
+            signal.raise_signal(signal.SIGALRM)
+
     with pytest.raises(Hung), patience(60), limit():
+        stands()
+    assert len(looks) == LOOKS + 1
+
+
+def test_whoever_moves_between_two_looks_does_not_hang() -> None:
+    """So does a process on a busy machine: the clock on the wall has gone on, and the process only now and then."""
+    with patience(60), limit():
+        for _ in range(4 * LOOKS):
+            signal.raise_signal(signal.SIGALRM)
+            pulse[0] += 1
         signal.raise_signal(signal.SIGALRM)
+
+
+def test_work_without_any_progress_is_a_hang_and_with_progress_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    used = [0.0]
+    monkeypatch.setattr(time, "process_time", lambda: used[0])
+    with patience(60), limit():
+        for _ in range(9):
+            used[0] += 59
+            pulse[0] += 1
+            signal.raise_signal(signal.SIGALRM)
+
+    def works() -> None:
+        while True:
+            used[0] += 59
+            signal.raise_signal(signal.SIGALRM)
+
+    with pytest.raises(Hung), patience(60), limit():
+        works()
+    assert used[0] == 11 * 59
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_threads_are_waited_for_unless_they_stand_still(ends: bool) -> None:
+    let = threading.Event()
+    threads = [threading.Thread(target=let.wait, daemon=True), threading.Thread(target=lambda: None)]
+    for thread in threads:
+        thread.start()
+    if ends:
+        let.set()
+    assert joined(threads, 0.02) is ends
+    let.set()
 
 
 def test_the_inner_limit_is_its_own_and_the_outer_goes_on() -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 import sys
 from typing import Any
 
 import pytest
 
 from capsound.errors import CapsoundError
-from capsound_checker.histories.history import BadHistory, History, check
+from capsound_checker.histories.history import BadHistory, History, HistoryVerdict, check
 from capsound_checker.intake.limits import TooMuch, excerpt, read_json
 from capsound_checker.remote.process import Child, HarnessDied
 from capsound_checker.remote.protocol import BadMessage, decode
@@ -96,3 +97,48 @@ def test_what_a_harness_says_before_it_dies_is_printed_as_text() -> None:
     assert all(line.isprintable() for line in told.split("\n"))
     assert "\\x1b[31mred" in told
     assert len(told) < 2_500
+
+
+def test_no_spoilt_history_is_a_bug() -> None:
+    rnd = random.Random(18)
+    steps = [
+        OPEN,
+        {"client": 0, "do": "reserve", "on": 0, "new": 0, "amount": 4, "called": 3, "returned": 5},
+        {"client": 1, "do": "settle", "on": 0, "amount": 4, "called": 6, "returned": 9},
+    ]
+    whole = "\n".join(map(json.dumps, [{"history": 1, "strict": True, "seed": 3, "hung": []}, *steps]))
+    bits = [
+        "{",
+        "}",
+        "[",
+        "]",
+        '"',
+        ",",
+        ":",
+        "-",
+        "1e999",
+        "9" * 70,
+        "true",
+        "null",
+        "\n",
+        "\x1b",
+        "\u202e",
+        '"do"',
+        "0.5",
+    ]
+    for _ in range(1_000):
+        text = whole
+        for _ in range(rnd.randrange(1, 4)):
+            at = rnd.randrange(len(text))
+            end = min(len(text), at + rnd.choice([0, 1, 5, 30]))
+            text = text[:at] + rnd.choice([*bits, text[at:end] * 2]) + text[end:]
+        found: HistoryVerdict | CapsoundError
+        try:
+            found = check(History.read(text.split("\n"), "run.jsonl"))
+        except CapsoundError as error:
+            found = error
+        if isinstance(found, CapsoundError):
+            assert found.exit_status == 65, text
+            assert shown(found).isprintable(), text
+        else:
+            assert all(line.isprintable() for line in found.window)

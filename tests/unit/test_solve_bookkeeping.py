@@ -11,21 +11,25 @@ from itertools import permutations
 
 import pytest
 
+from capsound.amounts import AccountId
 from capsound.disciplines import discipline
 from capsound.errors import BadDiscipline, Disagreement
 from capsound.explorer import Scope, explore
 from capsound.machine import compile_scenario
+from capsound.monitor import fold
 from capsound.properties import Property
 from capsound.scenario import Agents, Assume, CallKind, Interval, Plain, Request, Scenario, Search, Slice
-from capsound.schedule import Choice, Schedule
+from capsound.schedule import Choice, Schedule, run_schedule
 from capsound.steps import CHECK, RESERVE, SEND, SETTLE
 from capsound.verdict import Verdict
 from capsound_proofs import solve as solving
 from capsound_proofs.bmc import Searched, shortest
 from capsound_proofs.outcome import PropertyResult
-from capsound_proofs.search import renumbered
+from capsound_proofs.problem import Problem
+from capsound_proofs.search import break_by_playing, renumbered
 from capsound_proofs.solve import solve
 from capsound_proofs.vacuity import Contradiction
+from capsound_proofs.worst import attained
 
 RACE = CallKind("c", Plain(Interval.exactly(31), Interval.exactly(23)))
 
@@ -278,3 +282,48 @@ def test_a_slice_that_may_be_too_small_is_informative() -> None:
 def test_what_is_reserved_before_it_is_admitted_is_refused() -> None:
     with pytest.raises(BadDiscipline, match="reserves before it admits"):
         discipline("early", "", [[RESERVE], [CHECK], [SEND], [SETTLE]])
+
+
+def test_a1_is_earned_by_amounts_that_leave_no_larger_bill() -> None:
+    """Three times the largest bill is held, so that two hidden retries fit: proved, not searched for."""
+    call = CallKind("c", Plain(Interval.exactly(1_500_000), Interval(0, 500_000)))
+    assume = Assume(a1=False, a10=False, hidden_retries=2)
+    agents = (plain("w", 8, calls=20, own_slice=Interval.exactly(6_000_000)),)
+    scenario = Scenario("retries", Interval.exactly(50_000_000), "reserve-settle", agents, (call,), assume=assume)
+    outcome = solve(scenario)
+    assert outcome.verdict is Verdict.SOUND
+    assert "A1 follows from the amounts: no call can be billed above its estimate." in outcome.sentences
+    outcome = solve(replace(scenario, assume=replace(assume, hidden_retries=3), agents=(plain("w", 8),)))
+    assert not any("A1 follows" in sentence for sentence in outcome.sentences)
+
+
+@pytest.mark.parametrize(("calls", "discipline"), [(1, "racy-counter"), (20, "racy-counter")])
+def test_the_largest_overshoot_is_attained_at_the_brink(calls: int, discipline: str) -> None:
+    """Eight agents see the same last 500,000 and spend it together: 3,500,000 too much, whatever came before."""
+    top = Interval(0, 500_000) if calls == 1 else Interval.exactly(500_000)
+    call = CallKind("c", Plain(top, Interval(0, 500_000)))
+    cap = 500_000 if calls == 1 else 50_000_000
+    machine = compile_scenario(
+        Scenario("last", Interval.exactly(cap), discipline, (plain("w", 8, calls=calls),), (call,))
+    )
+    over, run = attained(machine, cap, None)
+    assert over == 3_500_000
+    assert run is not None
+    assert fold(run_schedule(machine, run).events).overshoot[AccountId("root")] == over
+
+
+def test_a_race_at_the_edge_of_a_large_cap_is_played() -> None:
+    """A hundred calls before it matters: no search comes so far, and the run is believed by the monitor."""
+    call = CallKind("c", Plain(Interval.exactly(5), Interval.exactly(5)))
+    scenario = race(plain("w", 3, calls=8), cap=100, calls=(call,), properties=(Property.CAP,))
+    problem = Problem(scenario, compile_scenario(scenario), [Property.CAP], lambda _: None)
+    problem.results[Property.CAP] = PropertyResult(Property.CAP, Verdict.UNKNOWN, "", "", 0.0)
+    break_by_playing(problem)
+    assert problem.results[Property.CAP].verdict is Verdict.UNKNOWN, "the search did not give up"
+    problem.gave_up.add(Property.CAP)
+    break_by_playing(problem)
+    result = problem.results[Property.CAP]
+    assert result.verdict is Verdict.VIOLATED
+    assert result.report is not None
+    assert result.report.overshoot[AccountId("root")] > 0
+    assert "not always a shortest" in result.bound

@@ -116,8 +116,7 @@ class _Auditor:
                 self.monitor.feed(Open(AccountId(mapping.root), Amount(self.cap)))
         try:
             if mapping is None:
-                for record in records:
-                    self._native(record)
+                self._natives(records)
             else:
                 self._mapped(records, mapping)
         except KeyboardInterrupt:
@@ -159,14 +158,17 @@ class _Auditor:
 
     # ------------------------------------------------------------------------------------------ events
 
-    def _native(self, data: dict[str, Any]) -> None:
-        """Take a line in our own vocabulary, with the fields beside it that logs have."""
-        if "at" in data:
-            self.notes.clock(data.pop("at"))
-        if "seq" in data:
-            self.notes.sequence(data.pop("seq"))
-        data.pop("v", None)
-        self._guard(data)
+    def _natives(self, records: Iterable[dict[str, Any]]) -> None:
+        """Take lines in our own vocabulary, with the fields beside it that logs have."""
+        guard = self._guard
+        for data in records:
+            if "at" in data:
+                self.notes.clock(data.pop("at"))
+            if "seq" in data:
+                self.notes.sequence(data.pop("seq"))
+            if "v" in data:
+                del data["v"]
+            guard(data)
 
     def _guard(self, data: dict[str, Any]) -> None:
         try:

@@ -11,43 +11,37 @@ from capsound_checker.audit.rules import LogMapping, Made
 from capsound_checker.audit.values import Field, look
 
 KINDS: dict[str, tuple[str, str]] = {
-    "truncated": ("line ends in the middle, as after a crash: left out", "lines end in the middle: left out"),
-    "clock": ("time goes back", "times go back"),
-    "no-time": (
-        "time cannot be read: a number or an ISO 8601 text was expected",
-        "times cannot be read: a number or an ISO 8601 text was expected",
-    ),
+    "truncated": ("line cut off in the middle, as after a crash", "lines cut off in the middle"),
+    "clock": ("time goes backwards", "times go backwards"),
+    "no-time": ("unreadable time (not a number, not ISO 8601)", "unreadable times (not a number, not ISO 8601)"),
     "backwards": ("record ends before it begins", "records end before they begin"),
     "seq-gap": ("gap in `seq`: lines are missing", "gaps in `seq`: lines are missing"),
     "seq-order": ("`seq` repeats or goes back", "`seq` repeat or go back"),
     "no-seq": ("`seq` is not a whole number", "`seq` are not whole numbers"),
     "unknown-handle": (
-        "event names a hold or a call that is not known any more",
-        "events name a hold or a call that is not known any more",
+        "event is about a hold or a call that is no longer known",
+        "events are about holds or calls that are no longer known",
     ),
     "late": (
         "record is older than the window of the mapping: taken out of order",
         "records are older than the window of the mapping: taken out of order",
     ),
-    "skipped": ("line or record could not be used: left out", "lines or records could not be used: left out"),
+    "skipped": ("unusable line or record left out", "unusable lines or records left out"),
     "left-out": (
-        "record carries usage or names a model, and no rule of the mapping takes it",
-        "records carry usage or name a model, and no rule of the mapping takes them",
+        "record has usage or names a model, but no rule of the mapping covers it",
+        "records have usage or name a model, but no rule of the mapping covers them",
     ),
     "contradiction": ("record contradicts itself", "records contradict themselves"),
-    "path": (
-        "field of the mapping is in none of the records that it is taken from",
-        "fields of the mapping are in none of the records that they are taken from",
-    ),
+    "path": ("field of the mapping never occurs", "fields of the mapping never occur"),
     "repeats-more": (
-        "record sums up more than the requests below or beside it",
-        "records sum up more than the requests below or beside them",
+        "summary claims more usage than its requests",
+        "summaries claim more usage than their requests",
     ),
     "told-twice": (
-        "record may be another account of one call: counted at the upper end only",
-        "records may be other accounts of calls that were counted: counted at the upper end only",
+        "record may describe a call that was already counted: added to the upper end only",
+        "records may describe calls that were already counted: added to the upper end only",
     ),
-    "repeated": ("record is there twice: the second one was left out", "records are there twice: left out"),
+    "repeated": ("duplicate record ignored", "duplicate records ignored"),
 }
 """Every kind: what is said of one, and of several."""
 

@@ -35,7 +35,7 @@ class Unusable(Exception):
 
 @dataclass(slots=True)
 class Records:
-    """The objects of a log. ``line`` is the number of the line of the latest one, ``lines`` how many were read.
+    """The objects of a log. ``line`` is the number of the line of the latest one.
 
     ``unusable`` is called with what cannot be used, ``truncated`` with the reason where the last line is cut.
     """
@@ -45,7 +45,12 @@ class Records:
     exact: bool
     """Whether numbers with decimals are kept exactly: only where a mapping converts them."""
     line: int = 0
-    lines: int = 0
+    _in_document: int = 0
+
+    @property
+    def lines(self) -> int:
+        """How many lines were read."""
+        return max(self.line, self._in_document)
 
     def read(self, source: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Yield the objects of a log; ``line`` is then the number of the line."""
@@ -54,8 +59,8 @@ class Records:
         data: Any = None
         whole = False
         feed = iter(source)
-        for text in feed:
-            self.lines = self.line = self.lines + 1
+        for number, text in enumerate(feed, 1):
+            self.line = number
             try:
                 data, end = decode(text)
                 plain = type(data) is dict and (end >= len(text) - 1 or not text[end:].strip())
@@ -64,6 +69,8 @@ class Records:
             if plain:
                 if len(text) > 200 and not self._within(text, data):
                     continue
+            elif not text.strip():
+                continue
             elif not whole and _opens_document(text, decoder):
                 yield from self._document(text, feed, decoder)
                 return
@@ -119,6 +126,7 @@ class Records:
 
     def _document(self, first: str, rest: Iterator[str], decoder: json.JSONDecoder) -> Iterator[dict[str, Any]]:
         """Yield the objects of a document that begins in ``first``: those of an array, or one after the other."""
+        before = self.line - 1
         lines = [first]
         size = len(first)
         for text in rest:
@@ -141,9 +149,9 @@ class Records:
             )
             yield from self._single(iter(lines), decoder)
         else:
-            self.lines = max(self.lines, len(lines))
+            self._in_document = before + len(lines)
             for line, data in objects:
-                self.line = line
+                self.line = before + line
                 if not isinstance(data, dict):
                     self.unusable(Unusable(f"a member of the array is {shown(data)}, not an object", WANTED))
                     continue
@@ -174,9 +182,10 @@ class Records:
 
     def _single(self, lines: Iterable[str], decoder: json.JSONDecoder) -> Iterator[dict[str, Any]]:
         """Yield the objects of lines of which the first was already found to be none."""
-        for number, text in enumerate(lines, 1):
-            self.lines = self.line = number
-            if number > 1 and (data := self._odd(text, decoder, True)) is not None:
+        first = self.line
+        for number, text in enumerate(lines, first):
+            self.line = number
+            if number > first and (data := self._odd(text, decoder, True)) is not None:
                 yield data
 
 

@@ -44,7 +44,10 @@ class MappingRule:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Two amounts of a record of which the first is never above the second, where both are there."""
+    """Two amounts of a record of which the first is never above the second, where both are there.
+
+    ``name`` says what is wrong where it is.
+    """
 
     name: str
     least: Get
@@ -152,7 +155,7 @@ def _broken(checks: tuple[Check, ...], record: Record) -> Iterator[str]:
         with suppress(Absent):
             least, most = check.least(record), check.most(record)
             if isinstance(least, int | Fraction) and isinstance(most, int | Fraction) and least > most:
-                yield f"{check.name}: {least} is above {most}"
+                yield f"{check.name} ({least} > {most})"
 
 
 def _event(emit: Emit, record: Record, rule: MappingRule) -> Timed:

@@ -57,8 +57,8 @@ class Excess:
     def detail(self) -> str:
         """What is wrong, in words."""
         if not self.requests:
-            return f"no request is {self.where} it"
-        return f"it says {self.says:,}, and the requests {self.where} it say {self.found:,}"
+            return f"there is no request {self.where} it"
+        return f"it says {self.says:,}, but the requests {self.where} it add up to {self.found:,}"
 
 
 @dataclass(slots=True)

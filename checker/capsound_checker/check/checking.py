@@ -64,6 +64,9 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
         if name not in gathered.shown and gathered.doubts:
             sentence = "found before the process ended; not shrunk"
             gathered.shown[name] = Shown(name, sentence, tuple(program))
+    if missed := [name for name in adapter.get("left_out", ()) if not plan.drivers or name in plan.drivers]:
+        cure = "install capsound in the environment of the target, and check it there"
+        gathered.doubts.append(f"not tried, since they cannot work over a pipe: {', '.join(missed)} ({cure})")
     return Checked(
         plan,
         adapter,

@@ -31,16 +31,20 @@ def run_child(
 ) -> tuple[Ended, str]:
     """Run a child; return how it ended, and which program it was at."""
     with tempfile.TemporaryFile() as at:
-        full = {**request, "target": plan.target, "python": plan.python, "at": at.fileno()}
-        child = Child(full, plan.memory, (at.fileno(),), plan.silence, stop or threading.Event())
+        full = {**request, "target": plan.target, "python": plan.python, "at": at.fileno(), "load": plan.load_seconds}
+        child = Child(full, plan.memory, (at.fileno(),), plan.silence, stop or threading.Event(), plan.load_seconds)
         ended = child.run(hear, until)
         return ended, os.pread(at.fileno(), 60, 0).decode(errors="replace").strip()
+
+
+_MANY = 10
+"""How many times as long on the clock as of its own time a target may load: then a machine is too busy for a check."""
 
 
 def describe(plan: Plan) -> dict[str, Any]:
     """Load the target in a process of its own, and return what its adapter declares; raises ``TargetFailed``."""
     said: list[dict[str, Any]] = []
-    ended, _ = run_child(plan, {"job": "describe"}, said.append, time.monotonic() + max(20.0, plan.silence))
+    ended, _ = run_child(plan, {"job": "describe"}, said.append, time.monotonic() + _MANY * plan.load_seconds)
     for message in said:
         if message["say"] == "adapter":
             return message

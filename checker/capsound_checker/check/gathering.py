@@ -166,6 +166,8 @@ class Gathered:
                 self._note(f"{covered}; {message['schedules']:,} run")
                 if message["needs"]:
                     self._doubt(message["needs"])
+                if message["struck"]:
+                    self._doubt(f"asyncio: {message['struck']}")
             case "failed" if message["cause"] == NO_LOOP and self.waits:
                 self._note("it needs a running event loop: only asyncio can drive it")
             case "failed":

@@ -53,6 +53,7 @@ def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> Non
         or any(inspect.iscoroutinefunction(getattr(adapter, o)) for o in offers(adapter)),
         assumes=_assumed(adapter),
         claims=[name for name in ("strict", "complete", "threads", "handlers") if getattr(adapter, name)],
+        left_out=list(getattr(adapter, "left_out", ())),
     )
 
 
@@ -220,8 +221,9 @@ RUNS = 3
 def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Let real coroutines run on a loop that chooses who goes on."""
     voice.doing("asyncio")
-    seconds = min(request["seconds"] or _ASYNC, _ASYNC)
-    explored = explore(adapter, seconds=seconds, seed=request["seed"], schedules=request["schedules"])
+    explored = explore(
+        adapter, seconds=request["seconds"] or None, seed=request["seed"], schedules=request["schedules"]
+    )
     for found in explored.findings:
         told = {"program": found.program.to_dict(), "choices": list(found.choices), "fifo": found.fifo}
         _say_replayed(adapter, told, voice)
@@ -232,11 +234,8 @@ def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
         complete=sum(scope.complete for scope in explored.scopes),
         informative=explored.informative,
         needs=explored.needs,
+        struck=explored.struck,
     )
-
-
-_ASYNC = 20.0
-"""How many seconds at most are given to schedules of asyncio."""
 
 
 def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice) -> None:

@@ -17,7 +17,7 @@ from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.program import PROFILES, Profile, Program, Step, possible
 from capsound_checker.programs.shrinking import shrink
-from capsound_checker.programs.watch import SECONDS, held, patience
+from capsound_checker.programs.watch import SECONDS, held, patience, wait_longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +67,7 @@ class Hunt:
         """
         self.taken += 1
         known = len(self.starts)
-        run = Lockstep(self.adapter()).run(program)
-        if any(finding.anomaly == "hang" for finding in run.wrong()):
-            if "hang" in self.by_name:
-                return True  # that it hangs is known, and was confirmed
-            with patience(SECONDS):  # a machine that was busy for a moment must accuse nobody
-                run = Lockstep(self.adapter()).run(program)
-        self._note(run)
+        run = self._note(Lockstep(self.adapter()).run(program))
         if any(finding.anomaly == "hang" for finding in run.wrong()):
             return True  # every further one would cost its time limit again
         for again in (program[-1:], program[-2:]):  # what was odd once is done once more
@@ -91,7 +85,19 @@ class Hunt:
         finally:
             run.drop()
 
-    def _note(self, run: Lockstep) -> None:
+    def _confirmed(self, run: Lockstep) -> Lockstep:
+        """Return a run that seems to hang done once more, with all patience: a pause accuses nobody."""
+        if "hang" in self.by_name or not any(finding.anomaly == "hang" for finding in run.wrong()):
+            return run
+        with patience(SECONDS):
+            again = Lockstep(self.adapter()).run(run.steps)
+        if not any(finding.anomaly == "hang" for finding in again.wrong()):
+            wait_longer()
+        return again
+
+    def _note(self, run: Lockstep) -> Lockstep:
+        """Keep what a run shows, and return it; one that seems to hang is done once more before, and that is kept."""
+        run = self._confirmed(run)
         program, wrong = run.steps, run.wrong()
         if wrong:
             self.starts.append(program)
@@ -103,6 +109,7 @@ class Hunt:
         refuted = run.report().refuted
         if refuted is not None and (self.refuted is None or refuted < self.refuted):
             self.refuted, self.refuting = refuted, program
+        return run
 
 
 def bill_in_full(run: Lockstep) -> None:

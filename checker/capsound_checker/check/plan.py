@@ -40,6 +40,8 @@ class Plan:
     workers: int = 1
     memory: int = 2_048
     silence: float = 6.0
+    load_seconds: float = 60.0
+    """How long the target may take to load, in seconds of its own time."""
     require: Guarantee = Guarantee.OVERRUN_BOUNDED
     python: str = ""
     """The interpreter in whose environment the adapter is loaded; this one where it is empty."""

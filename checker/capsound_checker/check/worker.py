@@ -22,7 +22,7 @@ from capsound_checker.display.telling import error_data
 from capsound_checker.remote.client import remote, remote_adapter
 from capsound_checker.remote.isolation import limit_memory
 from capsound_checker.remote.lifeline import end_with
-from capsound_checker.remote.process import is_address, python_address
+from capsound_checker.remote.process import LOAD_SECONDS, is_address, python_address
 
 
 def main() -> None:
@@ -39,7 +39,8 @@ def main() -> None:
     before = _fingerprint()
     threading.Thread(target=voice.beat, daemon=True).start()
     try:
-        adapter = _target(request["target"], request["python"])
+        adapter = _target(request["target"], request["python"], request.get("load", LOAD_SECONDS))
+        voice.say("loaded")
         JOBS[request["job"]](adapter, request, voice)
     except CapsoundError as error:
         voice.say("failed", **error_data(error))
@@ -51,12 +52,12 @@ def main() -> None:
     os._exit(0)  # threads and exit handlers of the target have no say in it
 
 
-def _target(text: str, python: str) -> type[Adapter]:
+def _target(text: str, python: str, load_seconds: float) -> type[Adapter]:
     """Return the adapter: of this interpreter, of another one, or over a command that speaks the protocol."""
     if is_address(text):
         return remote_adapter(text)
     target = parse(text)
-    return remote(python_address(python, str(target))) if python else load(target)
+    return remote(python_address(python, str(target), start=load_seconds)) if python else load(target)
 
 
 def _quiet() -> None:

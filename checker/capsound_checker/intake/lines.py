@@ -54,7 +54,7 @@ class Splitter:
     def rest(self) -> Iterator[str]:
         """Yield what was begun, as it is, and forget it."""
         if self._dropped:
-            yield LongLine("\n")
+            yield LongLine("\0\n")  # no blank line, and no JSON
         elif self._size:
             yield decoded(b"".join(self._parts))
         self._parts.clear()

@@ -1,4 +1,10 @@
-"""A time limit on somebody else's code, within this process: a lock that nobody gives back, a loop without end.
+"""A limit on somebody else's code, within this process: a lock that nobody gives back, a loop without end.
+
+A busy machine must accuse nobody, so that no clock on the wall decides. What counts is the target's own work: a block
+is over its limit when it has used so much *processor* time without any progress, or when it stands still: looked at
+again and again, it is at the same instruction and has used no processor time since. A process that is only kept waiting
+by others moves on between two looks, since a look is what it does itself. A pause looks like a lock: whoever is to be
+accused of a hang is run once more, with more patience.
 
 Works in the main thread of a system with ``SIGALRM``; elsewhere there is no limit. Nested limits, and the one of
 a test runner, are put back as they were.
@@ -10,17 +16,27 @@ import contextlib
 import gc
 import inspect
 import signal
+import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import FrameType
 from typing import Any
 
 SECONDS = 2.0
-"""How long one step may take; it takes microseconds where nothing hangs."""
+"""How many seconds of processor time one step may use, and stand still; it takes microseconds where nothing hangs."""
 
 _seconds = [SECONDS]
+
+LOOKS = 4
+"""How many looks in a row find it at the same place before it is said to stand still."""
+
+_BETWEEN = 1 / 16
+"""The time between two looks, as a part of the limit; the first look comes when the limit is over."""
+
+_IDLE = 0.001
+"""Who has used so many seconds of processor time between two looks, or more, does something."""
 
 
 @contextlib.contextmanager
@@ -33,8 +49,13 @@ def patience(seconds: float) -> Iterator[None]:
         _seconds.pop()
 
 
+def wait_longer() -> None:
+    """Have full patience until the innermost ``patience`` ends: somebody has paused, and came back."""
+    _seconds[-1] = max(_seconds[-1], SECONDS)
+
+
 pulse = [0]
-"""How many blocks under a limit were begun: it stands still only where something hangs."""
+"""How many blocks under a limit were begun, and steps in them were done: it stands still only where something hangs."""
 
 
 class Hung(TimeoutError):
@@ -56,15 +77,58 @@ def _possible() -> bool:
     return hasattr(signal, "setitimer") and threading.get_ident() == _MAIN
 
 
+class Looks:
+    """What was seen at the last looks at code under a limit; ``over`` says whether it is over it."""
+
+    __slots__ = ("_begin", "_last", "_place", "_pulse", "_still")
+
+    def __init__(self) -> None:
+        self._pulse = pulse[0]
+        self._begin = self._last = time.process_time()
+        self._place: object = None
+        self._still = 0
+
+    def over(self, place: object, seconds: float) -> bool:
+        """Take one more look: ``place`` is where the code is. Return whether it loops for ever, or stands still."""
+        now = time.process_time()
+        still = place == self._place and now - self._last < _IDLE and self._pulse == pulse[0]
+        if self._pulse != pulse[0]:
+            self._begin = now
+        self._still = self._still + 1 if still else 0
+        self._pulse, self._last, self._place = pulse[0], now, place
+        return self._still >= LOOKS or now - self._begin >= seconds
+
+
+_looks: list[Looks] = []
+"""Of every block under a limit that is being run, the innermost last."""
+
+
+def joined(threads: Sequence[threading.Thread], seconds: float) -> bool:
+    """Wait for threads to end; return whether they did. Said of those that stand still, or loop for ``seconds``."""
+    end = time.monotonic() + seconds
+    while (alive := [t for t in threads if t.is_alive()]) and (left := end - time.monotonic()) > 0:
+        alive[0].join(left)
+    looks = Looks()
+    while alive := [t for t in threads if t.is_alive()]:
+        alive[0].join(seconds * _BETWEEN)
+        frames = sys._current_frames()
+        places = [(f.f_lasti, id(f.f_code)) for t in alive if (f := frames.get(t.ident or 0)) is not None]
+        if looks.over((len(alive), places), seconds):
+            return not any(t.is_alive() for t in threads)
+    return True
+
+
 def _on_alarm(signum: int, frame: FrameType | None) -> None:
     if not _active[0]:  # a timer of somebody else, that came back when the last block had ended
         if callable(_outer_handlers[-1]):
             _outer_handlers[-1](signum, frame)
         return
+    seconds = _seconds[-1]
     if _swallows(frame):
-        signal.setitimer(signal.ITIMER_REAL, _seconds[-1])
-        return
-    raise Hung("it did not come back in time")
+        _looks[-1] = Looks()
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds * _BETWEEN)
+    elif _looks[-1].over(None if frame is None else (frame.f_lasti, id(frame.f_code)), seconds):
+        raise Hung("it did not come back in time")
 
 
 def _swallows(frame: FrameType | None) -> bool:
@@ -100,7 +164,7 @@ def held() -> Iterator[None]:
 
 
 class limit:  # noqa: N801 - used as a block: `with limit():`
-    """Raise ``Hung`` inside the block when it takes too long."""
+    """Raise ``Hung`` inside the block when it works too long without progress, or stands still."""
 
     __slots__ = ("_before", "_begin", "_every", "_left", "_watches")
 
@@ -112,8 +176,10 @@ class limit:  # noqa: N801 - used as a block: `with limit():`
             return
         self._before = None if _outer_handlers else signal.signal(signal.SIGALRM, _on_alarm)
         _active[0] += 1
+        _looks.append(Looks())
         self._begin = time.monotonic()
-        self._left, self._every = signal.setitimer(signal.ITIMER_REAL, _seconds[-1])
+        seconds = _seconds[-1]
+        self._left, self._every = signal.setitimer(signal.ITIMER_REAL, seconds, seconds * _BETWEEN)
 
     def __exit__(self, *_: object) -> None:
         """Put the handler and the timer back that were there before."""
@@ -123,6 +189,7 @@ class limit:  # noqa: N801 - used as a block: `with limit():`
             signal.setitimer(signal.ITIMER_REAL, 0)
         finally:  # it may ring on the way out
             _active[0] -= 1
+            _looks.pop()
             if self._before is not None:
                 signal.signal(signal.SIGALRM, self._before)
             if self._left:

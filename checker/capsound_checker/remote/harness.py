@@ -147,7 +147,7 @@ class Harness:
             },
             "gate": str(self.cls.gate.value),
             "offers": sorted(self.offers),
-            "claims": {"strict": bool(self.cls.strict), "complete": bool(self.cls.complete)},
+            "claims": {name: bool(getattr(self.cls, name)) for name in ("strict", "complete", "threads", "handlers")},
             "assumes": sorted(set(getattr(self.cls, "assumes", ()))),
             "odd": list(ODD),
         }

@@ -24,7 +24,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from capsound_checker.programs.owntime import Allowance
 from capsound_checker.remote.lifeline import guarded, lifeline
+from capsound_checker.remote.process import LOAD_SECONDS
 
 KEPT = 20
 """How many lines of what the target prints are kept."""
@@ -64,9 +66,11 @@ class Child:
     inherit: tuple[int, ...]
     """Open files that the child may use."""
     silence: float
-    """How many seconds it may say nothing before it is killed."""
+    """How many seconds of its own time it may say nothing before it is killed."""
     stop: threading.Event
     """Set from another thread, it ends the child."""
+    load: float = LOAD_SECONDS
+    """How many seconds of its own time it may say nothing until it has loaded the target."""
     _printed: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
     _process: subprocess.Popen[bytes] | None = None
     _mark: str = ""
@@ -114,17 +118,17 @@ class Child:
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
         rest, shown, done = b"", b"", False
-        last = time.monotonic()
+        silence = max(self.silence, self.load)
+        quiet = Allowance(silence, process.pid)
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ, "output")
             selector.register(process.stdout, selectors.EVENT_READ, "printed")
             while True:
-                now = time.monotonic()
-                end = min(last + self.silence, until)
-                if now >= end or self.stop.is_set():
+                late, left = time.monotonic() >= until, quiet.left()
+                if late or left <= 0 or self.stop.is_set():
                     self._print(shown)
-                    return self._ended("stopped" if self.stop.is_set() else "time" if now >= until else "silent")
-                for key, _ in selector.select(min(0.2, end - now)):
+                    return self._ended("stopped" if self.stop.is_set() else "time" if late else "silent")
+                for key, _ in selector.select(min(0.2, left)):
                     if key.data == "printed":
                         data = process.stdout.read(65_536)
                         if not data:
@@ -132,7 +136,6 @@ class Child:
                         shown = self._print(shown + (data or b""), whole=False)
                         continue
                     data = os.read(output.fileno(), 65_536)
-                    last = time.monotonic()
                     if not data:
                         self._print(shown)
                         return self._gone(done)
@@ -140,7 +143,11 @@ class Child:
                     for line in lines:
                         message = json.loads(line)
                         done = done or message.get("say") == "end"
-                        deliver(message)
+                        if message.get("say") == "loaded":
+                            silence = self.silence
+                        else:
+                            deliver(message)
+                    quiet = Allowance(silence, process.pid)
                 if process.poll() is not None and not selector.select(0):
                     self._print(shown)
                     return self._gone(done)

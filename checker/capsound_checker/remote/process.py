@@ -14,17 +14,22 @@ import shutil
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_USAGE, CapsoundError
 from capsound_checker.intake.limits import cut, excerpt
+from capsound_checker.programs.owntime import Allowance, count_waits_of, forget
+from capsound_checker.programs.watch import pulse
 from capsound_checker.remote.lifeline import guarded, lifeline
 
 MAX_LINE = 1 << 20
 """The longest answer, in bytes."""
+
+
+LOAD_SECONDS = 60.0
+"""How long loading may take: a large library needs several seconds, and hangs in nobody's way."""
 
 
 class BadAddress(CapsoundError):
@@ -58,11 +63,14 @@ class CannotStart(CapsoundError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """How a harness is started. ``timeout`` is how many seconds an answer may take, ``start`` the first one."""
+    """How a harness is started. ``timeout`` is how many seconds an answer may take, ``start`` the first one.
+
+    Both are of the harness's own time: what it waits for a turn on a busy machine is not counted.
+    """
 
     command: tuple[str, ...]
     timeout: float = 5.0
-    start: float = 20.0
+    start: float = LOAD_SECONDS
 
     def __str__(self) -> str:
         return f"cmd[timeout={self.timeout:g},start={self.start:g}]:{shlex.join(self.command)}"
@@ -74,12 +82,12 @@ def is_address(text: str) -> bool:
 
 
 def parse_address(text: str) -> Address:
-    """Return the address that ``text`` stands for: ``cmd:COMMAND``, or ``cmd[timeout=5,start=20]:COMMAND``.
+    """Return the address that ``text`` stands for: ``cmd:COMMAND``, or ``cmd[timeout=5,start=60]:COMMAND``.
 
     The command is split as a POSIX shell would split it, and run without one. Raises ``BadAddress``.
     """
     head, colon, command = text.partition("]:" if text.startswith("cmd[") else ":")
-    usage = "write cmd:COMMAND, or cmd[timeout=5,start=20]:COMMAND, where both are seconds"
+    usage = "write cmd:COMMAND, or cmd[timeout=5,start=60]:COMMAND, where both are seconds"
     if not is_address(text) or not colon:
         raise BadAddress(f"{text!r} is no address of a harness", hint=usage)
     try:
@@ -127,6 +135,7 @@ class Child:
             bufsize=0,
         )
         process = self._process
+        count_waits_of(process.pid)
         assert process.stdin is not None
         assert process.stdout is not None
         assert process.stderr is not None
@@ -156,15 +165,15 @@ class Child:
         Raises ``HarnessDied`` and ``HarnessHung``.
         """
         try:
-            return self._exchange(line, time.monotonic() + seconds, seconds)
+            return self._exchange(line, Allowance(seconds), seconds)
         except BaseException:  # an alarm or Ctrl-C too: what it would answer now belongs to no request
             self.kill()
             raise
 
-    def _exchange(self, line: bytes, until: float, seconds: float) -> bytes:
+    def _exchange(self, line: bytes, own: Allowance, seconds: float) -> bytes:
         if self._rest:
             raise self._died("the harness answered more than it was asked", line, self._rest)
-        self._write(line, until, seconds)
+        self._write(line, own, seconds)
         held = b""
         while True:
             at = held.find(b"\n")
@@ -173,9 +182,11 @@ class Child:
                 return held[: at + 1]
             if len(held) > MAX_LINE:
                 raise self._died(f"the harness printed more than {MAX_LINE} bytes without an end of line", line, held)
-            ready = self._poll.poll(max(0.0, until - time.monotonic()) * 1_000)
-            if not ready:
+            left = own.left()
+            if left <= 0:
                 raise self._hung(line, seconds)
+            ready = self._poll.poll(max(1.0, min(left, _SLICE) * 1_000))
+            pulse[0] += not ready  # it is waited for, which has its own limit: that is no silence of ours
             for file, _ in ready:
                 if file == self._err:
                     self._drain_stderr()
@@ -184,16 +195,14 @@ class Child:
                 if not more:
                     raise self._died("the harness ended before it answered", line, held)
                 held += more
-            if time.monotonic() > until:
-                raise self._hung(line, seconds)
 
-    def _write(self, line: bytes, until: float, seconds: float) -> None:
+    def _write(self, line: bytes, own: Allowance, seconds: float) -> None:
         while line:
             try:
                 line = line[os.write(self._in, line) :]
             except BlockingIOError:
                 self._drain_stderr()
-                if time.monotonic() > until:
+                if own.left() <= 0:
                     raise self._hung(line, seconds) from None
                 select.select([], [self._in], [], 0.05)
             except BrokenPipeError:
@@ -250,6 +259,7 @@ class Child:
         if self._ended:
             return
         self._ended = True
+        forget(self.pid)
         if self._err >= 0:
             self._drain_stderr()
         self._err = -1
@@ -288,11 +298,14 @@ def unhurried() -> Iterator[None]:
             signal.setitimer(signal.ITIMER_REAL, left, every)
 
 
-def python_address(interpreter: str, target: str, *, timeout: float = 5.0, start: float = 20.0) -> Address:
+def python_address(interpreter: str, target: str, *, timeout: float = 5.0, start: float = LOAD_SECONDS) -> Address:
     """Return the address of our Python harness: an adapter class in the environment of another interpreter."""
     harness = Path(__file__).with_name("harness.py")
     return Address((interpreter, "-u", str(harness), target), timeout, start)
 
+
+_SLICE = 0.5
+"""How many seconds at a time an answer is waited for."""
 
 _KEPT = 16_384
 _LINES = 20

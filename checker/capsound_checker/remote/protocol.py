@@ -241,13 +241,6 @@ _EXPECTED: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in (math.inf, -math.inf):
-        raise TooMuch(f"{cut(text, 40)} is out of all proportion")
-    return number
-
-
 def _parts_valid(answer: Message, request: Message, text: str) -> None:
     """Raise ``BadMessage`` unless each call of a turn is answered as it would be alone, and no other is."""
     asked = {step["call"]: step["cmd"] for step in request["steps"]}
@@ -262,6 +255,13 @@ def _parts_valid(answer: Message, request: Message, text: str) -> None:
         _valid("answer", whole, text)
         alone = {"seq": answer["seq"], "cmd": asked[call]}
         _fits(whole, alone, text)
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in (math.inf, -math.inf):
+        raise TooMuch(f"{cut(text, 40)} is out of all proportion")
+    return number
 
 
 def _no_constant(name: str) -> float:

@@ -14,14 +14,13 @@ from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.programs.asking import AdapterFailed
 from capsound_checker.programs.exhaust import Opaque
-from capsound_checker.programs.watch import held, patience
+from capsound_checker.programs.watch import SECONDS, held, patience, wait_longer
 from capsound_checker.schedules.agents import Program, possible, programs, simpler, size
-from capsound_checker.schedules.concurrency import Concurrent, run, world_of
+from capsound_checker.schedules.concurrency import Concurrent, Work, run, world_of
 from capsound_checker.schedules.eventloop import NeedsRealLoop
 from capsound_checker.schedules.interleave import (
     Chance,
     Choices,
-    Chooser,
     Covered,
     Cut,
     NotRepeatable,
@@ -30,6 +29,7 @@ from capsound_checker.schedules.interleave import (
     Replay,
     every,
 )
+from capsound_checker.schedules.objects import World
 from capsound_checker.schedules.remembering import Memory
 
 
@@ -84,6 +84,8 @@ class Explored:
     """Whether a call was admitted and the cap mattered in some run: else nothing was shown."""
     needs: str = ""
     """Why nothing can be said: what is needed that the loop does not have, or that runs cannot be repeated."""
+    struck: str = ""
+    """What ``seconds`` has cut short, in words: what was not tried is not kept."""
 
     @property
     def first(self) -> Found | None:
@@ -97,10 +99,10 @@ class Explored:
 
     @property
     def verdict(self) -> Verdict:
-        """``unknown`` where nothing can be said, or where nothing interesting happened."""
+        """``unknown`` where nothing can be said, where time ran out, or where nothing interesting happened."""
         if self.findings:
             return Verdict.VIOLATED
-        return Verdict.SOUND if self.informative and not self.needs else Verdict.UNKNOWN
+        return Verdict.SOUND if self.informative and not self.needs and not self.struck else Verdict.UNKNOWN
 
 
 def replay(adapter: type[Adapter], program: Program, choices: Sequence[int], *, fifo: bool = False) -> Concurrent:
@@ -120,50 +122,51 @@ def _quiet() -> Iterator[None]:
 def explore(
     adapter: type[Adapter],
     *,
-    seconds: float = 10.0,
+    seconds: float | None = None,
     schedules: int | None = None,
     seed: int = 0,
     scope: Sequence[Program] | None = None,
     fifo: bool = False,
+    steps: int = 0,
 ) -> Explored:
     """Go through the schedules of small programs, all of them where that is possible, by chance where it is not.
 
-    ``seconds`` and ``schedules`` are for the whole search; ``scope`` are the programs, those of ``programs`` if not
-    given. ``fifo`` looks at schedules of the standard loop only. With ``schedules`` and enough ``seconds`` the result
-    depends on nothing but the arguments. Raises ``AdapterFailed``.
+    ``schedules`` and ``steps`` are for the whole search: how many runs, and how many moves in all runs together (0: as
+    many as are usual). ``scope`` are the programs, those of ``programs`` if not given; ``fifo`` looks at schedules of
+    the standard loop only. The result depends on nothing but the arguments and the implementation, on whatever machine,
+    unless ``seconds`` pass before: then the result says so in ``struck``. Raises ``AdapterFailed``.
     """
     if not possible(adapter):
         return Explored((), 0, False, (), None, False, "the adapter does not offer what its gate needs")
-    with _quiet(), held():
+    with _quiet(), held(), patience(_BRIEF):
         chosen = programs(adapter) if scope is None else tuple(scope)
-        return _explored(_Search(adapter, seed, fifo, monotonic() + seconds), chosen, schedules)
+        end = None if seconds is None else monotonic() + seconds
+        return _explored(_Search(adapter, seed, fifo, end), chosen, schedules, steps or STEPS)
 
 
-def _explored(search: _Search, chosen: Sequence[Program], schedules: int | None) -> Explored:
+def _explored(search: _Search, chosen: Sequence[Program], schedules: int | None, steps: int) -> Explored:
     needs = ""
     try:
         for number, program in enumerate(chosen):
             left = len(chosen) - number
             most = None if schedules is None else max(1, (schedules - search.count) // left)
-            with patience(_BRIEF):
-                search.cover(program, max(0.05, (search.end - monotonic()) / left), most)
-            if search.timed_out:
+            search.cover(program, max(_LEAST, (steps - search.work.steps) // left), most)
+            if search.hangs or search.struck:
                 break
     except (NeedsRealLoop, NotRepeatable) as error:
         needs = str(error)
     findings: list[Found] = []
-    begin, names = monotonic(), sorted(search.shown)
-    for number, name in enumerate(names, start=1):
+    for name in sorted(search.shown):
         try:
-            findings.append(search.smallest(name, begin + _SHRINKING * number / len(names)))
+            findings.append(search.smallest(name, _SHRINKING))
         except NotRepeatable as error:
-            if name != "hang":  # a machine that was busy for a moment accuses nobody
-                needs = needs or str(error)
+            needs = needs or str(error)
     complete = len(search.scopes) == len(chosen) and all(s.complete for s in search.scopes) and not findings
     refuted = min((f.refuted for f in findings if f.refuted is not None), default=None)
     refuted = (
         search.refuted if refuted is None or (search.refuted is not None and search.refuted < refuted) else refuted
     )
+    tried = len(search.scopes)
     return Explored(
         tuple(sorted(findings, key=_found_size)),
         search.count,
@@ -172,6 +175,7 @@ def _explored(search: _Search, chosen: Sequence[Program], schedules: int | None)
         refuted,
         search.informative,
         needs,
+        f"time ran out in program {tried} of {len(chosen)}" if search.struck else "",
     )
 
 
@@ -186,19 +190,44 @@ class _Search:
     adapter: type[Adapter]
     seed: int
     fifo: bool
-    end: float
+    end: float | None
+    """When the time that was asked for is over, if any was."""
     count: int = 0
+    work: Work = field(default_factory=Work)
     informative: bool = False
     refuted: Guarantee | None = None
     scopes: list[Scope] = field(default_factory=list)
     shown: dict[str, tuple[Program, Choices]] = field(default_factory=dict)
     opaque: bool = False
-    timed_out: bool = False
+    hangs: bool = False
+    """Whether a run hangs, and did so again with all patience: every further one would cost as much."""
+    paused: bool = False
+    """Whether a run only seemed to hang: what follows the pause was not gone through in every order."""
+    struck: bool = False
+
+    def enough(self, most: int) -> str:
+        """Return why a search ends, if it does: it has made ``most`` moves, or the time is over."""
+        if self.end is not None and monotonic() >= self.end:
+            self.struck = True
+            return "the time was used up"
+        return f"stopped after {most:,} moves" if self.work.steps >= most else ""
+
+    def run(self, program: Program, chooser: Recorder, world: World | None = None, memory: Memory | None = None) -> Any:
+        """Do one schedule; one that seems to hang is done once more, with all patience: a pause accuses nobody."""
+        done = run(self.adapter, program, chooser, fifo=self.fifo, world=world, memory=memory, work=self.work)
+        if done.timed_out and not self.hangs:
+            with patience(SECONDS):
+                done = run(self.adapter, program, Replay(chooser.choices), fifo=self.fifo, work=self.work)
+            if done.timed_out:
+                self.hangs = True
+            else:
+                self.paused = True
+                wait_longer()
+        return done
 
     def note(self, done: Concurrent, program: Program, choices: Choices) -> bool:
         """Keep what a run shows; return whether something new is wrong."""
         wrong = done.wrong()
-        self.timed_out = self.timed_out or done.timed_out
         if not self.informative or wrong:
             report = done.report()
             self.informative = self.informative or report.exercise.informative
@@ -209,84 +238,88 @@ class _Search:
             self.shown[name] = program, choices
         return bool(new)
 
-    def cover(self, program: Program, seconds: float, schedules: int | None) -> None:
-        """Go through the schedules of one program: all, with few changes of agent, or by chance."""
-        begin = monotonic()
+    def cover(self, program: Program, steps: int, schedules: int | None) -> None:
+        """Go through the schedules of one program, by chance where there are too many: in ``steps`` moves at most."""
+        begin, self.paused = self.work.steps, False
         world = None if self.opaque else world_of(self.adapter)
         memory = Memory()
         first: list[int] = []
 
-        def one(chooser: Chooser) -> Concurrent:
-            return run(self.adapter, program, chooser, fifo=self.fifo, world=world, memory=memory)
+        def one(chooser: Any) -> Concurrent:
+            done: Concurrent = self.run(program, chooser, world, memory)
+            return done
 
         covered = Covered(0, 0, False, False)
+        half = begin + steps // 2
+        every_one = every(one, schedules=schedules, merge=world is not None, enough=lambda: self.enough(half))
         try:
-            for choices, done, covered in every(one, seconds=seconds / 2, schedules=schedules, merge=world is not None):
+            for choices, done, covered in every_one:
                 if done is not None and self.note(done, program, choices):
                     first.append(covered.schedules)
-                if first and (covered.schedules > first[-1] + _AFTER or self.timed_out):
+                if first and (covered.schedules > first[-1] + _AFTER or self.hangs):
                     covered = replace(covered, complete=False)
                     break
         except Opaque as error:
             self.opaque = True
             self.count += covered.schedules
             del error
-            self.cover(program, seconds, schedules)
+            self.cover(program, steps, schedules)
             return
+        if self.paused:
+            covered = replace(covered, complete=False, why=covered.why or "a run paused")
         self.count += covered.schedules
         more, why = covered.schedules, covered.why
         if not covered.complete and not first:
             left = None if schedules is None else schedules - covered.schedules
-            more += self._by_chance(program, begin + seconds, left, covered)
+            more += self._by_chance(program, begin + steps, left)
         if not covered.complete and world is None and not first:
             why = f"{why}; the state cannot be read, so that no two schedules are merged".strip("; ")
         self.scopes.append(Scope(program, more, covered.states, covered.complete, covered.merged, why))
 
-    def _by_chance(self, program: Program, end: float, left: int | None, covered: Covered) -> int:
+    def _by_chance(self, program: Program, most: int, left: int | None) -> int:
         """Draw schedules: every second with priorities, every second at random."""
         count = 0
         length = 4 * sum(len(calls) for calls in program.agents) + len(program.agents)
-        while monotonic() < end and (left is None or count < left):
+        while not self.hangs and not self.enough(most) and (left is None or count < left):
             seed = (self.seed << 32) + count
             chooser: Recorder = Chance(seed) if count % 2 else Priorities(seed, 2 + count // 2 % 3, length)
             count += 1
             try:
-                done = run(self.adapter, program, chooser, fifo=self.fifo)
+                done = self.run(program, chooser)
             except Cut:
                 continue
             if self.note(done, program, chooser.choices):
                 break
         self.count += count
-        del covered
         return count
 
     # --------------------------------------------------------------------------------------------- smallest
 
-    def smallest(self, name: str, end: float) -> Found:
+    def smallest(self, name: str, steps: int) -> Found:
         """Return the smallest program and schedule found to show an anomaly, on a stock loop if one does.
 
-        Looks for smaller ones until ``end``. Raises ``NotRepeatable`` when it does not show again.
+        Looks for smaller ones until ``steps`` more moves are made, or the time is over. Raises ``NotRepeatable`` when
+        it does not show again.
         """
         program, choices = self.shown[name]
-        begin = monotonic()
-        with contextlib.suppress(Cut):
-            run(self.adapter, program, Replay(choices), fifo=self.fifo)
-        if monotonic() - begin > _SLOW:
-            return self._shown(name, program, choices, fifo=self.fifo)
-        best = self._least(name, program, fifo=self.fifo) or choices
+        if name == "hang" and self.hangs:  # every further run would cost its patience
+            with patience(SECONDS):
+                return self._shown(name, program, choices, fifo=self.fifo)
+        most = self.work.steps + steps
+        best = self._least(name, program, most, fifo=self.fifo) or choices
         improved = True
-        while improved and monotonic() < end:
+        while improved:
             improved = False
             for candidate in simpler(program):
-                if monotonic() >= end:
+                if self.enough(most):
                     break
                 if (
                     size(candidate) < size(program)
-                    and (less := self._least(name, candidate, fifo=self.fifo)) is not None
+                    and (less := self._least(name, candidate, most, fifo=self.fifo)) is not None
                 ):
                     program, best, improved = candidate, less, True
                     break
-        stock = best if self.fifo else self._least(name, program, fifo=True)
+        stock = best if self.fifo else self._least(name, program, self.work.steps + steps, fifo=True)
         return self._shown(name, program, best if stock is None else stock, fifo=stock is not None)
 
     def _shown(self, name: str, program: Program, choices: Choices, *, fifo: bool) -> Found:
@@ -301,19 +334,21 @@ class _Search:
         refuted = done.report().refuted
         return Found(name, program, choices, fifo, finding.sentence, done.story(), refuted)
 
-    def _least(self, name: str, program: Program, *, fifo: bool) -> Choices | None:
+    def _least(self, name: str, program: Program, most: int, *, fifo: bool) -> Choices | None:
         """Return a schedule that shows an anomaly and declines the fewest proposals, or None."""
         world = None if self.opaque else world_of(self.adapter)
         memory = Memory()
 
-        def one(chooser: Chooser) -> bool:
-            done = run(self.adapter, program, chooser, fifo=fifo, world=world, memory=memory)
-            return any(finding.anomaly == name for finding in done.wrong())
+        def one(chooser: Any) -> bool:
+            done = run(self.adapter, program, chooser, fifo=fifo, world=world, memory=memory, work=self.work)
+            return not (done.timed_out and name != "hang") and any(finding.anomaly == name for finding in done.wrong())
 
         for bound in (0, 1, 2, 3, 4, 6, 9):
             try:
                 went = Covered(0, 0, True, False)
-                for choices, shows, far in every(one, bound=bound, schedules=_SMALL, merge=world is not None):
+                for choices, shows, far in every(
+                    one, bound=bound, schedules=_SMALL, merge=world is not None, enough=lambda: self.enough(most)
+                ):
                     went = far
                     if shows:
                         return choices
@@ -326,12 +361,14 @@ class _Search:
         return None
 
 
+STEPS = 400_000
+"""How many moves all runs of a search may have: some ten seconds, where nothing else is to be done."""
+_LEAST = 500
+"""How many moves each program gets at least."""
 _AFTER = 150
 """How many more schedules of a program are run once something was found in it."""
 _SMALL = 1_500
 _BRIEF = 0.25
-"""How many seconds a run may take while hangs are looked for; what hangs is run once more, with all patience."""
-_SLOW = 0.2
-"""A run that takes longer than so many seconds is not made smaller."""
-_SHRINKING = 6.0
-"""How many seconds may be spent on making all findings small; each is looked at once in any case."""
+"""How many seconds a move may take while hangs are looked for; what hangs is run once more, with all patience."""
+_SHRINKING = 60_000
+"""How many moves may be made to make one finding small; each is looked at once in any case."""

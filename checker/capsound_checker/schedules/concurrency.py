@@ -13,6 +13,7 @@ import contextlib
 import random
 import weakref
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import cast
 
 from capsound.adapter import Adapter
@@ -20,7 +21,7 @@ from capsound.events import Event
 from capsound.monitor import Finding, Monitor, Report
 from capsound_checker.programs.exhaust import Opaque
 from capsound_checker.programs.record import Record, account_id
-from capsound_checker.programs.watch import Hung, limit
+from capsound_checker.programs.watch import Hung, limit, pulse
 from capsound_checker.schedules.agents import Program
 from capsound_checker.schedules.eventloop import new_loop
 from capsound_checker.schedules.interleave import Chooser, Cut, Exhaustive
@@ -38,6 +39,13 @@ _PATIENCE = 60
 
 _LONGEST = 5_000
 """How many moves a run may have."""
+
+
+@dataclass(slots=True)
+class Work:
+    """What runs have cost: the moves in them, and one more for each. The same on any machine, busy or not."""
+
+    steps: int = 0
 
 
 class Concurrent:
@@ -63,6 +71,8 @@ class Concurrent:
         self._tasks = LoopTasks(run, asker, observer.observe)
         self._moves = Moves(run, asker, self._tasks)
         self._world = world
+        self.steps = 0
+        """How many moves were made so far: what a run costs, on any machine."""
 
     # ------------------------------------------------------------------------------- what a run has shown
 
@@ -166,6 +176,8 @@ class Concurrent:
                     continue
             run.idle_moves += 1
             passed += 1
+            pulse[0] += 1
+            self.steps = passed
             make(moves[choice])
             if run.failed is None and not record.spoiled:
                 self._update_least_available()
@@ -253,12 +265,19 @@ def run(
     fifo: bool = False,
     world: World | None = None,
     memory: Memory | None = None,
+    work: Work | None = None,
 ) -> Concurrent:
     """Do one schedule of a program. Raises ``AdapterFailed``, ``NeedsRealLoop``, and ``Cut`` when the chooser does.
 
-    ``world`` is what states are read with, if they are to be merged; ``memory`` is shared by runs that begin alike.
+    ``world`` is what states are read with, if they are to be merged; ``memory`` is shared by runs that begin alike;
+    ``work`` counts what the run costs.
     """
-    return Concurrent(adapter(), program, fifo=fifo, world=world, memory=memory).go(chooser)
+    made = Concurrent(adapter(), program, fifo=fifo, world=world, memory=memory)
+    try:
+        return made.go(chooser)
+    finally:
+        if work is not None:
+            work.steps += made.steps + 1
 
 
 def world_of(adapter: type[Adapter]) -> World | None:

@@ -242,11 +242,12 @@ def every(
     schedules: int | None = None,
     bound: int | None = None,
     merge: bool = True,
+    enough: Callable[[], str] = lambda: "",
 ) -> Iterator[tuple[Choices, Any, Covered]]:
     """Run every schedule once, depth first; yield the choices, what ``run`` returned, and how far this is.
 
-    ``run`` is called with a chooser, and may let ``Cut`` out. Ends when all were run, or when ``seconds`` or
-    ``schedules`` are used up; the last ``Covered`` says which.
+    ``run`` is called with a chooser, and may let ``Cut`` out. Ends when all were run, when ``seconds`` or
+    ``schedules`` are used up, or when ``enough`` gives a reason; the last ``Covered`` says which.
     """
     chooser = Exhaustive(bound=bound, merge=merge)
     end = None if seconds is None else monotonic() + seconds
@@ -263,6 +264,8 @@ def every(
             why = f"stopped after {count} schedules"
         elif more and end is not None and monotonic() >= end:
             why = "the time was used up"
+        elif more and (told := enough()):
+            why = told
         elif not more and chooser.bounded:
             why = f"at most {bound} changes of agent in a run"
         yield choices, result, Covered(count, chooser.states, not more and not why, merge, why)

@@ -9,14 +9,14 @@ import dis
 import inspect
 import sys
 import threading
-import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from capsound.adapter import Adapter, Answer, Kind
 from capsound_checker.programs.program import Program, Step
-from capsound_checker.programs.watch import Hung, limit
+from capsound_checker.programs.watch import Hung, joined, limit
 from capsound_checker.schedules.instructions import Effect, Place, effects_of
 from capsound_checker.schedules.orders import Orders, Outcome, anomaly_of, do_step, journal_of, outcome_of, prepared
 from capsound_checker.schedules.races import Race
@@ -107,7 +107,7 @@ class Preempted:
             self.second.join(_POLL)
             frame = sys._current_frames().get(ident or 0)
             now = frame and (frame.f_lasti, id(frame.f_code))
-            still = still + 1 if now == self.stands_at else 0
+            still = still + 1 if now == self.stands_at and not _could_run(self.second.native_id) else 0
             self.stands_at = now
         self.waited = self.waited or self.second.is_alive()
 
@@ -115,13 +115,9 @@ class Preempted:
         """Run the schedule; ``where`` stays empty when thread one had fewer instructions."""
         first = threading.Thread(target=self._traced, daemon=True)
         first.start()
-        end = time.monotonic() + self.patience
-        first.join(self.patience)
-        if self.where:
-            self.second.join(max(0.0, end - time.monotonic()))
-            self.hung = first.is_alive() or self.second.is_alive()
-        else:
-            self.hung = first.is_alive()
+        self.hung = not joined([first], self.patience) or (
+            bool(self.where) and not joined([self.second], self.patience)
+        )
 
     def shows(self, orders: Orders) -> Race | None:
         """Return the race, where no order one after the other explains what came out."""
@@ -144,6 +140,18 @@ class Preempted:
     def named(self) -> tuple[str, str]:
         """Return the anomaly that the monitor sees in what came out, and its sentence."""
         return anomaly_of(self.adapter_type, self.before, self.steps, self.answers, self.base)
+
+
+def _could_run(native: int | None) -> bool:
+    """Whether a thread only waits for its turn on a busy machine: it is no lock that holds it up.
+
+    Read from /proc. Where there is none nobody can tell, and who stands still at every look is taken to wait.
+    """
+    try:
+        told = Path(f"/proc/self/task/{native}/stat").read_bytes()
+    except OSError:
+        return False
+    return told.rpartition(b")")[2].split()[0] == b"R"
 
 
 class Interrupted(Preempted):

@@ -4,8 +4,8 @@ A stress test meets such a race once in some ten thousand runs. Here the first o
 implementation's own code, at one bytecode instruction after the other; the second runs meanwhile, to its end or
 until it waits for a lock; then the first goes on. Where it lets a lock go, the second that waits for it goes first:
 so a lock that is held twice, and not in between, is no cover. Whatever comes out must also come out of one of the two
-orders one after the other. A second thread that is merely slow is taken for one that waits: that loses a schedule and
-accuses nobody.
+orders one after the other. A second thread that sleeps is taken for one that waits: that loses a schedule and accuses
+nobody. One that a busy machine keeps waiting is waited for.
 
 Places between which the first touches only its own stack and local variables are one place (Godefroid 1996). So are
 places where the second waits, as long as the first neither calls nor writes in between: it has let no lock go.
