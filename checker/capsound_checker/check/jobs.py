@@ -85,19 +85,24 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     late: list[str] = []
     spent: dict[str, int] = {}
     hung: list[str] = []
+    through: list[Profile] = []
 
     def pace(profile: Profile, seeds: range) -> Iterator[int]:
         if hung:  # every further program may cost its time limit as well
             return
         left = len(chosen) - chosen.index(profile)
         end = None if until is None else time.monotonic() + max(0.0, until - time.monotonic()) / left
-        for seed in seeds:
-            if end is not None and time.monotonic() > end:
-                late.append(profile.name)
-                return
-            spent[profile.name] = spent.get(profile.name, 0) + 1
-            voice.doing(f"{profile.name} {seed}")
-            yield seed
+        try:
+            for seed in seeds:
+                if end is not None and time.monotonic() > end:
+                    late.append(profile.name)
+                    return
+                spent[profile.name] = spent.get(profile.name, 0) + 1
+                voice.doing(f"{profile.name} {seed}")
+                yield seed
+        finally:
+            if not hung:  # what hangs in others can still be tried in this one
+                through.append(profile)
 
     def notice(name: str, run: Lockstep) -> None:
         if name == "hang":
@@ -120,7 +125,7 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     with patience(BRIEF if hung else SECONDS):  # that it hangs was confirmed: nobody need wait for that again
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
             _show(adapter, program, voice)
-    for profile in [] if hung else chosen:
+    for profile in through if hung else chosen:
         _exercise(adapter, profile, request["seed"], voice)
     tried = gate_evidence(adapter).to_dict()
     voice.say("programs", operations=told.operations, programs=spent, late=late, hung=bool(hung), **tried)
