@@ -182,5 +182,7 @@ print("ours:", *(name for name in sys.modules if name.split(".")[0].startswith("
         "capsound_checker",
         "capsound_checker.__main__",
         "capsound_checker.display",
+        "capsound_checker.display.files",
+        "capsound_checker.display.printing",
         "capsound_checker.display.telling",
     }

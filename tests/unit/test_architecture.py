@@ -14,12 +14,12 @@ from imports import FRONT, ROOT, arrows, modules
 
 BELOW = {
     FRONT: ("commands", "check", "schedules", "histories", "programs", "display", "solve"),
-    "commands": ("check", "solve", "audit", "costs", "histories", "display"),
-    "check": ("schedules", "histories", "remote", "programs", "display"),
+    "commands": ("check", "solve", "audit", "costs", "histories", "intake", "display"),
+    "check": ("schedules", "histories", "remote", "programs", "intake", "display"),
     "solve": ("remote", "display"),
     "audit": ("intake", "display"),
     "intake": ("display",),
-    "costs": ("display",),
+    "costs": ("intake", "display"),
     "schedules": ("programs",),
     "histories": ("programs", "intake"),
     "remote": ("programs", "intake"),

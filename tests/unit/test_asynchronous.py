@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import pytest
@@ -310,7 +311,7 @@ def test_a_pause_is_no_hang() -> None:
     said = explore(Pauses, scope=(PAIR, CANCELLED))
     assert Pauses.opened > 15
     assert (said.findings, said.verdict) == ((), Verdict.SOUND)
-    assert [scope.complete for scope in said.scopes].count(False) <= 1, "only where it paused a schedule may be missed"
+    assert said.complete
 
 
 def test_time_that_runs_out_is_told_and_is_never_sound() -> None:
@@ -320,11 +321,12 @@ def test_time_that_runs_out_is_told_and_is_never_sound() -> None:
 
 
 def test_work_that_runs_out_is_the_same_work_every_time() -> None:
-    one, two = (explore(CallAdapter, steps=900, scope=(THREE_BY_TWO,)) for _ in range(2))
+    one, two = (explore(OneAtATime, steps=600, scope=(replace(THREE_BY_TWO, cancels=2),)) for _ in range(2))
     assert one == two
     assert not one.complete
     assert "moves" in one.scopes[0].why
     assert one.schedules > 10
+    assert explore(OneAtATime, steps=1_200, scope=(replace(THREE_BY_TWO, cancels=2),)).schedules > one.schedules
 
 
 # ---------------------------------------------------------------------------------------- what is wrong is found

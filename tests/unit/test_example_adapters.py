@@ -235,7 +235,7 @@ class BudgetGuard:
     """A counter that is compared with the cap before a call, and added to after it."""
 
     def open(self, task: str, policy: BudgetPolicy) -> None:
-        self.cap, self.tokens = policy.max_tokens, 0
+        self.cap, self.tokens, self.lock = policy.max_tokens, 0, threading.Lock()
 
     def _number(self, value: Any) -> Any:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < float("inf"):
@@ -250,7 +250,8 @@ class BudgetGuard:
         return SimpleNamespace(allowed=reason is None, reason=reason)
 
     def record(self, task: str, *, input_tokens: int) -> BudgetGuard:
-        self.tokens += self._number(input_tokens)
+        with self.lock:
+            self.tokens += self._number(input_tokens)
         return self
 
     def status(self, task: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from reference_adapter import ReferenceAdapter
 from zoo import animal, twins
 
 from capsound.adapter import Adapter, Gate, Refused, offers
+from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.histories.history import BadHistory, History, check
 from capsound_checker.histories.recording import NotRecordable, record
@@ -362,3 +363,60 @@ def test_nonsense_is_bad_input_and_never_our_bug(line: str) -> None:
 def test_every_line_is_plain_json_without_what_goes_without_saying() -> None:
     lines = list(History((Operation(3, "open", 0, 1, 2, amount=5),)).lines())
     assert json.loads(lines[1]) == {"client": 3, "do": "open", "on": 0, "amount": 5, "called": 1, "returned": 2}
+
+
+# ------------------------------------------------------------------------------------- what a finding ends
+
+
+def op(client: int, do: str, on: int, called: int, returned: int, **more: Any) -> Operation:
+    return Operation(client, do, on, called, returned, **more)
+
+
+OPENED = op(0, "open", 0, 1, 2, amount=4)
+BOTH = (op(0, "reserve", 0, 3, 6, new=1, amount=3), op(1, "reserve", 0, 4, 5, new=2, amount=3))
+REFUSED = op(1, "reserve", 0, 10, 11, amount=3, outcome="refused")
+ALONE = op(0, "reserve", 0, 3, 4, new=1, amount=3)
+SETTLED = (op(0, "sent", 1, 5, 6, amount=1), op(0, "settle", 1, 7, 8, amount=1))
+
+
+@pytest.mark.parametrize(
+    ("operations", "anomaly", "ends"),
+    [
+        ((OPENED, *BOTH), "stale-admit", Guarantee.CONCURRENT),
+        ((OPENED, ALONE, op(0, "reserve", 0, 5, 6, new=2, amount=3)), "stale-admit", Guarantee.SEQUENTIAL),
+        ((OPENED, ALONE, *SETTLED, REFUSED), "false-refusal", None),
+        ((OPENED, ALONE, *SETTLED, op(1, "remaining", 0, 10, 11, value=1)), "vanished", None),
+        ((OPENED, ALONE, *SETTLED, op(1, "remaining", 0, 10, 11, value=4)), "minted", Guarantee.SEQUENTIAL),
+        ((OPENED, ALONE, *SETTLED, op(1, "spent", 0, 10, 11, value=0)), "ledger-drift", Guarantee.SEQUENTIAL),
+        ((OPENED, ALONE, *SETTLED, op(1, "spent", 0, 10, 11, value=3)), "ledger-drift", Guarantee.OVERRUN_BOUNDED),
+        (
+            (OPENED, op(0, "delegate", 0, 3, 4, new=1, amount=3), op(1, "reserve", 1, 5, 6, new=1, amount=4)),
+            "over-admit",
+            Guarantee.DELEGATED,
+        ),
+    ],
+)
+def test_a_finding_ends_what_the_same_anomaly_ends_elsewhere(
+    operations: tuple[Operation, ...], anomaly: str, ends: Guarantee | None
+) -> None:
+    found = check(History(operations, strict=True, complete=True))
+    assert (found.verdict, found.anomaly, found.refutes) == (Verdict.VIOLATED, anomaly, ends)
+
+
+def test_a_read_in_the_middle_of_an_operation_may_be_torn_and_ends_no_cap() -> None:
+    torn = op(1, "spent", 0, 7, 9, value=9)
+    found = check(History((OPENED, ALONE, op(0, "sent", 1, 5, 6, amount=1), op(0, "settle", 1, 8, 10, amount=1), torn)))
+    assert (found.anomaly, found.refutes) == ("ledger-drift", Guarantee.OVERRUN_BOUNDED)
+
+
+def test_runs_in_which_nobody_was_in_the_way_count_for_nothing() -> None:
+    one_of_two = (BOTH[0], replace(BOTH[1], outcome="refused", new=-1))
+    assert check(History((OPENED, *one_of_two))).contended == 1
+    assert check(History((OPENED, *BOTH))).contended == 0
+    assert check(History((OPENED, ALONE, replace(REFUSED, called=10)))).contended == 0
+
+
+def test_without_slices_nothing_is_delegated() -> None:
+    kinds = {o.do for o in record(ReferenceAdapter, clients=3, operations=200, slices=False).operations}
+    assert "reserve" in kinds
+    assert not kinds & {"delegate", "close", "merge"}

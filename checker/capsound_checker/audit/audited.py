@@ -11,12 +11,12 @@ from capsound.monitor import Exercise
 from capsound.properties import MEANING, Property
 from capsound.verdict import Verdict
 from capsound_checker.audit.doubts import Warned
-from capsound_checker.display.telling import printable
+from capsound_checker.display.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMAT = 1
+FORMAT = "capsound.audit/1"
 """The version of the JSON rendering."""
 
 JUDGED = frozenset(

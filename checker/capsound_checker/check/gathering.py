@@ -22,12 +22,13 @@ from capsound.verdict import Verdict
 from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.plan import guarantee_of_profile
 from capsound_checker.check.results import Doubt, Shown
-from capsound_checker.check.tokens import async_token
+from capsound_checker.check.tokens import async_token, parse_race_token
 from capsound_checker.histories.history import History
 from capsound_checker.histories.history import check as check_history
 from capsound_checker.programs.lockstep import NO_LOOP, Lockstep
 from capsound_checker.programs.precision import Precision, measured, workloads
 from capsound_checker.programs.program import Step
+from capsound_checker.schedules.races import ended_by_race
 
 
 class CheckerFailed(CapsoundError):
@@ -151,6 +152,12 @@ class Gathered:
     waits: bool = False
     informative: bool = False
     """Whether a driver other than the programs has brought the target to admit something."""
+    raced: dict[str, int] = field(default_factory=dict)
+    """How many schedules of two threads could have shown a race at the gate, by what is raced there."""
+    contended: int = 0
+    """How often two clients of recorded runs asked for admission at once, and only one of them got it."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """In how many recorded runs each anomaly was seen."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     deaf: bool = False
@@ -176,6 +183,8 @@ class Gathered:
                 self.precision += measured(workloads(self.seed)[message["number"]], events)
             case "history":
                 self._history(message["lines"])
+            case "recorded":
+                self._recorded(message)
             case "sample":
                 self._sample(job, message)
             case "programs":
@@ -193,6 +202,10 @@ class Gathered:
             case "schedules":
                 self.schedules[message["job"]] = message["schedules"]
                 self.informative = self.informative or message["schedules"] > 0
+                if "raced" in message:
+                    self.raced[message["gate"]] = self.raced.get(message["gate"], 0) + message["raced"]
+                    if not message["raced"] and not any(shown.driver == "threads" for shown in self.shown.values()):
+                        self.doubt(f"threads: no two calls were in each other's way at the gate ({message['gate']})")
             case "cut":
                 told = f"{message['schedules']:,} schedules run"
                 told = f"{message['job']}: not all pairs of operations were tried; {told}"
@@ -300,12 +313,16 @@ class Gathered:
 
     def _race(self, job: str, message: Mapping[str, Any]) -> None:
         """Take a schedule of two operations at once, and what came of spending all that was left after it."""
-        refutes = refuted_at_once(message["anomaly"])
-        spent = _folded(message).wrong() if message.get("events") else []
-        if any(finding.anomaly in ("overshoot", "slice-overshoot") for finding in spent):
-            sliced = bool(message.get("sliced"))
-            refutes = Guarantee.DELEGATED if sliced else Guarantee.CONCURRENT
-        self._at_once(job, message["anomaly"], message["sentence"], message["story"], refutes, message["token"])
+        token = message["token"]
+        if message.get("events"):
+            refutes = refuted_at_once(message["anomaly"])
+            spent = {finding.anomaly for finding in _folded(message).wrong()}
+            if spent & {"overshoot", "slice-overshoot"}:
+                refutes = Guarantee.DELEGATED if message.get("sliced") else Guarantee.CONCURRENT
+        else:  # what it leads to could not be tried: it is judged by what the two operations are for
+            *_, one, two = parse_race_token(token)["program"]
+            refutes = ended_by_race(message["anomaly"], one, two)
+        self._at_once(job, message["anomaly"], message["sentence"], message["story"], token, refutes=refutes)
 
     def _at_once(
         self,
@@ -313,25 +330,44 @@ class Gathered:
         anomaly: str,
         sentence: str,
         story: str,
-        refutes: Guarantee | None,
-        token: str = "",
+        token: str,
         recorded: Sequence[str] = (),
+        *,
+        refutes: Guarantee | None,
     ) -> None:
         """Take what several threads did: it is no program."""
         self._refute(refutes)
         shown = Shown(anomaly, sentence, (), story, refutes, schedule=token, recorded=tuple(recorded), driver=job)
-        self.shown.setdefault(f"{anomaly}, {job}", shown)
+        known = self.shown.setdefault(f"{anomaly}, {job}", shown)
+        if refutes is not None and (known.refutes is None or refutes < known.refutes):
+            self.shown[f"{anomaly}, {job}"] = shown
 
     def _history(self, lines: Sequence[str]) -> None:
         """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
         found = check_history(History.read(lines, "the recorded run"))
         self.schedules["history"] = self.schedules.get("history", 0) + 1
+        self.contended += found.contended
         self.informative = self.informative or found.admitted > 0
         if found.verdict is Verdict.VIOLATED:
+            name = found.anomaly or "history"
+            self.seen[name] = self.seen.get(name, 0) + 1
             window = "\n".join(found.window)
-            anomaly = found.anomaly or "history"
-            refutes = None if found.reads_only else refuted_at_once(anomaly)  # a balance that was off for a moment
-            self._at_once("history", anomaly, found.sentence, window, refutes, recorded=lines)
+            refutes = None if found.reads_only else found.refutes  # a balance that was off for a moment
+            self._at_once("history", name, found.sentence, window, "", lines, refutes=refutes)
+
+    def _recorded(self, message: Mapping[str, Any]) -> None:
+        """Say how often each thing was seen, and what the runs could not have shown."""
+        runs = message["runs"]
+        for name, count in self.seen.items():
+            shown = self.shown[f"{name}, history"]
+            self.shown[f"{name}, history"] = replace(
+                shown, sentence=f"{shown.sentence}; seen in {count} of {runs} recorded runs"
+            )
+        if message["late"]:
+            self.doubt(f"history: time ran out after {runs} recorded runs")
+        elif self.contended < message["wanted"] and not self.seen:
+            told = f"{self.contended} times in {runs} recorded runs, and {message['wanted']} are needed"
+            self.doubt(f"history: two clients were in each other's way at the gate {told}")
 
     def _sample(self, job: str, message: Mapping[str, Any]) -> None:
         if job != "misuse" and not is_misuse([Step(*step) for step in message["program"]]):

@@ -18,6 +18,7 @@ from capsound_checker.check.targets import awaits
 from capsound_checker.check.tokens import race_token
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
+from capsound_checker.histories.blame import contended
 from capsound_checker.histories.recording import record
 from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.evidence import gate_evidence
@@ -30,9 +31,19 @@ from capsound_checker.programs.watch import SECONDS, patience
 from capsound_checker.schedules import agents, asynchronous, concurrency
 from capsound_checker.schedules.asynchronous import explore
 from capsound_checker.schedules.interleave import Chance, Cut
-from capsound_checker.schedules.orders import event_of
+from capsound_checker.schedules.orders import events_of
 from capsound_checker.schedules.preempting import Interrupted, Preempted
-from capsound_checker.schedules.threads import BEFORE, BEFOREHAND, Race, again, hunt, interrupt, pairs
+from capsound_checker.schedules.threads import (
+    BEFORE,
+    BEFOREHAND,
+    GATES,
+    NEEDS_LOOP,
+    Race,
+    again,
+    hunt,
+    interrupt,
+    pairs,
+)
 
 SAMPLE = 60
 """How many programs of each profile are run to their end, whatever they show."""
@@ -180,7 +191,7 @@ def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
     if not _opens(adapter, voice):
         return
     most = request["schedules"]
-    until = _until(request)
+    until, raced = _until(request), dict[str, int]()
     turns = 0
 
     def told(one: Step, two: Step) -> None:
@@ -191,7 +202,7 @@ def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
         voice.doing(f"threads {one.do} {two.do}")
 
     try:
-        found, count = hunt(adapter, most=most or 400_000, told=told)
+        found, count = hunt(adapter, most=most or 400_000, told=told, raced=raced)
     except _TimeIsUp:
         voice.say("cut", job="threads", schedules=turns, late=True)
         voice.say("schedules", job="threads", schedules=turns)
@@ -200,7 +211,10 @@ def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
         _say_race(adapter, found, voice)
     elif most is not None and most - count <= BEFOREHAND:  # too few were left for one more turn
         voice.say("cut", job="threads", schedules=count)
-    voice.say("schedules", job="threads", schedules=count)
+    gate = GATES[adapter.gate]
+    voice.say(
+        "schedules", job="threads", schedules=count, gate=gate, raced=0 if NEEDS_LOOP in raced else raced.get(gate, 0)
+    )
 
 
 def _opens(adapter: type[Adapter], voice: Voice) -> bool:
@@ -247,7 +261,8 @@ def _spent_after(adapter: type[Adapter], race: Race) -> Lockstep | None:
     try:
         for step, answer in zip(raced.steps, raced.answers, strict=True):
             if answer.kind is Kind.DONE:
-                run.tell(event_of(step, run))
+                for event in events_of(step, run):
+                    run.tell(event)
                 if step.do == "reserve":
                     run.handles[step.new] = answer.value
                 elif step.do == "delegate":
@@ -295,19 +310,35 @@ def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
 
 
 def _history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Record real runs of several threads, and send each as it was heard."""
+    """Record real runs of several threads until they have met often enough at the gate, and send each as it was heard.
+
+    Every second run does without slices: what it shows needs none.
+    """
     if not _opens(adapter, voice):
         return
     until = time.monotonic() + request["seconds"] if request["seconds"] else None
-    for seed in range(request["seed"], request["seed"] + RUNS):
-        if until is not None and time.monotonic() > until:
+    met, runs, late = 0, 0, False
+    for number in range(RUNS):
+        late = until is not None and time.monotonic() > until
+        if late or (number >= FEWEST and met >= MEETINGS):
             break
+        seed = request["seed"] + number
         voice.doing(f"history {seed}")
-        voice.say("history", lines=list(record(adapter, seed=seed, operations=600, duplicates=False).lines()))
+        noise = NOISES[number // 2 % len(NOISES)]
+        heard = record(adapter, seed=seed, operations=300, duplicates=False, noise=noise, slices=number % 2 == 1)
+        met, runs = met + contended(heard.operations), runs + 1
+        voice.say("history", lines=list(heard.lines()))
+    voice.say("recorded", runs=runs, late=late, wanted=MEETINGS if adapter.gate is not Gate.RECORD else 0)
 
 
-RUNS = 3
-"""How many histories are recorded."""
+RUNS, FEWEST = 36, 12
+"""How many histories are recorded at most, and at least."""
+
+MEETINGS = 600
+"""How often two clients have to ask for admission at once, with one of them refused, before no race says anything."""
+
+NOISES = (0.03, 0.15, 0.4)
+"""How likely a client lets the others go first wherever a function is called: a race may need few stops, or many."""
 
 
 def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:

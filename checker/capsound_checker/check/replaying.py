@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-
-import click
 
 from capsound.verdict import Verdict
 from capsound_checker.check.children import run_child
@@ -21,6 +19,7 @@ from capsound_checker.check.tokens import (
     parse_race_token,
     parse_token,
 )
+from capsound_checker.display.printing import printable
 
 
 def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping[str, Any] | None, list[str]]:
@@ -44,25 +43,28 @@ def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping
     return (judged(runs[0]) if runs else []), (runs[0] if runs else None), doubts
 
 
-def replay_target(target: str, text: str, *, python: str, as_json: bool) -> int:
-    """Replay a token of ``check`` on its target, print what happens, and return the exit status."""
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A run of a target that was done again, in words and as data."""
+
+    verdict: Verdict
+    text: str
+    data: dict[str, Any]
+
+
+def replay_target(target: str, text: str, *, python: str) -> Replayed:
+    """Replay a token of ``check`` on its target, and judge what happens."""
     found, run, doubts = replay(Plan(target, python=python), _request(text))
     verdict = Verdict.VIOLATED if found else Verdict.UNKNOWN if doubts or run is None else Verdict.SOUND
-    if as_json:
-        told = {
-            "events": run["events"] if run is not None else [],
-            "found": [{"anomaly": s.anomaly, "sentence": s.sentence} for s in found],
-            "doubts": doubts,
-            "verdict": verdict.value,
-        }
-        click.echo(json.dumps(told, indent=2, sort_keys=True))
-        return verdict.exit_status
-    if run is not None:
-        click.echo(run["story"])
-    for doubt in doubts:
-        click.echo(doubt)
-    click.echo(verdict.value)
-    return verdict.exit_status
+    story = [] if run is None else [run["story"]]
+    data = {
+        "format": "capsound.replay/1",
+        "events": run["events"] if run is not None else [],
+        "found": [{"anomaly": s.anomaly, "sentence": s.sentence} for s in found],
+        "doubts": doubts,
+        "verdict": verdict.value,
+    }
+    return Replayed(verdict, "\n".join([*story, *map(printable, doubts), verdict.value, ""]), data)
 
 
 def _request(text: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from capsound.errors import EXIT_BAD_INPUT, EXIT_SOUND
 from capsound_checker.check.children import describe
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.replaying import replay
+from capsound_checker.display.printing import printable
 from capsound_checker.programs.program import Step
 
 CAP = 9
@@ -36,6 +37,7 @@ class Smoked:
     def data(self) -> dict[str, Any]:
         """Return it as JSON data."""
         return {
+            "format": "capsound.smoke/1",
             "target": self.target,
             "offers": list(self.adapter["offers"]),
             "gate": self.adapter["gate"],
@@ -46,11 +48,12 @@ class Smoked:
 
     def text(self) -> str:
         """Return it in words."""
-        lines = [f"{self.target}: gate {self.adapter['gate']}, offers {', '.join(self.adapter['offers'])}"]
+        target = printable(self.target)
+        lines = [f"{target}: gate {self.adapter['gate']}, offers {', '.join(self.adapter['offers'])}"]
         lines.append(f"  a call that always fits   {'is admitted and recorded' if self.fits else 'FAILS'}")
         lines.append(f"  a call that never fits    {'is refused' if self.refuses else 'is admitted'}")
-        lines += [f"  {line}" for line in self.trouble]
-        end = "the adapter does not work yet" if self.trouble else f"it works; next: capsound check {self.target}"
+        lines += [f"  {printable(line)}" for line in self.trouble]
+        end = "the adapter does not work yet" if self.trouble else f"it works; next: capsound check {target}"
         return "\n".join([*lines, end, ""])
 
 

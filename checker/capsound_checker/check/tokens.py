@@ -11,6 +11,8 @@ from typing import Any
 
 from capsound.errors import CapsoundError
 from capsound.schedule import BadToken
+from capsound_checker.intake.files import read_text
+from capsound_checker.intake.limits import DIGITS, DOCUMENT, cut, read_json
 from capsound_checker.programs.program import FIELDS, Step
 from capsound_checker.schedules.agents import Program
 
@@ -47,9 +49,9 @@ def _read(text: str) -> list[Step]:
         if (
             do not in FIELDS
             or len(numbers) >= len(Step._fields)
-            or not all(n.isascii() and n.isdigit() for n in numbers)
+            or not all(n.isascii() and n.isdigit() and len(n) <= DIGITS for n in numbers)
         ):
-            raise BadToken(f"the token is damaged: {part!r} is not a step", hint="copy all of it")
+            raise BadToken(f"the token is damaged: {cut(part, 40)!r} is not a step", hint="copy all of it")
         steps.append(Step(do, *map(int, numbers)))
     return steps
 
@@ -67,8 +69,8 @@ def parse_race_token(text: str) -> dict[str, Any]:
     """Return the job, the place and the program of a token of two operations at once; raises ``BadToken``."""
     head, _, rest = text.removeprefix(RACE_PREFIX).partition("/")
     job, _, at = head.partition(".")
-    if job not in ("threads", "handlers") or not (at.isascii() and at.isdigit() and int(at) > 0):
-        raise BadToken(f"the token is damaged: {head!r} is not a place", hint="copy all of it")
+    if job not in ("threads", "handlers") or not (at.isascii() and at.isdigit() and len(at) < 10 and int(at) > 0):
+        raise BadToken(f"the token is damaged: {cut(head, 40)!r} is not a place", hint="copy all of it")
     program = _read(rest)
     if len(program) < 3 or program[0].do != "open":
         raise BadToken("the token is damaged: two operations on an open budget are missing", hint="copy all of it")
@@ -78,18 +80,16 @@ def parse_race_token(text: str) -> dict[str, Any]:
 def saved_in(path: Path) -> tuple[str, list[str]]:
     """Return the token that a saved counterexample holds, or the recorded run; raises ``BadToken``."""
     try:
-        held = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadToken(f"cannot read {path}: {error.strerror}", hint="`check --save` writes such files") from None
+        held = read_json(read_text(path, DOCUMENT, "`check --save` writes such files"))
     except ValueError as error:
         raise BadToken(
-            f"{path} is not a saved counterexample", cause=str(error), hint="`check --save` writes them"
+            f"{cut(str(path))} is not a saved counterexample", cause=cut(str(error)), hint="`check --save` writes them"
         ) from None
     token, history = (held.get("token"), held.get("history")) if isinstance(held, dict) else (None, None)
     if isinstance(history, list) and history and all(isinstance(line, str) for line in history):
         return "", history
     if not isinstance(token, str) or not token:
-        raise BadToken(f"{path} holds no token", hint="`check --save` writes a token, or a recording")
+        raise BadToken(f"{cut(str(path))} holds no token", hint="`check --save` writes a token, or a recording")
     return token, []
 
 
@@ -103,11 +103,11 @@ def parse_async_token(text: str) -> dict[str, Any]:
     """Return the schedule of a token: its program, choices and loop; raises ``BadToken``."""
     body = text.removeprefix(ASYNC_PREFIX)
     try:
-        schedule = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+        schedule = read_json(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         Program.from_dict(schedule["program"])
         sane = set(schedule) == {"program", "choices", "fifo"} and all(type(n) is int for n in schedule["choices"])
-    except (binascii.Error, ValueError, TypeError, KeyError, CapsoundError) as error:
-        raise BadToken("the token is damaged", cause=str(error), hint="copy all of it") from None
+    except (binascii.Error, ValueError, TypeError, KeyError, AttributeError, CapsoundError) as error:
+        raise BadToken("the token is damaged", cause=cut(str(error)), hint="copy all of it") from None
     if not sane:
         raise BadToken("the token is damaged", hint="copy all of it")
     return dict(schedule)

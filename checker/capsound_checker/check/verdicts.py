@@ -18,7 +18,8 @@ from capsound.verdict import Verdict
 from capsound_checker.check.evidence import in_words
 from capsound_checker.check.results import Checked, Shown
 from capsound_checker.display.itf import events_to_itf
-from capsound_checker.display.telling import printable
+from capsound_checker.display.printing import printable
+from capsound_checker.intake.limits import cut
 from capsound_checker.programs.program import PROFILES, call
 
 STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
@@ -34,7 +35,8 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
     adapter, plan = checked.adapter, checked.plan
     claims = f" · claims {', '.join(adapter['claims'])}" if adapter["claims"] else ""
     console.print(f"[bold]{escape(printable(plan.target))}[/]")
-    console.print(f"[dim]gate {adapter['gate']} · offers {', '.join(adapter['offers'])}{claims}[/]")
+    gate = escape(printable(f"gate {adapter['gate']} · offers {', '.join(adapter['offers'])}{claims}"))
+    console.print(f"[dim]{gate}[/]")
     console.print()
     for guarantee, state, why in rungs(checked):
         mark = _MARKS.get(state, "dim")
@@ -69,7 +71,7 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
         _story(console, checked, shown)
     console.print()
     for note in checked.notes:
-        console.print(f"  [dim]{escape(note)}[/]")
+        console.print(f"  [dim]{escape(printable(note))}[/]")
     for doubt in checked.doubted:  # what was not tried stands in the table above
         console.print(f"  [yellow]{escape(printable(doubt.text))}[/]")
     if checked.verdict is Verdict.SOUND:
@@ -141,6 +143,7 @@ def _story(console: Console, checked: Checked, shown: Shown) -> None:
 def data(checked: Checked) -> dict[str, Any]:
     """Return a check as JSON data, without anything that depends on the time."""
     return {
+        "format": "capsound.check/1",
         "target": checked.plan.target,
         "adapter": {k: v for k, v in checked.adapter.items() if k not in ("say", "interruptible")},
         "verdict": checked.verdict.value,
@@ -187,7 +190,7 @@ def saved(checked: Checked) -> dict[str, dict[str, Any]]:
         if f"{name}.json" in out:  # the same anomaly, in a run that refutes more
             name = f"{name}-{told['refutes']}" if f"{name}-{told['refutes']}.json" not in out else f"{name}-{len(out)}"
         out[f"{name}.json"] = {
-            "format": 1,
+            "format": "capsound.saved/1",
             "target": checked.plan.target,
             "seed": checked.plan.seed,
             **told,
@@ -213,24 +216,24 @@ def junit(checked: Checked) -> str:
     """
     cases: list[str] = []
     failed = skipped = errors = 0
-    suite = quoteattr(f"capsound check {checked.plan.target}")
+    suite = quoteattr(printable(f"capsound check {checked.plan.target}"))
     for guarantee, state, why in rungs(checked):
         body = ""
         if state == "refuted":
             failed += 1
             shown = next((s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee), None)
             story = shown.story if shown is not None else ""
-            body = f"<failure message={quoteattr(why or state)}>{xml(_clean(story))}</failure>"
+            body = f"<failure message={quoteattr(printable(why or state))}>{xml(_clean(story))}</failure>"
         elif state in ("unknown", "not tried"):
             errors += 1
-            body = f"<error message={quoteattr(f'{state}: {_clean(why)}')}/>"
+            body = f"<error message={quoteattr(printable(f'{state}: {why}'))}/>"
         elif state != "kept":
             skipped += 1
-            body = f"<skipped message={quoteattr(why or state)}/>"
+            body = f"<skipped message={quoteattr(printable(why or state))}/>"
         cases.append(f'  <testcase classname={suite} name="{guarantee.label}">{body}</testcase>')
     misuse = [s for s in checked.faults if s.misuse]
     body = "".join(
-        f"<failure message={quoteattr(f'{s.anomaly}: {s.sentence}')}>{xml(_clean(s.story))}</failure>"
+        f"<failure message={quoteattr(printable(f'{s.anomaly}: {s.sentence}'))}>{xml(_clean(s.story))}</failure>"
         for s in misuse[:1]
     )
     failed += bool(misuse)
@@ -259,11 +262,14 @@ def annotation(checked: Checked) -> str:
     if checked.verdict is Verdict.SOUND:
         return ""
     place = checked.plan.target.rpartition(":")[0]
-    file = f"file={place}," if place.endswith(".py") else ""
+    file = f"file={_escaped(printable(place), ',:')}," if place.endswith(".py") else ""
     level = "error" if checked.verdict is Verdict.VIOLATED else "warning"
     first = checked.faults[0] if checked.faults else None
     told = f"{first.anomaly}: {first.sentence}" if first is not None else "; ".join(checked.doubts)
-    text = f"{checked.verdict.value}, strongest guarantee {checked.strongest.label}. {told}"
-    for raw, safe in (("%", "%25"), ("\r", "%0D"), ("\n", "%0A")):
-        text = text.replace(raw, safe)
-    return f"::{level} {file}title=capsound check::{text}"
+    text = f"{checked.verdict.value}, strongest guarantee {checked.strongest.label}. {cut(told, 1_000)}"
+    return f"::{level} {file}title=capsound check::{_escaped(text)}"
+
+
+def _escaped(text: str, more: str = "") -> str:
+    """Return a text as a workflow command takes it; ``more`` are the signs that end a property."""
+    return "".join(f"%{ord(sign):02X}" if sign in f"%\r\n{more}" else sign for sign in text)

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from capsound_checker.commands.shared import VERDICTS, as_json, colour, echo_json, exits, no_color, reader_may_leave
+from capsound_checker.commands.shared import (
+    VERDICTS,
+    as_json,
+    colour,
+    echo_json,
+    exits,
+    no_color,
+    reader_may_leave,
+    say,
+)
 
 if TYPE_CHECKING:
     from capsound_checker.audit.audited import Shown
@@ -48,6 +57,7 @@ def command(
     """
     from capsound_checker.audit import auditing, logreading
     from capsound_checker.audit.mapping import load_mapping
+    from capsound_checker.display.printing import printable
     from capsound_checker.display.terminal import status
 
     if follow and log == "-":
@@ -56,7 +66,8 @@ def command(
     name = "standard input" if log == "-" else log
 
     def at_once(shown: Shown) -> None:
-        click.echo(f"line {shown.line:,}  {shown.anomaly}: {shown.sentence}", err=as_json)
+        with reader_may_leave():
+            say(printable(f"line {shown.line:,}  {shown.anomaly}: {shown.sentence}"), err=as_json)
 
     with logreading.open_log(log, follow=follow) as lines, status("reading", plain=no_color or follow) as tell:
         told = auditing.audit(
@@ -74,5 +85,5 @@ def command(
         if as_json:
             echo_json(told.data())
         else:
-            click.echo(told.text(colour(no_color)), nl=False)
+            say(told.text(colour(no_color)), nl=False, colour=colour(no_color))
     return 130 if told.interrupted and not follow else told.exit_status

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,8 +19,13 @@ from capsound_checker.commands.shared import (
     exits,
     no_color,
     reader_may_leave,
+    say,
     with_values,
+    written,
 )
+
+if TYPE_CHECKING:
+    from capsound_checker.check.results import Checked
 
 
 def _drivers() -> Mapping[str, str]:
@@ -97,7 +102,7 @@ def command(
     from capsound.errors import nearest
     from capsound_checker.check import checking, verdicts
     from capsound_checker.check.plan import DRIVERS, Plan, guarantee_named
-    from capsound_checker.display.telling import check_writable, make_folder, write_itf, write_text
+    from capsound_checker.display.files import check_writable, make_folder, write_itf, write_json
     from capsound_checker.display.terminal import rendered, status
 
     for path in (junit, itf):
@@ -122,21 +127,28 @@ def command(
     )
     with status("checking", plain=no_color) as tell:
         checked = checking.check(plan, tell)
-    if junit is not None:
-        write_text(junit, verdicts.junit(checked))
-    if itf is not None and (trace := verdicts.itf(checked)) is not None:
-        write_itf(itf, trace)
-    elif itf is not None:
-        click.echo(f"no counterexample found: {itf} was not written", err=True)
-    if save is not None:
-        for file, document in verdicts.saved(checked).items():
-            write_text(save / file, json.dumps(document, indent=2, sort_keys=True) + "\n")
     with reader_may_leave():
         if as_json:
             echo_json(verdicts.data(checked))
         else:
             draw = partial(verdicts.render, checked=checked, verbose=verbose)
-            click.echo(rendered(draw, colour(no_color)), nl=False)
+            say(rendered(draw, colour(no_color)), nl=False, colour=colour(no_color))
         if github and (told := verdicts.annotation(checked)):
             click.echo(told, err=as_json)
-    return 130 if "interrupted" in checked.doubts else checked.exit_status
+    writes: list[Callable[[], None]] = []
+    if junit is not None:
+        writes.append(partial(_write_junit, junit, checked))
+    if itf is not None and (trace := verdicts.itf(checked)) is not None:
+        writes.append(partial(write_itf, itf, trace))
+    elif itf is not None:
+        say(f"no counterexample found: {itf} was not written", err=True)
+    if save is not None:
+        writes += [partial(write_json, save / file, held) for file, held in verdicts.saved(checked).items()]
+    return written(*writes) or (130 if "interrupted" in checked.doubts else checked.exit_status)
+
+
+def _write_junit(path: Path, checked: Checked) -> None:
+    from capsound_checker.check.verdicts import junit
+    from capsound_checker.display.files import write_text
+
+    write_text(path, junit(checked))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from capsound_checker.commands.shared import exits
+from capsound_checker.commands.shared import exits, reader_may_leave
 
 HELP = """Print the tab completion of a shell.
 
@@ -28,4 +28,5 @@ def command(ctx: click.Context, shell: str) -> None:
 
     kind = get_completion_class(shell)
     assert kind is not None
-    click.echo(kind(ctx.find_root().command, {}, "capsound", "_CAPSOUND_COMPLETE").source())
+    with reader_may_leave():
+        click.echo(kind(ctx.find_root().command, {}, "capsound", "_CAPSOUND_COMPLETE").source())

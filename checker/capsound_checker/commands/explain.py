@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from capsound_checker.commands.shared import completing, exits
+from capsound_checker.commands.shared import completing, exits, reader_may_leave
 
 
 def _names() -> list[str]:
@@ -22,4 +22,5 @@ def command(name: str | None) -> None:
     """
     from capsound_checker.display.explaining import explain_name, list_names
 
-    click.echo(list_names() if name is None else explain_name(name))
+    with reader_may_leave():
+        click.echo(list_names() if name is None else explain_name(name))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from capsound_checker.commands.shared import exits
+from capsound_checker.commands.shared import exits, reader_may_leave, say
 
 
 @click.command("new", epilog=exits({0: "written"}))
@@ -20,14 +20,16 @@ def command(what: str, path: Path | None, force: bool) -> None:
     """
     from capsound.loading import scenario_template
     from capsound_checker.check.smoke import adapter_template
-    from capsound_checker.display.telling import CannotWrite, write_text
+    from capsound_checker.display.files import CannotWrite, write_text
 
     text = scenario_template() if what == "scenario" else adapter_template()
     if path is None:
-        click.echo(text, nl=False)
+        with reader_may_leave():
+            click.echo(text, nl=False)
         return
     if path.exists() and not force:
         raise CannotWrite(f"{path} already exists", hint="choose another name, or overwrite it with --force")
     write_text(path, text)
     following = f"solve {path}" if what == "scenario" else f"smoke {path}:MyBudget"
-    click.echo(f"wrote {path}; next: capsound {following}")
+    with reader_may_leave():
+        say(f"wrote {path}; next: capsound {following}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from capsound_checker.commands.shared import as_json, colour, echo_json, exits, no_color, reader_may_leave
+from capsound_checker.commands.shared import as_json, colour, echo_json, exits, no_color, reader_may_leave, say
 
 
 @click.command(
@@ -53,5 +53,5 @@ def command(
             echo_json(proved.data())
         else:
             draw = partial(proving.render, proved=proved, verbose=verbose, times=not no_times)
-            click.echo(rendered(draw, colour(no_color)), nl=False)
+            say(rendered(draw, colour(no_color)), nl=False, colour=colour(no_color))
     return proved.exit_status

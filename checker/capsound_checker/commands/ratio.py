@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from capsound_checker.commands.shared import as_json, echo_json, exits, reader_may_leave
+from capsound_checker.commands.shared import as_json, echo_json, exits, reader_may_leave, say, written
 
 
 @click.command("ratio", epilog=exits({0: "measured"}, 65, 130))
@@ -45,7 +46,7 @@ def command(
     bounds: tuple[str, ...],
     plot: Path | None,
     as_json: bool,
-) -> None:
+) -> int:
     """Measure what a cap costs.
 
     WORKLOAD is a CSV file of calls or sessions, or gen:NAME. Each strategy runs it, reserving money for every call
@@ -69,10 +70,9 @@ def command(
         bounds=bounds,
         resamples=resamples,
     )
-    if plot is not None:
-        lab.write_frontier(measured, plot)
     with reader_may_leave():
         if as_json:
             echo_json(lab.data_of(measured))
         else:
-            click.echo(lab.text_of(measured), nl=False)
+            say(lab.text_of(measured), nl=False)
+    return written(partial(lab.write_frontier, measured, plot)) if plot is not None else 0

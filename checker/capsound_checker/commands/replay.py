@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from capsound_checker.commands.shared import VERDICTS, colour, exits, reader_may_leave
+from capsound_checker.commands.shared import VERDICTS, colour, echo_json, exits, reader_may_leave, say, written
 
 
 @click.command("replay", epilog=exits(VERDICTS, 65, 130))
@@ -31,14 +32,29 @@ def command(path: str, token: str, as_json: bool, itf: Path | None, python: str)
 
             told, status = judged(recorded, file, as_json=as_json)
             with reader_may_leave():
-                click.echo(told)
+                click.echo(told) if as_json else say(told)
             return status
     if not token.startswith((PREFIX, ASYNC_PREFIX, RACE_PREFIX)):
-        from capsound_checker.solve.replaying import replay_token
-
-        return replay_token(Path(path), token, as_json=as_json, itf=itf, colour=colour(False))
+        return _scenario(Path(path), token, as_json=as_json, itf=itf)
     if itf is not None:
         raise click.UsageError("--itf works only with tokens of `solve`")
     from capsound_checker.check.replaying import replay_target
 
-    return replay_target(path, token, python=python, as_json=as_json)
+    again = replay_target(path, token, python=python)
+    with reader_may_leave():
+        echo_json(again.data) if as_json else say(again.text, nl=False)
+    return again.verdict.exit_status
+
+
+def _scenario(path: Path, token: str, *, as_json: bool, itf: Path | None) -> int:
+    from capsound_checker.display.files import check_writable, write_itf
+    from capsound_checker.solve.replaying import replay_token
+
+    if itf is not None:
+        check_writable(itf)
+    coloured = colour(False)
+    again = replay_token(path, token, colour=coloured)
+    with reader_may_leave():
+        echo_json(again.data) if as_json else say(again.text, nl=False, colour=coloured)
+    failed = written(partial(write_itf, itf, again.itf)) if itf is not None else 0
+    return failed or again.verdict.exit_status

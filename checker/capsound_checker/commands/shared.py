@@ -6,10 +6,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
+
+from capsound_checker.display.files import CannotWrite
+from capsound_checker.display.printing import clean
+from capsound_checker.display.telling import error_text
 
 COMMON = {64: "usage", 65: "bad input", 70: "a bug of capsound", 130: "interrupted"}
 """What these statuses mean in every command that can end with them; every command can end with 64 and 70."""
@@ -30,6 +34,11 @@ as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON d
 no_color = click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
 
 
+def say(text: str, *, nl: bool = True, err: bool = False, colour: bool = False) -> None:
+    """Print a text; what of it a terminal or a workflow would act upon is shown instead."""
+    click.echo(clean(text, colour=colour), nl=nl, err=err)
+
+
 def echo_json(document: Any, *, sort_keys: bool = True) -> None:
     """Print one JSON document."""
     click.echo(json.dumps(document, indent=2, sort_keys=sort_keys))
@@ -37,12 +46,39 @@ def echo_json(document: Any, *, sort_keys: bool = True) -> None:
 
 @contextmanager
 def reader_may_leave() -> Iterator[None]:
-    """Let the reader of standard output leave early (``| head``): the verdict stays what it is."""
+    """Let the reader of standard output leave early (``| head``): the verdict stays what it is.
+
+    Nothing but printing happens in it: raises ``CannotWrite`` where the output cannot be written.
+    """
     try:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
+        forget_output()
+    except OSError as error:
+        forget_output()
+        raise CannotWrite(f"cannot write the output: {error.strerror}") from None
+
+
+def forget_output() -> None:
+    """Let what is left in the buffer of standard output go nowhere: nobody takes it."""
+    with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def written(*writes: Callable[[], None]) -> int:
+    """Write the files that were asked for, after the report; return 0, or the status of what cannot be written.
+
+    The report was printed: what becomes of its copies does not change it.
+    """
+    status = 0
+    for write in writes:
+        try:
+            write()
+        except CannotWrite as error:
+            click.echo(error_text(error), err=True)
+            status = error.exit_status
+    return status
 
 
 def colour(no_color: bool) -> bool:

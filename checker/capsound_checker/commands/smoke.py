@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from capsound_checker.commands.shared import as_json, echo_json, exits, reader_may_leave
+from capsound_checker.commands.shared import as_json, echo_json, exits, reader_may_leave, say
 
 
 @click.command("smoke", epilog=exits({0: "the adapter works", 65: "it does not, or cannot be loaded"}, 130))
@@ -23,5 +23,5 @@ def command(target: str, as_json: bool) -> int:
         if as_json:
             echo_json(told.data())
         else:
-            click.echo(told.text(), nl=False)
+            say(told.text(), nl=False)
     return told.exit_status

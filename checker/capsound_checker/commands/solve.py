@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from capsound_checker.commands.shared import VERDICTS, as_json, colour, echo_json, exits, no_color, reader_may_leave
+from capsound_checker.commands.shared import (
+    VERDICTS,
+    as_json,
+    colour,
+    echo_json,
+    exits,
+    no_color,
+    reader_may_leave,
+    say,
+    written,
+)
 
 if TYPE_CHECKING:
     from capsound_checker.solve.running import Request, Solved
 
 
 @click.command("solve", epilog=exits({**VERDICTS, 1: "violated (or an expectation not met)"}, 65, 130))
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, required=True)
 @click.option("--expect", is_flag=True, help="Exit 0 if every verdict is the one that its file expects.")
 @as_json
 @click.option("--itf", type=click.Path(path_type=Path), help="Write the first counterexample as an ITF trace.")
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("-v", "--verbose", is_flag=True, help="Show the invariants behind each proof, and timings.")
 @no_color
 def command(
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
     expect: bool,
     as_json: bool,
     itf: Path | None,
@@ -40,26 +51,30 @@ def command(
 
     PATHS are scenario files, or folders to search for *.toml files.
     """
-    from capsound_checker.display.telling import check_writable
+    from capsound_checker.display.files import check_writable
     from capsound_checker.solve.running import Request, exit_status, find_scenarios, solve_all
 
     if itf is not None:
         check_writable(itf)
-    files = find_scenarios(paths)
+    if "" in paths:
+        raise click.UsageError("a path is empty: name a scenario file, or a folder (. is this one)")
+    files = find_scenarios(map(Path, paths))
     request = Request(steps=steps, seconds=seconds, verbose=verbose, colour=colour(no_color), plain=no_color)
-    single = len(paths) == 1 and not paths[0].is_dir()
+    single = len(paths) == 1 and files == [Path(paths[0])]
     solved = solve_all(files, request, workers)
-    if itf is not None:
-        _write_itf(solved, itf)
     with reader_may_leave():
         if as_json:
             document = [s.data for s in solved]
             echo_json(document[0] if single and document else document)
         else:
             _print(solved, request, len(files), summary=not single or expect, whole=single)
+    for item in solved:
+        if item.error and not as_json:
+            say(item.error, err=True)
     if len(solved) < len(files):
         click.echo(f"interrupted: {len(files) - len(solved)} of {len(files)} not solved", err=True)
-    return exit_status(solved, len(files), expect)
+    failed = written(partial(_write_itf, solved, itf)) if itf is not None else 0
+    return failed or exit_status(solved, len(files), expect)
 
 
 def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool, whole: bool) -> None:
@@ -67,21 +82,18 @@ def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool,
 
     if whole:
         for item in solved:
-            click.echo(item.text, nl=False)
+            say(item.text, nl=False, colour=request.colour)
     if summary and solved:
         if whole:
             click.echo()
-        click.echo(summary_text(solved, asked, colour=request.colour), nl=False)
-    for item in solved:
-        if item.error:
-            click.echo(item.error, err=True)
+        say(summary_text(solved, asked, colour=request.colour), nl=False, colour=request.colour)
 
 
 def _write_itf(solved: list[Solved], path: Path) -> None:
-    from capsound_checker.display.telling import write_itf
+    from capsound_checker.display.files import write_itf
 
     for item in solved:
         if item.itf is not None:
             write_itf(path, item.itf)
             return
-    click.echo(f"no counterexample found: {path} was not written", err=True)
+    say(f"no counterexample found: {path} was not written", err=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
 from capsound_checker.costs.figures import Figure, Figures
-from capsound_checker.display.telling import CannotWrite, check_writable
+from capsound_checker.display.files import check_writable, write_bytes
 
 FORMATS = (".png", ".svg")
 _GAP = 0.045
@@ -81,10 +81,7 @@ def write_plot(path: Path, points: Sequence[Point], title: str) -> None:
     picture = BytesIO()
     kind = path.suffix.lower().removeprefix(".")
     _draw(points, title, picture, kind)
-    try:
-        path.write_bytes(picture.getvalue())
-    except OSError as error:
-        raise CannotWrite(f"cannot write {path}: {error.strerror}") from None
+    write_bytes(path, picture.getvalue())
 
 
 def _draw(points: Sequence[Point], title: str, into: BytesIO, kind: str) -> None:

@@ -20,7 +20,7 @@ from capsound.workload import Workload
 from capsound_checker.costs.figures import MEDIAN, Figures, Resampler, measure
 from capsound_checker.costs.lab import replay
 from capsound_checker.costs.workloads import Condition, Reading, read_workload
-from capsound_checker.display.telling import CannotRead
+from capsound_checker.intake.files import CannotRead
 
 Row = dict[str, str]
 

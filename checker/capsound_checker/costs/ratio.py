@@ -211,6 +211,7 @@ def data_of(lab: Lab) -> dict[str, Any]:
     """Return what was measured as JSON data: amounts as integers, ratios as numbers with four decimals."""
     bounds = {name: getattr(lab.provider, name) for name in Provider.__slots__}
     return {
+        "format": "capsound.ratio/1",
         "workload": lab.workload.name,
         "notes": list(lab.workload.notes),
         "unit": lab.workload.unit,

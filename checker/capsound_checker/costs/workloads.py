@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
 from pathlib import Path
+from typing import TextIO
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound.scenario import Prices
 from capsound.workload import Call, Seen, Session, Workload
+from capsound_checker.intake.limits import FILE, cut
 
 
 class BadWorkload(CapsoundError):
@@ -83,7 +85,7 @@ def read_workload(path: Path, reading: Reading = AS_IT_IS) -> Workload:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            return _workload(path, _Table(path, csv.reader(file, strict=True)), reading)
+            return _workload(path, _Table(path, _Rows(path, file)), reading)
     except OSError as error:
         raise BadWorkload(f"cannot read {path}: {error.strerror}", hint="name a CSV file, or gen:NAME") from None
     except UnicodeDecodeError as error:
@@ -92,22 +94,58 @@ def read_workload(path: Path, reading: Reading = AS_IT_IS) -> Workload:
         raise BadWorkload(f"cannot read {path}: it is not CSV", cause=str(error)) from None
 
 
+_COLUMNS = 1_000
+"""How many columns a file may have."""
+
+
+class _Rows:
+    """The rows of an open file, none of them from a line that is too long; ``line_num`` is where the last one ends."""
+
+    def __init__(self, path: Path, file: TextIO) -> None:
+        self._path = path
+        self._file = file
+        self._reader = csv.reader(self._lines(), strict=True)
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self._reader
+
+    @property
+    def line_num(self) -> int:
+        return self._reader.line_num
+
+    def _lines(self) -> Iterator[str]:
+        while line := self._file.readline(FILE):
+            if len(line) >= FILE:
+                raise BadWorkload(
+                    f"this line has {FILE:,} characters or more",
+                    hint="give each call a line of its own",
+                    where=f"{self._path}:{self._reader.line_num + 1}",
+                )
+            yield line
+
+
 class _Table:
     """The rows of a file, with the place of every cell for messages."""
 
-    def __init__(self, path: Path, reader: Iterable[list[str]]) -> None:
+    def __init__(self, path: Path, reader: _Rows) -> None:
         self.path = path
         rows = iter(reader)
         self.header = [cell.strip() for cell in next(rows, [])]
         if not any(self.header):
             raise BadWorkload(f"{path} is empty", hint="start with a line that names the columns", where=str(path))
+        if len(self.header) > _COLUMNS:
+            raise BadWorkload(
+                f"there are {len(self.header):,} columns", hint="is it the right file?", where=f"{path}:1"
+            )
         for name in self.header:
             if self.header.count(name) > 1:
-                raise BadWorkload(f"column {name!r} appears twice", hint="name each column once", where=f"{path}:1")
+                raise BadWorkload(
+                    f"column {cut(name, 80)!r} appears twice", hint="name each column once", where=f"{path}:1"
+                )
         self.names = {key: next((n for n in names if n in self.header), "") for key, names in COLUMNS.items()}
         self.rows: list[tuple[int, list[str]]] = []
         for row in rows:
-            line = int(getattr(reader, "line_num", 0))
+            line = reader.line_num
             if not row:
                 continue
             if len(row) != len(self.header):
@@ -136,7 +174,7 @@ class _Table:
             return default
         if not _WHOLE.fullmatch(text):
             raise BadWorkload(
-                f"{column} is {text[:40]!r}, not a whole number",
+                f"{column} is {cut(text, 40)!r}, not a whole number",
                 cause="sizes and usage are counted: bytes, tokens",
                 hint="give a number such as 1024, without sign, point or unit",
                 where=self.where(line, column),
@@ -152,7 +190,7 @@ class _Table:
             raise self._missing(line, key)
         if not _PRICE.fullmatch(text):
             raise BadWorkload(
-                f"{column if cell else '--' + key.replace('_', '-')} is {text[:40]!r}, not a price",
+                f"{column if cell else '--' + key.replace('_', '-')} is {cut(text, 40)!r}, not a price",
                 cause="a price is units of money per token",
                 hint="give a number such as 3 or 0.15",
                 where=self.where(line, column) if cell else "",

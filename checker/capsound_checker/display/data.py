@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from capsound.events import event_to_dict
+from capsound.machine import Machine
 from capsound.properties import Property
 from capsound.verdict import Verdict
 from capsound_checker.display.words import argue
 from capsound_proofs.solve import Outcome, PropertyResult
 
-FORMAT = 1
-"""The version of the JSON rendering."""
+FORMAT = "capsound.solve/1"
+"""The name and the version of the JSON rendering."""
 
 
 def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
         "discipline": scenario.discipline,
         "blocks": str(outcome.machine.discipline),
         "verdict": outcome.verdict.value,
-        "properties": [_result(result) for result in outcome.results],
+        "properties": [_result(outcome.machine, result) for result in outcome.results],
         "anomalies": list(outcome.anomalies),
         "flags": list(outcome.flags),
         "sentences": list(outcome.sentences),
@@ -58,7 +59,7 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _result(result: PropertyResult) -> dict[str, Any]:
+def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
     data: dict[str, Any] = {
         "property": result.property.value,
         "verdict": result.verdict.value,
@@ -68,7 +69,7 @@ def _result(result: PropertyResult) -> dict[str, Any]:
     if result.invariant:
         data["invariant"] = list(result.invariant)
     if result.trace is not None and result.report is not None:
-        argument = argue(result.trace, result.report, result.property)
+        argument = argue(machine, result.trace, result.report, result.property)
         data |= {
             "token": result.trace.schedule.token,
             "steps": [

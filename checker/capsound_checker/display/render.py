@@ -37,7 +37,7 @@ from capsound.properties import MEANING, Property
 from capsound.scenario import Scenario
 from capsound.schedule import Trace, TraceStep
 from capsound.verdict import Verdict
-from capsound_checker.display.telling import printable
+from capsound_checker.display.printing import printable
 from capsound_checker.display.words import argue, what_is_lost
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ _SHOWN = ("available", "held", "charged", "forfeited", "delegated", "returned", 
 def render_outcome(console: Console, outcome: Outcome, *, verbose: bool = False) -> None:
     """Print everything that ``solve`` found out."""
     scenario = outcome.scenario
-    head = scenario.title or scenario.name
+    head = printable(scenario.title or scenario.name)
     console.print(Text(head, style="bold"), highlight=False)
     where = printable(scenario.path or scenario.name)
     console.print(escape(f"{where}: {describe(scenario)}"), highlight=False, style="dim")
@@ -113,9 +113,10 @@ def _result(console: Console, outcome: Outcome, result: PropertyResult, shown: s
     else:
         shown.add(token)
         console.print()
-        render_trace(console, outcome.machine, result.trace)
-        console.print()
-        _argument(console, result)
+        if result.trace.steps:
+            render_trace(console, outcome.machine, result.trace)
+            console.print()
+        _argument(console, outcome.machine, result)
         console.print(
             f"  replay: capsound replay {escape(_pasted(outcome.scenario.path or 'scenario.toml'))} {token}",
             highlight=False,
@@ -125,10 +126,10 @@ def _result(console: Console, outcome: Outcome, result: PropertyResult, shown: s
     console.print()
 
 
-def _argument(console: Console, result: PropertyResult) -> None:
+def _argument(console: Console, machine: Machine, result: PropertyResult) -> None:
     assert result.trace is not None
     assert result.report is not None
-    argument = argue(result.trace, result.report, result.property)
+    argument = argue(machine, result.trace, result.report, result.property)
     for line in argument.lines():
         console.print(f"  {escape(line)}", highlight=False)
     broken, stronger = what_is_lost(result.report)

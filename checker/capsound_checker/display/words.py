@@ -24,7 +24,9 @@ from capsound.events import (
     Timeout,
 )
 from capsound.guarantees import Guarantee
+from capsound.machine import LEDGER_FIELDS, Machine, thaw
 from capsound.monitor import Finding, Report
+from capsound.predicates import largest_number
 from capsound.properties import Property
 from capsound.schedule import Trace
 
@@ -47,8 +49,8 @@ class Argument:
         return out
 
 
-def argue(trace: Trace, report: Report, prop: Property) -> Argument:
-    """Return why the run breaks the property."""
+def argue(machine: Machine, trace: Trace, report: Report, prop: Property) -> Argument:
+    """Return why the run of the machine breaks the property."""
     lets = [f"cap = {trace.schedule.cap}"]
     because: list[str] = []
     by_step: dict[int, list[Finding]] = {}
@@ -68,7 +70,10 @@ def argue(trace: Trace, report: Report, prop: Property) -> Argument:
         state = move(state, event)
         if last is not None and number == last.step:
             break
-    hence = f"{last.sentence} ({last.anomaly})" if last is not None else _overrun(report)
+    if prop is Property.WIDTH:
+        hence = _too_wide(machine, trace)
+    else:
+        hence = f"{last.sentence} ({last.anomaly})" if last is not None else _overrun(report)
     names = dict.fromkeys(f.anomaly for f in report.findings)
     also = tuple(dict.fromkeys(i for n in names for i in implied_by(n) if i not in names))
     refuted = report.refuted.label if report.refuted is not None else ""
@@ -78,6 +83,26 @@ def argue(trace: Trace, report: Report, prop: Property) -> Argument:
 def _conclusion(report: Report, prop: Property) -> Finding | None:
     """Return the first finding that is evidence against the property."""
     return next((f for f in report.findings if ANOMALIES[f.anomaly].breaks is prop), None)
+
+
+def _too_wide(machine: Machine, trace: Trace) -> str:
+    """Return which balance is the first that does not fit, what it is, and the largest number that does."""
+    most = largest_number(machine)
+    names = LEDGER_FIELDS[: LEDGER_FIELDS.index("lock")]
+    found = (
+        (number, info.name, name, value)
+        for number, values in enumerate([trace.initial, *(step.values for step in trace.steps)])
+        for info, ledger in zip(machine.accounts, thaw(machine, values).ledgers, strict=True)
+        for name in names
+        if (value := getattr(ledger, name)) > most
+    )
+    number, account, name, value = next(found)
+    width = machine.scenario.assume.width
+    when = f"after step {number}" if number else "before any step"
+    return (
+        f"{account}.{name} is {value:,} {when}: {value - most:,} more than {most:,}, the largest signed number of "
+        f"{width} bits"
+    )
 
 
 def _overrun(report: Report) -> str:

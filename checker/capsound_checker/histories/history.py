@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from capsound.accounts import RESOLVED
 from capsound.amounts import Amount, CallId
+from capsound.anomalies import ANOMALIES
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound.events import (
     Bill,
@@ -33,9 +34,11 @@ from capsound.events import (
     Send,
     Settle,
 )
+from capsound.guarantees import Guarantee
 from capsound.monitor import Monitor
 from capsound.properties import Property
 from capsound.verdict import Verdict
+from capsound_checker.histories.blame import contended, ended_by, undisturbed
 from capsound_checker.histories.linearize import STEPS, Linearization, linearize
 from capsound_checker.histories.sequential import CREATES, ON_HOLD, OPERATIONS, OUTCOMES, READS, Operation
 from capsound_checker.intake.limits import TooMuch, cut, read_json
@@ -99,6 +102,8 @@ class HistoryVerdict:
     ``shortest`` says so (``capsound_checker.histories.windows``). ``reads_only``: without what the
     implementation says of itself, everything is explained. ``order`` are the positions of the operations in the order
     that explains them. ``steps`` counts transitions tried; ``overlap`` the most operations that were under way at once.
+    ``refutes`` is the guarantee that the anomaly ends, if it ends one; ``contended`` counts how often two clients asked
+    for admission at once and only one of them got it: without, the run could not have shown a race at the gate.
     """
 
     verdict: Verdict
@@ -116,6 +121,8 @@ class HistoryVerdict:
     steps: int
     order: tuple[int, ...] = ()
     shortest: bool = False
+    refutes: Guarantee | None = None
+    contended: int = 0
 
     @property
     def exit_status(self) -> int:
@@ -139,16 +146,23 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
     anomaly: str | None = None
     window: tuple[str, ...] = ()
     verdict = found.verdict
+    refutes: Guarantee | None = None
     if found.offence is not None:
         anomaly, sentence = found.offence.anomaly, found.offence.sentence
         window = _shown(operations, found)
         rest = [op for op in operations if op.do not in READS]
         again = linearize(rest, strict=history.strict, complete=history.complete, steps=steps)
         reads_only = again.verdict is Verdict.SOUND
+        calm = undisturbed(operations)  # what a read says in the middle of an operation may be torn
+        quiet = linearize(calm, strict=history.strict, complete=history.complete, steps=steps)
+        ends = [_ended(operations, found, torn=True), _ended(rest, again), _ended(calm, quiet)]
+        refutes = min((guarantee for guarantee in ends if guarantee is not None), default=None)
     elif verdict is Verdict.UNKNOWN:
         sentence = f"no answer within {steps:,} transitions"
     else:
         verdict, anomaly, sentence = _monitored(operations, found.order, complete=history.complete)
+        if anomaly is not None:
+            refutes = ended_by(anomaly, operations[-1], operations, operations, low=False)
     if history.hung and verdict is not Verdict.VIOLATED:
         verdict, anomaly = Verdict.UNKNOWN, "hang"
         count = len(history.hung)
@@ -171,7 +185,21 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
         steps=found.steps,
         order=found.order,
         shortest=found.offence is not None and found.offence.shortest,
+        refutes=refutes if verdict is Verdict.VIOLATED else None,
+        contended=contended(operations),
     )
+
+
+def _ended(operations: Sequence[Operation], found: Linearization, *, torn: bool = False) -> Guarantee | None:
+    """Return the guarantee that the offence of a history ends; a read that may be torn tells of no lost spending."""
+    offence = found.offence
+    if offence is None:
+        return None
+    op = operations[offence.operation]
+    if torn and op.do in READS:
+        return None if ANOMALIES[offence.anomaly].ends is None else ANOMALIES["ledger-drift"].ends
+    window = [operations[index] for index in offence.window]
+    return ended_by(offence.anomaly, op, window, operations, low=offence.low)
 
 
 def _shown(operations: tuple[Operation, ...], found: Linearization) -> tuple[str, ...]:

@@ -63,7 +63,8 @@ class Offence:
     """Where a history stops being explainable.
 
     ``operation`` is the first that no order allows; ``window`` is the least part of the history that shows it
-    (``windows``), by invocation. ``shortest`` is False where the search for that was given up.
+    (``windows``), by invocation. ``shortest`` is False where the search for that was given up. ``low`` says that it
+    is a read which told of less spending, or of fewer holds, than there can have been.
     """
 
     operation: int
@@ -71,6 +72,7 @@ class Offence:
     anomaly: str
     sentence: str
     shortest: bool = True
+    low: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -346,14 +348,16 @@ def _offence(search: _Search, op: Op, history: Sequence[Moment], operations: Seq
     search.seen = []
     for config in search.configs:
         search.due(op, config, [])
-    anomaly, sentence = _named(op, operations[op.index], search.seen)
+    operation = operations[op.index]
+    anomaly, sentence = _named(op, operation, search.seen)
+    low = operation.do in READS and operation.do not in FREE and _below(op, operation, search.seen)
     spec = search.spec
     window = shortest(op, history, operations, strict=spec.strict, complete=spec.complete)
     if window is not None and window.shortest:
-        return Offence(op.index, window.operations, anomaly, sentence)
+        return Offence(op.index, window.operations, anomaly, sentence, low=low)
     known = [window.operations] if window is not None else []
     least = min([*known, _since_agreed(search.ops, op, operations)], key=len)
-    return Offence(op.index, least, anomaly, sentence, shortest=False)
+    return Offence(op.index, least, anomaly, sentence, shortest=False, low=low)
 
 
 def _since_agreed(ops: Sequence[Op], op: Op, operations: Sequence[Operation]) -> tuple[int, ...]:
@@ -371,6 +375,12 @@ def _since_agreed(ops: Sequence[Op], op: Op, operations: Sequence[Operation]) ->
     end = operation.returned if operation.returned is not None else operation.called
     window = [i for i in mine if operations[i].called <= end and (operations[i].returned or end) >= begin]
     return tuple(sorted(window, key=lambda index: (operations[index].called, index)))
+
+
+def _below(op: Op, operation: Operation, states: Sequence[State]) -> bool:
+    """Whether a read told of less than there can have been, in all states that it could have met."""
+    accounts = [account for state in states if (account := state.get(op.on)) is not None]
+    return bool(accounts) and (operation.value or 0) < min(readable(operation.do, account)[0] for account in accounts)
 
 
 def _named(op: Op, operation: Operation, states: Sequence[State]) -> tuple[str, str]:

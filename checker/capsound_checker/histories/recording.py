@@ -21,6 +21,7 @@ from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound_checker.histories.history import History
 from capsound_checker.histories.sequential import READS, Operation
 from capsound_checker.programs.lockstep import AdapterFailed
+from capsound_checker.programs.watch import joined
 
 
 class NotRecordable(CapsoundError):
@@ -40,6 +41,7 @@ def record(
     duplicates: bool = True,
     noise: float = 0.03,
     patience: float = 5.0,
+    slices: bool = True,
 ) -> History:
     """Let ``clients`` threads do some ``operations`` operations in all, and return what was seen.
 
@@ -47,7 +49,8 @@ def record(
     exceeds its hold. With ``duplicates`` a reply is sometimes delivered twice, the second time to another client.
     With the probability ``noise`` a client lets the others go first where a function is called or returns, the
     implementation's own included (Edelstein and others, 2002): a race that is rare otherwise becomes likely.
-    When no operation has come back for ``patience`` seconds, those under way are given up as hung.
+    Without ``slices`` nothing is delegated: what such a run shows needs no slices. When no operation has come back for
+    ``patience`` seconds, and all stand still, those under way are given up as hung.
     Raises ``AdapterFailed`` when the adapter lets out an exception that it does not classify, ``NotRecordable`` when
     nothing stands between a client and the provider that can be called by hand.
     """
@@ -58,7 +61,7 @@ def record(
             cause="the clients of a history reserve, send and settle by hand",
             hint="offer `open` and one of reserve, charge, check and record, and set `gate` to it",
         )
-    run = _Run(adapter(), clients, operations, seed, a1=a1, duplicates=duplicates, noise=noise)
+    run = _Run(adapter(), clients, operations, seed, a1=a1, duplicates=duplicates, noise=noise, slices=slices)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # a thread that is stopped everywhere meets the others everywhere
     try:
@@ -90,6 +93,7 @@ class _Run:
     a1: bool
     duplicates: bool
     noise: float
+    slices: bool
     scopes: dict[int, Any] = field(default_factory=dict)
     failed: list[BaseException] = field(default_factory=list)
     stop: threading.Event = field(default_factory=threading.Event)
@@ -132,7 +136,9 @@ class _Run:
             now = sum(map(len, self.logs))
             if now != done:
                 done, since = now, time.monotonic()
-            elif time.monotonic() - since > patience:
+            elif time.monotonic() - since > patience and not joined(alive, patience):
+                if sum(map(len, self.logs)) != now:
+                    continue  # slow, and not at a stand: on a busy machine nobody else is accused either
                 self.stop.set()
                 time.sleep(_GRACE)  # whoever is just about to begin has begun, or has seen that it is over
                 left = [op for op in self.under_way if op is not None]
@@ -208,7 +214,7 @@ class _Client:
             self.settle(twice)
         elif dice < 0.25:
             self.look(chance.choice([root, root, *self.slices]))
-        elif dice < 0.30 and "delegate" in run.offers and len(self.slices) < 2:
+        elif dice < 0.30 and run.slices and "delegate" in run.offers and len(self.slices) < 2:
             self.delegate(root)
         elif dice < 0.33 and "close" in run.offers and self.slices:
             self.leave(self.slices.pop(chance.randrange(len(self.slices))), root)

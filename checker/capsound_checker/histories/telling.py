@@ -32,7 +32,7 @@ def judged(lines: Iterable[str], where: str, *, as_json: bool) -> tuple[str, int
 def data(found: HistoryVerdict) -> dict[str, Any]:
     """Return the verdict as JSON data."""
     told = {name: getattr(found, name) for name in FIELDS}
-    return {"verdict": found.verdict.value, **told, "window": list(found.window)}
+    return {"format": "capsound.history/1", "verdict": found.verdict.value, **told, "window": list(found.window)}
 
 
 def text(found: HistoryVerdict) -> str:

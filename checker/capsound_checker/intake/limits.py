@@ -10,7 +10,7 @@ import json
 from decimal import Decimal
 from typing import Any
 
-from capsound_checker.display.telling import printable
+from capsound_checker.display.printing import printable
 
 DEPTH = 64
 """How deeply lists and objects may be nested."""

@@ -58,6 +58,10 @@ pulse = [0]
 """How many blocks under a limit were begun, and steps in them were done: it stands still only where something hangs."""
 
 
+strikes = [0]
+"""How often a limit has struck: what was raised then may have been swallowed, or taken for an answer."""
+
+
 class Hung(TimeoutError):
     """The code under test did not come back in time."""
 
@@ -128,6 +132,7 @@ def _on_alarm(signum: int, frame: FrameType | None) -> None:
         _looks[-1] = Looks()
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds * _BETWEEN)
     elif _looks[-1].over(None if frame is None else (frame.f_lasti, id(frame.f_code)), seconds):
+        strikes[0] += 1
         raise Hung("it did not come back in time")
 
 

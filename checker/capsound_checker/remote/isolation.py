@@ -47,7 +47,7 @@ class Ended:
             case "exit":
                 return f"the process that ran it exited with status {self.code}"
             case "signal":
-                return f"the process that ran it was killed by {_signal(self.code)}"
+                return f"the process that ran it was killed by {signal_name(self.code)}"
             case "silent":
                 return "it did not come back, and could not be interrupted"
             case "time":
@@ -215,7 +215,8 @@ def _path() -> str:
     return os.pathsep.join(dict.fromkeys(p for p in sys.path if p))
 
 
-def _signal(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return what a signal is called."""
     try:
         return signal.Signals(number).name
     except ValueError:

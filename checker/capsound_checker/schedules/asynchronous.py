@@ -238,8 +238,11 @@ class _Search:
             self.shown[name] = program, choices
         return bool(new)
 
-    def cover(self, program: Program, steps: int, schedules: int | None) -> None:
-        """Go through the schedules of one program, by chance where there are too many: in ``steps`` moves at most."""
+    def cover(self, program: Program, steps: int, schedules: int | None, *, paused: bool = False) -> None:
+        """Go through the schedules of one program, by chance where there are too many: in ``steps`` moves at most.
+
+        What follows a pause was not gone through in every order: then all of it is done once more, with more patience.
+        """
         begin, self.paused = self.work.steps, False
         world = None if self.opaque else world_of(self.adapter)
         memory = Memory()
@@ -263,11 +266,14 @@ class _Search:
             self.opaque = True
             self.count += covered.schedules
             del error
-            self.cover(program, steps, schedules)
+            self.cover(program, steps, schedules, paused=paused)
+            return
+        self.count += covered.schedules
+        if self.paused and not paused:
+            self.cover(program, steps, schedules, paused=True)
             return
         if self.paused:
             covered = replace(covered, complete=False, why=covered.why or "a run paused")
-        self.count += covered.schedules
         more, why = covered.schedules, covered.why
         if not covered.complete and not first:
             left = None if schedules is None else schedules - covered.schedules
@@ -361,8 +367,8 @@ class _Search:
         return None
 
 
-STEPS = 400_000
-"""How many moves all runs of a search may have: some ten seconds, where nothing else is to be done."""
+STEPS = 100_000
+"""How many moves all runs of a search may have: some twenty seconds, where nothing else is to be done."""
 _LEAST = 500
 """How many moves each program gets at least."""
 _AFTER = 150
@@ -370,5 +376,5 @@ _AFTER = 150
 _SMALL = 1_500
 _BRIEF = 0.25
 """How many seconds a move may take while hangs are looked for; what hangs is run once more, with all patience."""
-_SHRINKING = 60_000
+_SHRINKING = 20_000
 """How many moves may be made to make one finding small; each is looked at once in any case."""

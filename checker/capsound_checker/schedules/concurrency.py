@@ -21,7 +21,7 @@ from capsound.events import Event
 from capsound.monitor import Finding, Monitor, Report
 from capsound_checker.programs.exhaust import Opaque
 from capsound_checker.programs.record import Record, account_id
-from capsound_checker.programs.watch import Hung, limit, pulse
+from capsound_checker.programs.watch import Hung, limit, pulse, strikes
 from capsound_checker.schedules.agents import Program
 from capsound_checker.schedules.eventloop import new_loop
 from capsound_checker.schedules.interleave import Chooser, Cut, Exhaustive
@@ -116,15 +116,15 @@ class Concurrent:
         Raises ``Cut`` when the chooser does, ``AdapterFailed`` and ``NeedsRealLoop`` where nothing can be said of
         the implementation.
         """
-        run = self.state
+        run, struck = self.state, strikes[0]
         with run.loop.running(), _same_chance(type(self.record.adapter)):
             try:
                 with limit():
                     self._go(chooser)
             except Hung:
-                run.timed_out = True
                 self._stall()
             finally:
+                run.timed_out = strikes[0] != struck
                 failed = run.failed
                 for call in self.record.calls.values():
                     call.place = "ended"

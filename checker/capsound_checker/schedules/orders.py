@@ -6,9 +6,10 @@ import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from capsound.adapter import Adapter, Answer, Kind, ask, offers
+from capsound.adapter import Adapter, Answer, Gate, Kind, ask, offers
 from capsound.amounts import Amount, CallId
 from capsound.events import (
+    Bill,
     Close,
     Delegate,
     Event,
@@ -24,6 +25,7 @@ from capsound.events import (
 )
 from capsound_checker.programs.lockstep import Lockstep, account_id, hold_id
 from capsound_checker.programs.program import Program, Step
+from capsound_checker.schedules.races import SAFE
 
 Outcome = tuple[tuple[str, ...], tuple[object, ...]]
 """How two operations ended, and what all open scopes say afterwards."""
@@ -35,6 +37,11 @@ class Orders(NamedTuple):
     outcomes: frozenset[Outcome]
     journals: tuple[list[object], ...]
     """What the journal says of each, where one is offered."""
+
+    @property
+    def one_of_two(self) -> bool:
+        """Whether only one of the two is admitted, whichever comes first: then a race at the gate would show."""
+        return all(sorted(kinds) == ["done", "no"] for kinds, _ in self.outcomes)
 
 
 def both_orders(adapter: type[Adapter], before: Program, one: Step, two: Step) -> Orders:
@@ -64,12 +71,26 @@ def _after(adapter: type[Adapter], before: Program, *steps: Step) -> tuple[Locks
     return run, [do_step(run, step) for step in steps]
 
 
+def is_there(run: Lockstep, step: Step) -> bool:
+    """Whether what a step is about exists: what was refused before cannot be raced for."""
+    if step.do in _ON_HOLD:
+        return step.on in run.handles
+    return step.on in run.scopes and (step.do != "merge" or step.new in run.scopes)
+
+
+_ON_HOLD = frozenset({"settle", "release", "forfeit", "extend", "send"})
+
+
 def do_step(run: Lockstep, step: Step) -> Answer:
-    """Do the operation of a step on the implementation alone."""
+    """Do the operation of a step on the implementation alone, as its gate does it."""
     adapter, scopes, handles = run.adapter, run.scopes, run.handles
     match step.do:
+        case "begin":
+            return _whole_call(run, step)
         case "reserve":
-            return ask(adapter, "reserve", scopes[step.on], step.amount)
+            return ask(adapter, "charge" if adapter.gate is Gate.CHARGE else "reserve", scopes[step.on], step.amount)
+        case "settle" if adapter.gate in (Gate.CHECK, Gate.RECORD):
+            return ask(adapter, "record", scopes[0], 1)
         case "delegate":
             return ask(adapter, "delegate", scopes[step.on], step.amount)
         case "close":
@@ -86,6 +107,21 @@ def do_step(run: Lockstep, step: Step) -> Answer:
             return ask(adapter, step.do, handles[step.on])
 
 
+def _whole_call(run: Lockstep, step: Step) -> Answer:
+    """Make one call from its admission to its bill."""
+    adapter, scope = run.adapter, run.scopes[step.on]
+    if adapter.gate is Gate.CALL:
+
+        async def provider() -> int:
+            return step.bill
+
+        return ask(adapter, "call", scope, step.amount, provider)
+    answer = ask(adapter, "check", scope, step.amount)
+    if answer.kind is not Kind.DONE:
+        return answer
+    return ask(adapter, "record", scope, step.bill) if answer.value else Answer(Kind.REFUSED, why="check says no")
+
+
 def outcome_of(run: Lockstep, answers: Sequence[Answer]) -> Outcome:
     """Return how two operations ended: the kind only, since the words may tell of the moment."""
     kinds = tuple("done" if a.kind is Kind.DONE else "no" if a.kind is not Kind.HUNG else "hung" for a in answers)
@@ -100,22 +136,36 @@ def anomaly_of(
     """Return the anomaly that the monitor sees when it is told what ``raced`` did, one operation after the other."""
     for order in ((0, 1), (1, 0)):
         run = prepared(adapter, before)
+        later: list[Event] = []
         for which in order:
             if answers[which].kind is Kind.DONE:
-                run.tell(event_of(steps[which], run))
-            elif steps[which].do == "reserve":
+                admitted, *rest = events_of(steps[which], run)
+                run.tell(admitted)
+                later += rest  # both were admitted before either had ended
+            elif steps[which].do in ("reserve", "begin"):
                 run.tell(_refusal(steps[which]))
+        for event in later:
+            run.tell(event)
         for number, scope in raced.scopes.items():
             spent, held, remaining = raced.adapter.observe(scope)
             if spent is not None and remaining is not None and not run.state.accounts[account_id(number)].closed:
                 run.tell(Observe(account_id(number), spent, remaining, held))
         if wrong := run.wrong():
-            return wrong[0].anomaly, wrong[0].sentence
+            worst = next((finding for finding in wrong if finding.anomaly not in SAFE), wrong[0])
+            return worst.anomaly, worst.sentence
     return "ledger-drift", f"no order of the two explains {outcome_of(raced, answers)}"
 
 
-def event_of(step: Step, run: Lockstep) -> Event:
-    """Return the event that a step becomes where its operation was done."""
+def events_of(step: Step, run: Lockstep) -> tuple[Event, ...]:
+    """Return the events that a step becomes where its operation was done."""
+    if step.do != "begin":
+        return (_event(step, run),)
+    hold, sent = hold_id(step.new), CallId(f"raced {step.new}")
+    admitted = Reserve(account_id(step.on), hold, Amount(step.amount))
+    return admitted, Send(hold, sent), Bill(sent, Amount(step.bill)), Settle(hold, Amount(step.bill))
+
+
+def _event(step: Step, run: Lockstep) -> Event:
     match step.do:
         case "reserve":
             return Reserve(account_id(step.on), hold_id(step.new), Amount(step.amount))

@@ -9,7 +9,7 @@ import dis
 import inspect
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -38,7 +38,7 @@ class Preempted:
         self.adapter_type, self.before, self.steps, self.at = adapter, before, (one, two), at
         self.patience = patience
         self.base = prepared(adapter, before)
-        self.files = set(adapter.files) or {inspect.getfile(type(scope)) for scope in self.base.scopes.values()}
+        self.files = files_of(adapter, self.base.scopes.values())
         self.answers: list[Answer] = [Answer(Kind.HUNG), Answer(Kind.HUNG)]
         self.where = ""
         self.hung = self.waited = False
@@ -119,6 +119,11 @@ class Preempted:
             bool(self.where) and not joined([self.second], self.patience)
         )
 
+    @property
+    def needs_loop(self) -> bool:
+        """Whether an operation could not go on without an event loop: that is no answer of the implementation."""
+        return any(answer.kind is Kind.FAILED and "event loop" in answer.why for answer in self.answers)
+
     def shows(self, orders: Orders) -> Race | None:
         """Return the race, where no order one after the other explains what came out."""
         if not self.where and not self.hung:
@@ -140,6 +145,24 @@ class Preempted:
     def named(self) -> tuple[str, str]:
         """Return the anomaly that the monitor sees in what came out, and its sentence."""
         return anomaly_of(self.adapter_type, self.before, self.steps, self.answers, self.base)
+
+
+def files_of(adapter: type[Adapter], scopes: Iterable[object]) -> set[str]:
+    """Return the source files in which the first operation can be stopped: those that the adapter names, or of scopes.
+
+    A scope that is only a number or a dictionary has none: what handles it is then in the adapter's own file.
+    """
+    if adapter.files:
+        return set(adapter.files)
+    found: set[str] = set()
+    for owner in (*(type(scope) for scope in scopes), adapter):
+        if found and owner is adapter:
+            break
+        try:
+            found.add(inspect.getfile(owner))
+        except (TypeError, OSError):  # built in, or typed into a console
+            continue
+    return found
 
 
 def _could_run(native: int | None) -> bool:

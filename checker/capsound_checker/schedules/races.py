@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from capsound.adapter import Adapter
+from capsound.adapter import Adapter, Gate, offers
+from capsound.anomalies import ANOMALIES
+from capsound.guarantees import Guarantee
 from capsound_checker.programs.program import Program, Step, call, possible
 
 
@@ -54,18 +56,100 @@ OPERATIONS: tuple[Step, ...] = (
     Step("reserve", on=1, new=7, amount=2),
     Step("send", on=1, bill=0),
 )
+"""What is raced where the gate is ``reserve`` or ``charge``."""
+
+ROOM = 5
+"""What is free where nothing is held before the call: for one call of 3, and not for two."""
+
+CALL = Step("begin", on=0, new=7, amount=3, bill=3)
+"""One call from its admission to its bill: ``check`` and then ``record``, or all of ``call``, in one thread."""
+
+WHOLE: tuple[Step, ...] = (
+    CALL,
+    Step("settle", on=1),
+    Step("delegate", on=0, new=7, amount=3),
+    Step("close", on=1),
+    Step("merge", on=0, new=1),
+)
+"""What is raced where an admission keeps nothing, or the library makes the calls."""
+
+GATES: Mapping[Gate, str] = {
+    Gate.RESERVE: "reserve",
+    Gate.CHARGE: "charge",
+    Gate.CHECK: "check, then record",
+    Gate.RECORD: "record",
+    Gate.CALL: "call",
+}
+"""What two threads race for at each gate, in words."""
 
 
 def pairs(adapter: type[Adapter]) -> Iterator[tuple[Program, Step, Step]]:
     """Yield every pair of operations that the adapter offers, an operation with itself included."""
-    can = possible(adapter)
-    before = [step for step in BEFORE if step.do in can]
-    chosen = [
-        step for step in OPERATIONS if step.do in can and (step.on != 1 or _about_hold(step) or "delegate" in can)
-    ]
+    can = possible(adapter) - (frozenset() if settles(adapter) else {"settle"})
+    before = [step for step in _before(adapter) if step.do in can]
+    whole = adapter.gate in (Gate.CHECK, Gate.RECORD, Gate.CALL)
+    chosen = [step for step in (WHOLE if whole else OPERATIONS) if step.do in can or step is CALL]
+    if adapter.gate is Gate.RECORD:  # nobody is asked: only the recording is left of a call
+        chosen.remove(CALL)
+    chosen = [step for step in chosen if step.on != 1 or _about_hold(step) or "delegate" in can]
     for one in chosen:
         for two in chosen:
-            yield before, one, two._replace(new=8) if two.do in ("reserve", "delegate") else two
+            yield before, one, _beside(two) if whole else two._replace(new=8) if two.do in _CREATE else two
+
+
+_CREATE = frozenset({"reserve", "delegate", "begin"})
+
+
+def _beside(two: Step) -> Step:
+    """Return the second operation with a number of its own for what it creates, or ends."""
+    return two._replace(on=2) if two.do == "settle" else two._replace(new=8) if two.do in _CREATE else two
+
+
+def settles(adapter: type[Adapter]) -> bool:
+    """Whether the adapter is told what calls have cost."""
+    return "settle" in offers(adapter) or adapter.gate in (Gate.CHECK, Gate.RECORD)
+
+
+def _before(adapter: type[Adapter]) -> tuple[Step, ...]:
+    """Return what is done before two operations race: in the end, no two of them that are admitted fit together."""
+    if adapter.gate is Gate.RESERVE or adapter.gate is Gate.CHARGE:
+        return BEFORE
+    slice_ = 2 if "delegate" in offers(adapter) else 0
+    begun = Step("open", new=0, amount=1 + ROOM + slice_), Step("delegate", on=0, new=1, amount=2)
+    if adapter.gate is Gate.CALL:
+        return *begun, Step("begin", on=0, new=0, amount=1, bill=1), Step("reply", on=0)
+    told = Step("reserve", on=0, new=0, amount=1), Step("send", on=0, bill=1), Step("settle", on=0)
+    under_way = [
+        step for hold in (1, 2) for step in (Step("reserve", on=0, new=hold, amount=1), Step("send", on=hold, bill=1))
+    ]
+    return *begun, *told, *under_way
+
+
+def at_the_gate(adapter: type[Adapter], step: Step) -> bool:
+    """Whether an operation is what the adapter's gate admits calls by, or what it records them by."""
+    if adapter.gate is Gate.RECORD:
+        return step.do == "settle"
+    return step.do == ("begin" if adapter.gate in (Gate.CHECK, Gate.CALL) else "reserve")
+
+
+def ended_by_race(anomaly: str, one: Step, two: Step) -> Guarantee | None:
+    """Return the guarantee that a race of two operations ends, or None: nothing that only refuses too much ends one.
+
+    Each of them alone is right, so that it is their overlap that is needed, and what the operations themselves are for.
+    """
+    if anomaly in SAFE:
+        return None
+    kinds = {one.do, two.do}
+    least = ANOMALIES["hang"].ends if anomaly == "hang" else None
+    if "forfeit" in kinds:
+        least = Guarantee.FAULT_TOLERANT
+    elif kinds & {"delegate", "close", "merge"} or any(step.do in _CREATE and step.on for step in (one, two)):
+        least = max(least or Guarantee.DELEGATED, Guarantee.DELEGATED)
+    return least or Guarantee.CONCURRENT
+
+
+SAFE = frozenset({"false-refusal", "vanished", "stranded"})
+"""What takes capacity away, and lets nobody spend more."""
 
 
 def _about_hold(step: Step) -> bool:

@@ -19,16 +19,33 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 
-from capsound.adapter import Adapter
+from capsound.adapter import Adapter, Gate
+from capsound_checker.programs.asking import AdapterFailed
 from capsound_checker.programs.program import Program, Step
-from capsound_checker.schedules.orders import both_orders
+from capsound_checker.schedules.orders import both_orders, is_there, prepared
 from capsound_checker.schedules.preempting import Interrupted, Preempted
-from capsound_checker.schedules.races import BEFORE, OPERATIONS, Race, pairs
+from capsound_checker.schedules.races import BEFORE, GATES, OPERATIONS, Race, at_the_gate, pairs
 
-__all__ = ["BEFORE", "BEFOREHAND", "OPERATIONS", "Race", "again", "hunt", "interrupt", "pairs", "race"]
+__all__ = [
+    "BEFORE",
+    "BEFOREHAND",
+    "GATES",
+    "NEEDS_LOOP",
+    "OPERATIONS",
+    "Race",
+    "again",
+    "hunt",
+    "interrupt",
+    "pairs",
+    "race",
+]
 
 BEFOREHAND = 3
 """How often two operations run before their first schedule: in both orders, and to find the places of the first."""
+
+
+NEEDS_LOOP = "an event loop is needed"
+"""What stands for schedules in which an operation could not go on as it does among coroutines: they show nothing."""
 
 
 def race(
@@ -53,19 +70,23 @@ def hunt(
     most: int = 400_000,
     patience: float = 2.0,
     told: Callable[[Step, Step], None] = lambda _one, _two: None,
+    raced: dict[str, int] | None = None,
 ) -> tuple[Race | None, int]:
     """Race ``tried``, by default all ``pairs``, and return the first race, if any, and how often two operations ran.
 
     Each pair in turn gets one schedule, and operations of one kind come before all others. Of the places of an
     operation, those right before a write or a ``with`` come first. So a race between a check and what it guards shows
     early, whichever pair it is in. All executions are counted: the two orders of a pair, and the run that finds the
-    places, as well. ``told`` is called before each turn; ``patience`` is how many seconds a thread may hang.
+    places, as well. ``told`` is called before each turn; ``patience`` is how many seconds a thread may hang. ``raced``
+    is told how many schedules could have shown a race at the adapter's gate, by what is raced there (``GATES``), and
+    how many could not go on (``NEEDS_LOOP``): with none of the first, or any of the second, nothing is known of it.
     """
+    raced = {} if raced is None else raced
     every = list(pairs(adapter) if tried is None else tried)
     count = 0
     for alike in (True, False):
         turns = deque(
-            (one, two, _schedules(adapter, before, one, two, patience, early_first=True))
+            (one, two, _schedules(adapter, before, one, two, patience, early_first=True, raced=raced))
             for before, one, two in every
             if (one.do == two.do) is alike
         )
@@ -88,25 +109,53 @@ def hunt(
 
 
 def _schedules(
-    adapter: type[Adapter], before: Program, one: Step, two: Step, patience: float, *, early_first: bool = False
+    adapter: type[Adapter],
+    before: Program,
+    one: Step,
+    two: Step,
+    patience: float,
+    *,
+    early_first: bool = False,
+    raced: dict[str, int] | None = None,
 ) -> Iterator[Race | None]:
     """Stop ``one`` at each of its places in turn, and yield what each schedule shows."""
+    if not _possible(adapter, before, one, two):
+        return
     orders = both_orders(adapter, before, one, two)
     alone = Preempted(adapter, before, one, two, 0, patience)
     alone.run()
     places = dict(enumerate(alone.places, start=1))
+    both = at_the_gate(adapter, one) and at_the_gate(adapter, two)
+    counts = both and (adapter.gate is Gate.RECORD or orders.one_of_two)
     waited: set[int] = set()
     for at in sorted(places, key=lambda at: (early_first and not places[at].early, at)):
         if places[at].segment in waited:
             continue
-        raced = Preempted(adapter, before, one, two, at, patience)
-        raced.run()
-        found = raced.shows(orders)
+        run = Preempted(adapter, before, one, two, at, patience)
+        run.run()
+        if run.needs_loop:
+            if raced is not None:
+                raced[NEEDS_LOOP] = raced.get(NEEDS_LOOP, 0) + 1
+            continue  # it waits as coroutines do: nothing can be said of it here
+        found = run.shows(orders)
+        if raced is not None and run.where and counts:
+            raced[GATES[adapter.gate]] = raced.get(GATES[adapter.gate], 0) + 1
         yield found
         if found is not None:
             return
-        if raced.waited:
+        if run.waited:
             waited.add(places[at].segment)
+
+
+def _possible(adapter: type[Adapter], before: Program, one: Step, two: Step) -> bool:
+    """Whether two operations can be raced: what they are about was made before, and not refused."""
+    try:
+        base = prepared(adapter, before)
+    except AdapterFailed:
+        if adapter.gate is Gate.CALL:
+            return False  # its calls wait as coroutines do, and it is the loop's turn
+        raise
+    return is_there(base, one) and is_there(base, two)
 
 
 def interrupt(
@@ -117,6 +166,8 @@ def interrupt(
     Return the first schedule that no order of the two explains, if any, and how many were run. Where a journal is
     offered, it too must read as one of the two orders.
     """
+    if not _possible(adapter, before, one, two):
+        return None, 0
     orders = both_orders(adapter, before, one, two)
     for at in range(1, most + 1):
         run = Interrupted(adapter, before, one, two, at, 0.0)
@@ -137,6 +188,8 @@ def again(
     Where it shows nothing, all others of the two operations are tried: another version of the implementation, or of
     Python, has other instructions.
     """
+    if not _possible(adapter, before, one, two):
+        return None, 0
     orders = both_orders(adapter, before, one, two)
     kind = Interrupted if handler else Preempted
     raced = kind(adapter, before, one, two, at, patience)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound.events import event_to_dict
 from capsound.verdict import Verdict, merge
-from capsound_checker.display.telling import make_folder, write_text
+from capsound_checker.display.files import make_folder, write_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +48,11 @@ class Proved:
 
     def data(self) -> dict[str, Any]:
         """Return everything as JSON data: no times, so that it is the same wherever it is run."""
-        return {"verdict": merge(map(_verdict, self.results)).value, "theorems": [_data(r) for r in self.results]}
+        return {
+            "format": "capsound.prove/1",
+            "verdict": merge(map(_verdict, self.results)).value,
+            "theorems": [_data(r) for r in self.results],
+        }
 
 
 def _verdict(result: Result) -> Verdict:

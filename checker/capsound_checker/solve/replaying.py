@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import click
 
 from capsound.disciplines import DISCIPLINES
 from capsound.events import event_to_dict
@@ -17,15 +15,23 @@ from capsound.properties import Property
 from capsound.schedule import BadToken, Trace, parse_token, run_schedule
 from capsound.verdict import Verdict, merge
 from capsound_checker.display.itf import trace_to_itf
+from capsound_checker.display.printing import printable
 from capsound_checker.display.render import render_trace
-from capsound_checker.display.telling import check_writable, write_itf
 from capsound_checker.display.terminal import rendered
 
 
-def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, colour: bool) -> int:
-    """Replay a token on its scenario; print the run and what the monitor says of it."""
-    if itf is not None:
-        check_writable(itf)
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """A run that was done again, in words, as data and as an ITF trace."""
+
+    verdict: Verdict
+    text: str
+    data: dict[str, Any]
+    itf: dict[str, Any]
+
+
+def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
+    """Replay a token on its scenario; return the run and what the monitor says of it."""
     scenario = load_scenario(path, known_disciplines=DISCIPLINES)
     schedule = parse_token(token)
     machine = compile_scenario(scenario, limit=TOLD_APART)
@@ -38,19 +44,16 @@ def replay_token(path: Path, token: str, *, as_json: bool, itf: Path | None, col
     report = fold(trace.events)
     verdict = merge(v for p, v in report.verdicts.items() if p in _JUDGED)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
-    if itf is not None:
-        write_itf(itf, trace_to_itf(machine, trace, source=path.name, status=status))
-    if as_json:
-        click.echo(json.dumps(_data(trace, report), indent=2, sort_keys=True))
-    else:
-        click.echo(rendered(lambda console: render_trace(console, machine, trace), colour), nl=False)
-        for finding in report.findings:
-            click.echo(f"  {finding.anomaly}: {finding.sentence}")
-        if not report.findings:
-            click.echo("  the monitor found nothing wrong with this run")
-        why = ": too little happened to show anything" if verdict is Verdict.UNKNOWN else ""
-        click.echo(f"{verdict.value}{why}")
-    return verdict.exit_status
+    lines = [f"  {finding.anomaly}: {printable(finding.sentence)}" for finding in report.findings]
+    lines = lines or ["  the monitor found nothing wrong with this run"]
+    lines.append(verdict.value + (": too little happened to show anything" if verdict is Verdict.UNKNOWN else ""))
+    run = rendered(lambda console: render_trace(console, machine, trace), colour)
+    return Replayed(
+        verdict,
+        run + "\n".join(lines) + "\n",
+        _data(trace, report, verdict),
+        trace_to_itf(machine, trace, source=path.name, status=status),
+    )
 
 
 _JUDGED = frozenset(
@@ -59,8 +62,10 @@ _JUDGED = frozenset(
 """What decides the exit status of a replay: precision and admission are shown, and are no broken promise."""
 
 
-def _data(trace: Trace, report: Report) -> dict[str, Any]:
+def _data(trace: Trace, report: Report, verdict: Verdict) -> dict[str, Any]:
     return {
+        "format": "capsound.replay/1",
+        "verdict": verdict.value,
         "token": trace.schedule.token,
         "events": [event_to_dict(event) for event in trace.events],
         "findings": [

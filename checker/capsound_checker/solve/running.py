@@ -15,8 +15,10 @@ from typing import Any
 
 from capsound.errors import EXIT_BAD_INPUT, EXIT_OUR_BUG, EXIT_SOUND, EXIT_VIOLATED, CapsoundError
 from capsound.verdict import Verdict, merge
-from capsound_checker.display.telling import OUR_BUG, error_data, error_text, printable
+from capsound_checker.display.printing import printable, screen
+from capsound_checker.display.telling import OUR_BUG, error_data, error_text
 from capsound_checker.display.terminal import rendered, status
+from capsound_checker.remote.isolation import signal_name
 from capsound_checker.remote.lifeline import end_with, lifeline
 
 
@@ -65,7 +67,8 @@ def find_scenarios(paths: Iterable[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(path.rglob("*.toml"))
             if not inside:
-                raise NoScenario(f"{path} holds no *.toml file", hint="capsound new scenario writes one")
+                shown = printable(str(path))
+                raise NoScenario(f"{shown} holds no *.toml file", hint="capsound new scenario writes one")
             files += inside
         else:
             files.append(path)
@@ -76,7 +79,11 @@ def solve_file(path: Path, request: Request, progress: Callable[[str], None] = l
     """Solve one file; an error is returned, not raised, so that other files go on."""
     try:
         return _solve_file(path, request, progress)
+    except MemoryError:
+        return _not_solved(path, "the solving process ran out of memory")
     except Exception as error:  # noqa: BLE001 - whatever it was, the other files go on
+        if "out of memory" in str(error):  # of z3 and cvc5
+            return _not_solved(path, "the solver ran out of memory")
         if os.environ.get("CAPSOUND_DEBUG"):
             traceback.print_exc()
         return _our_bug(path, f"{type(error).__name__}: {error}")
@@ -101,7 +108,7 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
         scenario = replace(scenario, search=search, path=str(path))
         outcome = solve(scenario, progress=progress)
     except CapsoundError as error:
-        data = {"path": str(path), "error": error_data(error)}
+        data = {"format": "capsound.error/1", "path": str(path), "error": error_data(error)}
         return Solved(str(path), data=data, error=error_text(error, path), status=error.exit_status)
     traces = [(r.trace, r.property) for r in outcome.results if r.trace is not None]
     return Solved(
@@ -230,7 +237,7 @@ class _Worker:
                     self.doing = f"{printable(str(self.path))}: {said}"
         except EOFError:
             self.process.join()
-            found = _our_bug(self.path, f"the solving process died with status {self.process.exitcode}")
+            found = _ended(self.path, self.process.exitcode or 0)
         if found is None:
             return None
         self.process.join()
@@ -265,6 +272,27 @@ def _interrupts_wait() -> Iterator[None]:
 
 
 def _our_bug(path: Path, message: str) -> Solved:
-    text = f"error: {path}: {message}\n  {OUR_BUG}"
-    data = {"path": str(path), "error": {"name": "our-bug", "message": message, "where": ""}}
+    text = screen(f"error: {printable(f'{path}: {message}')}\n  {OUR_BUG}")
+    error = {"name": "our-bug", "message": message, "where": "", "cause": "", "hint": OUR_BUG}
+    data = {"format": "capsound.error/1", "path": str(path), "error": error}
     return Solved(str(path), data=data, error=text, status=EXIT_OUR_BUG)
+
+
+def _ended(path: Path, code: int) -> Solved:
+    """Return what a process leaves that ended before it had an answer: a signal comes from outside, or from z3."""
+    if code >= 0:
+        return _our_bug(path, f"the solving process ended with status {code}")
+    if -code == signal.SIGKILL:
+        return _not_solved(path, "the solving process was killed (SIGKILL): the machine may be out of memory")
+    return _not_solved(path, f"the solving process was ended by {signal_name(-code)}")
+
+
+def _not_solved(path: Path, why: str) -> Solved:
+    """Return that nothing is known of a file, whatever it expects: its process was ended from outside."""
+    return Solved(
+        str(path),
+        data={"format": "capsound.solve/1", "path": str(path), "verdict": "unknown", "doubts": [why]},
+        text=f"{printable(str(path))}: {why}\nunknown\n",
+        found=(why,),
+        mismatches=(f"verdict unknown: {why}",),
+    )
