@@ -51,6 +51,9 @@ SAMPLE = 60
 TOLD = 12
 """How many of them are told to the process that judges."""
 
+TOLD_OF_SLICES = 40
+"""How many, where slices come into them: few of those have calls on a slice that could break it."""
+
 
 def _profile(name: str) -> Profile:
     """Return a profile by name; a ``proper`` one uses every handle once."""
@@ -167,7 +170,7 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice)
                 _show(adapter, shrink(run.steps, shows(adapter, name)), voice)
         if "hang" in seen:
             return
-        if number < TOLD:
+        if number < (TOLD_OF_SLICES if "delegate" in driver.table else TOLD):
             voice.say("sample", program=run.steps, events=_events(run))
 
 
