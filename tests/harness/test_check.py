@@ -19,6 +19,7 @@ from processes import left_behind
 from capsound.guarantees import Guarantee
 from capsound.schedule import BadToken
 from capsound_checker.check.checking import check
+from capsound_checker.check.jobs import FEWEST, RUNS
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.tokens import parse_race_token, parse_token, race_token, token
 from capsound_checker.programs.program import Step
@@ -251,7 +252,8 @@ def test_threads_and_histories_of_the_reference(capsound: Runs) -> None:
     ran = capsound("check", reference, "--driver", "history", "--json")
     told = json.loads(ran.out)
     assert (ran.status, told["verdict"], told["found"]) == (2, "unknown", []), "what no history tries is not kept"
-    assert told["schedules"] == {"history": 3}
+    assert list(told["schedules"]) == ["history"]
+    assert FEWEST <= told["schedules"]["history"] <= RUNS
 
 
 RACY = """\

@@ -173,8 +173,8 @@ TestMine = suite(Mine, programs=100)
 TestRacy = suite(Racy, programs=100)
 TestNothing = suite(Nothing, programs=20)
 TestUnsaid = suite(Unsaid, programs=20)
-TestApp = suite(App, programs=100)
-TestRacyApp = suite(RacyApp, programs=100)
+TestApp = suite(App, programs=20)
+TestRacyApp = suite(RacyApp, programs=20)
 """
 
 NAMES = {
@@ -275,7 +275,9 @@ def test_what_needs_an_event_loop_is_driven_by_one_and_never_fails_for_want_of_i
     assert len(skipped) >= 2
     said = outcomes(ran[1], "TestRacyApp")
     assert {name for name, how in said.items() if how != "PASSED"} == {"test_asyncio"}
-    assert re.search(r"^E +\S*Violation: overshoot: ", section(ran[1], "TestRacyApp.test_asyncio"), re.MULTILINE)
+    assert re.search(
+        r"^E +\S*Violation: (stale-admit|overshoot): ", section(ran[1], "TestRacyApp.test_asyncio"), re.MULTILINE
+    )
 
 
 def section(out: str, name: str) -> str:

@@ -19,6 +19,8 @@ FEW = (
     "cancel_after_send_refunds",
     "overrun_into_debt",
     "lock_released_on_cancel",
+    "hang_lock_not_released_on_cancel",  # what was tried before the hang still counts
+    "copied_hold_resolves_once",  # a call can be given up only before it is sent
 )
 
 

@@ -47,7 +47,7 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
         waits=adapter["waits"],
         seed=plan.seed,
         blind="spent" not in adapter["offers"],
-        evidence=Evidence(prepaid=is_prepaid(adapter)),
+        evidence=Evidence(prepaid=is_prepaid(adapter), only_releases=not {"forfeit", "call"} & set(adapter["offers"])),
     )
     if is_prepaid(adapter) and "A1" not in adapter["assumes"]:
         gathered.notes.append("it is never told a bill: it can only be right if no bill exceeds its hold (A1)")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from capsound.accounts import State
-from capsound.events import Bill, Cancel, Crash, Event, Extend, Forfeit, Refuse, Reserve, Timeout
+from capsound.events import Bill, Cancel, Crash, Event, Extend, Forfeit, Refuse, Release, Reserve, Timeout
 from capsound.guarantees import Guarantee
 from capsound.monitor import Monitor
 
@@ -33,6 +33,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "histories": ("recorded run of threads", "recorded runs of threads"),
     "slices": ("call asked for on a slice", "calls asked for on slices"),
     "faults": ("fault injected", "faults injected"),
+    "released": ("call given up before it was sent", "calls given up before they were sent"),
     "overruns": ("bill above its hold", "bills above their holds"),
 }
 """What is counted as evidence, in words: of one, and of several."""
@@ -51,6 +52,8 @@ class Evidence:
     gate: Counter[str] = field(default_factory=Counter)
     prepaid: bool = False
     """Whether every call is written off at its estimate: that is no fault then."""
+    only_releases: bool = False
+    """Whether a call can be given up only before it is sent: that is all that can be asked of its faults."""
 
     def hear(self, events: Iterable[Event]) -> None:
         """Count what one run could have refuted: a run in proper use, done to its end."""
@@ -69,7 +72,10 @@ class Evidence:
             return
         if seen["faults"]:
             self._add(Guarantee.FAULT_TOLERANT, seen, "faults")
-        elif exercise.delegated:
+            return
+        if self.only_releases:
+            self._add(Guarantee.FAULT_TOLERANT, seen, "released")
+        if exercise.delegated:
             self._add(Guarantee.DELEGATED, seen, "slices")
         elif exercise.overlapped:
             self._add(Guarantee.CONCURRENT, seen, "overlaps")
@@ -114,6 +120,8 @@ def _shows(event: Event, state: State) -> Iterable[str]:
             account = state.account(state.hold(hold).account)
             if account.available < amount <= account.available + account.held:
                 yield "overlaps"
+        case Release():
+            yield "released"
         case Cancel() | Timeout() | Crash() | Forfeit():
             yield "faults"
         case Bill(call=call, amount=amount):

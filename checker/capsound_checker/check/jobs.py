@@ -51,6 +51,9 @@ SAMPLE = 60
 TOLD = 12
 """How many of them are told to the process that judges."""
 
+TOLD_OF_SLICES = 40
+"""How many, where slices come into them: few of those have calls on a slice that could break it."""
+
 
 def _profile(name: str) -> Profile:
     """Return a profile by name; a ``proper`` one uses every handle once."""
@@ -96,19 +99,24 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     late: list[str] = []
     spent: dict[str, int] = {}
     hung: list[str] = []
+    through: list[Profile] = []
 
     def pace(profile: Profile, seeds: range) -> Iterator[int]:
         if hung:  # every further program may cost its time limit as well
             return
         left = len(chosen) - chosen.index(profile)
         end = None if until is None else time.monotonic() + max(0.0, until - time.monotonic()) / left
-        for seed in seeds:
-            if end is not None and time.monotonic() > end:
-                late.append(profile.name)
-                return
-            spent[profile.name] = spent.get(profile.name, 0) + 1
-            voice.doing(f"{profile.name} {seed}")
-            yield seed
+        try:
+            for seed in seeds:
+                if end is not None and time.monotonic() > end:
+                    late.append(profile.name)
+                    return
+                spent[profile.name] = spent.get(profile.name, 0) + 1
+                voice.doing(f"{profile.name} {seed}")
+                yield seed
+        finally:
+            if not hung:  # what hangs in others can still be tried in this one
+                through.append(profile)
 
     def notice(name: str, run: Lockstep) -> None:
         if name == "hang":
@@ -131,7 +139,7 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     with patience(BRIEF if hung else SECONDS):  # that it hangs was confirmed: nobody need wait for that again
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
             _show(adapter, program, voice)
-    for profile in [] if hung else chosen:
+    for profile in through if hung else chosen:
         _exercise(adapter, profile, request["seed"], voice)
     tried = gate_evidence(adapter).to_dict()
     voice.say("programs", operations=told.operations, programs=spent, late=late, hung=bool(hung), **tried)
@@ -162,7 +170,7 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice)
                 _show(adapter, shrink(run.steps, shows(adapter, name)), voice)
         if "hang" in seen:
             return
-        if number < TOLD:
+        if number < (TOLD_OF_SLICES if "delegate" in driver.table else TOLD):
             voice.say("sample", program=run.steps, events=_events(run))
 
 

@@ -166,6 +166,8 @@ class Checked:
         adapter = self.adapter
         if guarantee is Guarantee.STOPS and any(not without & self.assumes for without in self.blind_stops):
             return "it does not say what it has recorded, and admitted a call after bills that reach the cap"
+        if guarantee is Guarantee.OVERRUN_BOUNDED and is_prepaid(adapter):
+            return "it is never told a bill: what is above an estimate is not in its books, however often that happens"
         gate = self.evidence.gate
         if not self.evidence.counts[guarantee] and not (guarantee is Guarantee.CONCURRENT and gate["overlapped"]):
             if guarantee is Guarantee.FAULT_TOLERANT and adapter["gate"] == "call":
@@ -232,7 +234,7 @@ _MISSING: Mapping[Guarantee, str] = {
     Guarantee.SEQUENTIAL: "no run of calls one after the other came near the cap",
     Guarantee.CONCURRENT: "no call was asked for while calls in flight held its room",
     Guarantee.DELEGATED: "no call was asked for on a slice",
-    Guarantee.FAULT_TOLERANT: "no call was given up after it was sent",
+    Guarantee.FAULT_TOLERANT: "no call was given up",
     Guarantee.OVERRUN_BOUNDED: "no bill exceeded its hold",
 }
 """What is missing where there is no evidence for a guarantee."""

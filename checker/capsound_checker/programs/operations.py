@@ -198,8 +198,7 @@ class Operations:
         elif gate is Gate.CHARGE and "settle" not in record.offers:
             if used:
                 return False
-            # Nobody tells it the bill. Its estimate is written off; a bill above that is owed all the same.
-            record.tell(Settle(hold.id, Amount(hold.billed)) if hold.billed > hold.amount else Forfeit(hold.id))
+            record.tell(Forfeit(hold.id))
             return True
         else:
             answer = self._ask("settle", self._handle(step.on, used=used), hold.billed)

@@ -17,7 +17,7 @@ from capsound.adapter import Answer, Gate, Kind, classify
 from capsound.errors import CapsoundError
 from capsound.events import Cancel, Release, Timeout
 from capsound_checker.programs.asking import ProviderError, is_of_harness, is_slip
-from capsound_checker.programs.evidence import contend, gate_evidence
+from capsound_checker.programs.evidence import contend, gate_evidence, sees_every_await
 from capsound_checker.programs.library_calls import LibraryCalls
 from capsound_checker.programs.operations import Operations
 from capsound_checker.programs.program import Step
@@ -154,7 +154,8 @@ class LoopTasks:
         run.least_available[agent.number] = run.available(account)
 
         async def provider() -> int:
-            evidence.uninterruptible += not made.suspended and made.place == "waiting"
+            straight = not made.suspended and made.place == "waiting"
+            evidence.uninterruptible += straight and sees_every_await(record.adapter)
             self._library_calls.reached_provider(made)
             if record.spoiled:
                 return made.bill
@@ -329,7 +330,8 @@ class LoopTasks:
             answer = classify(adapter, error)
         finally:
             agent.awaits = None
-        gate_evidence(type(adapter)).uninterruptible += at_gate and not agent.interrupted
+        straight = at_gate and not agent.interrupted
+        gate_evidence(type(adapter)).uninterruptible += straight and sees_every_await(adapter)
         if answer.kind is Kind.FAILED:
             raise self._asker.unclassified(operation, answer)
         if operation == "check" and answer.kind is Kind.DONE and not answer.value:
