@@ -10,7 +10,14 @@ from typing import Any
 
 from capsound.adapter import Answer, Kind, classify
 from capsound.events import Cancel, Timeout
-from capsound_checker.programs.asking import NO_LOOP, SPIN, AdapterFailed, Asker, ProviderError, is_of_harness
+from capsound_checker.programs.asking import (
+    NO_LOOP,
+    AdapterFailed,
+    Asker,
+    ProviderError,
+    cure_without_loop,
+    is_of_harness,
+)
 from capsound_checker.programs.library_calls import LibraryCalls
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import LibraryCall, Record, hold_id
@@ -98,7 +105,7 @@ class DrivenCalls:
                 raise AdapterFailed(
                     f"{type(adapter).__name__}.call waits for {yielded!r}",
                     cause=NO_LOOP,
-                    hint=SPIN,
+                    hint=cure_without_loop(repr(yielded)),
                 )
 
     def step(self, step: Step) -> bool:
