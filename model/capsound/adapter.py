@@ -24,9 +24,11 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import traceback
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import PurePath
 from typing import Any, ClassVar, NoReturn
 
 from capsound.errors import CapsoundError
@@ -80,6 +82,8 @@ class Answer:
     kind: Kind
     value: Any = None
     why: str = ""
+    origin: str = ""
+    """Of an exception that is not classified: the innermost functions and lines of code that it came through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +317,16 @@ def classify(adapter: Adapter, error: BaseException) -> Answer:
     ):
         if isinstance(error, (own, *declared)):
             return Answer(kind, why=why)
-    return Answer(Kind.FAILED, why=why)
+    return Answer(Kind.FAILED, why=why, origin=_origin(error))
+
+
+_FRAMES = 4
+
+
+def _origin(error: BaseException) -> str:
+    """Return the innermost functions that an exception came through, each with its line of code."""
+    frames = traceback.extract_tb(error.__traceback__, limit=-_FRAMES)
+    return "\n".join(f"{PurePath(frame.filename).stem}.{frame.name}: {frame.line or ''}" for frame in frames)
 
 
 _PATIENCE = 1_000

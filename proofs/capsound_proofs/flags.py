@@ -1,4 +1,4 @@
-"""What a verdict is worth: ``useless`` where no call is ever admitted, ``uninformative`` where the cap cannot bind."""
+"""What a verdict is worth, and what a design surely did not mean: remarks that stand beside the verdict, by name."""
 
 from __future__ import annotations
 
@@ -6,18 +6,30 @@ import z3
 
 from capsound.verdict import Verdict
 from capsound_proofs.fits import largest_sum, slices_fit
+from capsound_proofs.grants import idle_agents, over_granted
 from capsound_proofs.numeric import numbers_invariant, tractable
 from capsound_proofs.problem import Problem
 from capsound_proofs.worst import admits
 
 
 def flags_of(problem: Problem) -> tuple[str, ...]:
-    """Return ``useless`` where no call can ever be admitted, ``uninformative`` where the cap cannot bind."""
+    """Return the remarks on a scenario that was decided; what each rests on is added to its sentences.
+
+    ``useless`` where no call can ever be admitted, ``uninformative`` where the cap cannot bind, ``over-granted`` where
+    slices add up to more than there is, ``idle-agent`` where some agents can never call.
+    """
     flags = []
     if not _admits(problem):
         flags.append("useless")
     if _cannot_overshoot(problem):
         flags.append("uninformative")
+    scenario = problem.machine.scenario
+    if sentences := list(over_granted(scenario)):
+        flags.append("over-granted")
+        problem.sentences += sentences
+    if "useless" not in flags and (sentences := list(idle_agents(scenario))):
+        flags.append("idle-agent")
+        problem.sentences += sentences
     return tuple(flags)
 
 

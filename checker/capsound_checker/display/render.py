@@ -49,6 +49,8 @@ STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKN
 FLAGS = {
     "useless": "no run admits any call: safe, but useless",
     "uninformative": "all calls together fit under the cap, so no schedule could overshoot",
+    "over-granted": "the slices of an account add up to more than it can hold: they cannot all be open at once",
+    "idle-agent": "some agents can never call",
 }
 
 _SHOWN = ("available", "held", "charged", "forfeited", "delegated", "returned", "billed")
@@ -273,6 +275,14 @@ def _estimator(console: Console, answer: EstimatorAnswer, scenario: Scenario) ->
         console.print(f"  smallest safe factor on bytes: {ratio}{decimal} (given: {float(margin):g})", highlight=False)
     else:
         console.print(f"  no factor on bytes is safe: {escape(answer.margin_why)}", highlight=False)
+    again = scenario.assume.hidden_retries
+    if not scenario.assume.a10 and answer.earned is False:
+        times = "any number of times" if again is None else f"up to {again + 1} times"
+        console.print(
+            f"  the cause may be hidden retries (A10 is off): a request is billed {times}. "
+            "Turn off the client's own retries, or reserve for each",
+            highlight=False,
+        )
     if answer.overhead is not None:
         console.print(
             f"  smallest safe overhead beside the factor {float(margin):g}: {answer.overhead} tokens",

@@ -24,6 +24,37 @@ T = TypeVar("T")
 NO_LOOP = "only `provider()` and `asyncio.sleep(0)` can be awaited here: no event loop is running"
 SPIN = "wait for a lock of asyncio by `while lock.locked(): await asyncio.sleep(0)`"
 
+_LOOPLESS = ("event loop", "create_future", "AsyncLibraryNotFound", "NoEventLoop", "used with future", "inside a task")
+"""What exceptions say that come of the event loop which is missing."""
+
+_CURES: tuple[tuple[tuple[str, ...], str], ...] = (
+    (
+        ("AsyncLibraryNotFound", "NoEventLoop", "sniffio", "trio", "anyio"),
+        "anyio and trio find no loop here either: let the adapter call the part of the library that waits for nothing",
+    ),
+    (
+        ("run_in_executor", "to_thread", "_executor"),
+        "what runs in another thread cannot be scheduled here: give the library a storage that does not block",
+    ),
+    (
+        ("timeouts.", "wait_for", "asyncio.timeout"),
+        "leave the time limit out of the adapter: `check` makes calls fail itself",
+    ),
+    (
+        ("create_task", "ensure_future", "taskgroups.", "TaskGroup", "gather", "_GatheringFuture"),
+        "await coroutines one by one instead of starting tasks: `check` runs each agent as a task of its own",
+    ),
+    (("tasks.sleep", "asyncio.sleep("), "wait by `asyncio.sleep(0)`, which needs no clock, and not for a time"),
+    (("asyncio.run(", "run_until_complete"), "await the coroutine: the adapter itself is run as one"),
+)
+"""What the code did that needs a loop, and the cure: the first that fits is told."""
+
+
+def cure_without_loop(seen: str) -> str:
+    """Return the cure for code that needs an event loop; ``seen`` is what it waits for, or the code that failed."""
+    return next((cure for signs, cure in _CURES if any(sign in seen for sign in signs)), SPIN)
+
+
 _CLASSIFY = "list its class under `refused`, `rejected` or `stale` of the adapter"
 _OBSERVE = "observe (spent, held, remaining)"
 
@@ -129,8 +160,8 @@ def _counts(value: object) -> bool:
 def unclassified(adapter: Adapter, operation: str, answer: Answer) -> AdapterFailed:
     """Return the error for an exception that the adapter does not classify."""
     cause, hint = "the adapter does not say what this exception means", _CLASSIFY
-    if "event loop" in answer.why or "create_future" in answer.why:
-        cause, hint = NO_LOOP, SPIN
+    if any(sign in answer.why for sign in _LOOPLESS):
+        cause, hint = NO_LOOP, cure_without_loop(f"{answer.why}\n{answer.origin}")
     return failed(f"{type(adapter).__name__}.{operation} raised {answer.why}", cause, hint)
 
 

@@ -12,10 +12,10 @@ from capsound.adapter import Answer, Kind, classify
 from capsound.events import Cancel, Timeout
 from capsound_checker.programs.asking import (
     NO_LOOP,
-    SPIN,
     AdapterFailed,
     Asker,
     ProviderError,
+    cure_without_loop,
     is_of_harness,
     is_slip,
 )
@@ -106,7 +106,7 @@ class DrivenCalls:
                 raise AdapterFailed(
                     f"{type(adapter).__name__}.call waits for {yielded!r}",
                     cause=NO_LOOP,
-                    hint=SPIN,
+                    hint=cure_without_loop(repr(yielded)),
                 )
 
     def step(self, step: Step) -> bool:

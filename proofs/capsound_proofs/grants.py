@@ -1,0 +1,47 @@
+"""Grants that cannot all be given, and agents that can never call: what a design surely did not mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from capsound.compiling import compile_scenario
+from capsound.scenario import ROOT, Scenario
+from capsound_proofs.worst import admits
+
+_UNBOUNDED = 10**6
+"""The cap that stands for a cap without an upper end."""
+
+
+def over_granted(scenario: Scenario) -> Iterator[str]:
+    """Yield a sentence for each account whose slices add up to more than it can ever hold.
+
+    Of a range of grants the smallest counts, and of any number of agents none: only what is sure is told.
+    """
+    room = {ROOT: scenario.cap.hi, **{item.name: item.grant.hi for item in scenario.slices}}
+    given = dict.fromkeys(room, 0)
+    for item in scenario.slices:
+        given[item.parent] += item.grant.lo
+    for agents in scenario.agents:
+        if agents.own_slice is not None:
+            given[agents.account] += agents.own_slice.lo * (agents.count or 0)
+    for account, most in room.items():
+        if most is not None and given[account] > most:
+            yield f"The slices of {account} add up to {given[account]}, and {account} has {most}."
+
+
+def idle_agents(scenario: Scenario) -> Iterator[str]:
+    """Yield a sentence for each entry of agents that can make no call, even if nobody else does.
+
+    Asked only where every grant is one amount: what the environment grants least would not be all that it can.
+    """
+    if not all(item.grant.fixed for item in scenario.slices):
+        return
+    cap = scenario.cap.hi if scenario.cap.hi is not None else max(scenario.cap.lo, _UNBOUNDED)
+    for agents in scenario.agents:
+        if agents.program or (agents.own_slice is not None and not agents.own_slice.fixed):
+            continue
+        alone = replace(scenario, agents=(replace(agents, count=1, calls=1),))
+        if not admits(compile_scenario(alone), cap):
+            where = agents.account if agents.own_slice is None else f"its slice of {agents.own_slice}"
+            yield f"No agent of {agents.name} can ever call: no estimate of {agents.call} fits {where}."
