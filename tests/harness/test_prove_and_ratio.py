@@ -88,3 +88,28 @@ def test_a_bad_cell_is_named_by_line_and_column(capsound: Runs, tmp_path: Path) 
     assert ran.status == 65
     assert f"{path}:3" in ran.err
     assert "input_tokens" in ran.err
+
+
+@pytest.mark.parametrize("more", [[], ["--json"]])
+def test_an_interrupt_prints_the_theorems_that_are_decided(
+    more: list[str], capsound: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import capsound_proofs.theorem
+
+    real, done = capsound_proofs.theorem.prove, []
+
+    def once(theorem: Any) -> Any:
+        if done:
+            raise KeyboardInterrupt
+        done.append(theorem.name)
+        return real(theorem)
+
+    monkeypatch.setattr(capsound_proofs.theorem, "prove", once)
+    ran = capsound("prove", "1", "2", *more)
+    assert ran.status == 130
+    assert done[0] in ran.out
+    if more:
+        told = json.loads(ran.out)
+        assert (told["verdict"], told["interrupted"], len(told["theorems"])) == ("unknown", True, 1)
+    else:
+        assert "interrupted: the other theorems were not decided" in ran.out

@@ -40,17 +40,25 @@ class Proved:
 
     results: tuple[Result, ...]
     seconds: float
+    interrupted: bool = False
+    """Whether Ctrl-C came before all were decided."""
 
     @property
     def exit_status(self) -> int:
-        """0 when every theorem came out as stated, 1 when one did not, else 2 when one was not decided."""
+        """0 when every theorem came out as stated, 1 when one did not, else 2 when one was not decided.
+
+        130 where Ctrl-C came before the last.
+        """
+        if self.interrupted:
+            return 130
         return merge(_verdict(result) for result in self.results).exit_status
 
     def data(self) -> dict[str, Any]:
         """Return everything as JSON data: no times, so that it is the same wherever it is run."""
         return {
             "format": "capsound.prove/1",
-            "verdict": merge(map(_verdict, self.results)).value,
+            "verdict": merge([*map(_verdict, self.results), *[Verdict.UNKNOWN] * self.interrupted]).value,
+            "interrupted": self.interrupted,
             "theorems": [_data(r) for r in self.results],
         }
 
@@ -79,16 +87,20 @@ def find_theorems(names: Iterable[str] = ()) -> tuple[Theorem, ...]:
 def prove(theorems: Sequence[Theorem], tell: Tell = lambda _: None) -> Proved:
     """Decide every obligation of each theorem with both solvers, and replay every witness.
 
-    Raises ``Disagreement`` when the solvers contradict each other.
+    On Ctrl-C what is known so far is returned. Raises ``Disagreement`` when the solvers contradict each other.
     """
     from capsound_proofs.theorem import prove as prove_one
 
     began = time.monotonic()
     results = []
-    for theorem in theorems:
-        tell(f"{theorem.number} {theorem.name}")
-        results.append(prove_one(theorem))
-    return Proved(tuple(results), time.monotonic() - began)
+    interrupted = False
+    try:
+        for theorem in theorems:
+            tell(f"{theorem.number} {theorem.name}")
+            results.append(prove_one(theorem))
+    except KeyboardInterrupt:
+        interrupted = True
+    return Proved(tuple(results), time.monotonic() - began, interrupted)
 
 
 # ----------------------------------------------------------------------------------------------- as data
@@ -216,6 +228,8 @@ def render(console: Console, proved: Proved, *, verbose: bool = False, times: bo
                 console.print(f"{escape(result.theorem.name)}: not decided: {escape(decision.obligation.name)}")
     console.print()
     console.print(_summary(proved, times=times))
+    if proved.interrupted:
+        console.print("interrupted: the other theorems were not decided")
 
 
 def _details(console: Console, result: Result) -> None:
