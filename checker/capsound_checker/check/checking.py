@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
@@ -18,7 +19,8 @@ from capsound_checker.check.children import describe, evidence, run_child
 from capsound_checker.check.gathering import Gathered
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.results import Checked, Shown
-from capsound_checker.programs.program import PROFILES
+from capsound_checker.programs.program import LARGE, PASSING, PROFILES, SMALL_CHANGE
+from capsound_checker.remote.process import is_address
 
 PROPER = tuple(f"proper {name}" for name in PROFILES if name not in ("misuse", "bad amounts"))
 """The profiles in which every handle is used once, and every amount is valid."""
@@ -45,15 +47,17 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     jobs = planned(plan, adapter)
     end = begin + plan.seconds
     stop = threading.Event()
+    heard = [Heard(job) for job in jobs]
     with ThreadPoolExecutor(plan.workers) as pool:
         try:
-            for ended in [pool.submit(_do, plan, job, gathered, end, progress, stop) for job in jobs]:
+            for ended in [pool.submit(_do, plan, one, heard, end, progress, stop) for one in heard]:
                 ended.result()
         except KeyboardInterrupt:
             gathered.doubts.append("interrupted")
         finally:  # whatever it was that ended this: no child goes on, and none is started
             stop.set()
             pool.shutdown(cancel_futures=True)
+    merge(heard, gathered)
     for name, shown in gathered.schedules_shown.items():
         if name not in gathered.shown:
             gathered.shown[name] = shown
@@ -64,6 +68,8 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
         if name not in gathered.shown and gathered.doubts:
             sentence = "found before the process ended; not shrunk"
             gathered.shown[name] = Shown(name, sentence, tuple(program))
+    if not gathered.shown and not gathered.doubts:
+        gathered.note(f"not varied: {', '.join(gathered.unvaried())}")
     return Checked(
         plan,
         adapter,
@@ -80,14 +86,21 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     )
 
 
+PARTS = 2
+"""How many children share the programs, whatever the number of workers, each with a hash seed of its own."""
+
+
 def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what the children are asked for; the profiles are dealt out to as many as there are workers."""
+    """Return what the children are asked for: the same, in the same order, for any number of workers."""
     base = {"programs": plan.programs, "seed": plan.seed, "schedules": plan.schedules}
-    jobs: list[dict[str, Any]] = []
-    for worker in range(plan.workers):
-        jobs.append({**base, "job": "programs", "profiles": PROPER[worker :: plan.workers]})
-        if mine := MISUSES[worker :: plan.workers]:
-            jobs.append({**base, "job": "misuse", "profiles": mine})
+    usual = (*PROPER, SMALL_CHANGE.name)
+    jobs: list[dict[str, Any]] = [
+        {**base, "job": "programs", "profiles": usual[part::PARTS], "hashing": part} for part in range(PARTS)
+    ]
+    jobs.append({**base, "job": "programs", "profiles": [LARGE.name], "large": True})
+    if not plan.python and not is_address(plan.target):
+        jobs.append({**base, "job": "programs", "profiles": [PASSING.name], "clock": True})
+    jobs.append({**base, "job": "misuse", "profiles": MISUSES})
     claims = adapter["claims"]
     jobs += [{**base, "job": name} for name in ("threads", "handlers") if name in claims]
     jobs += [{**base, "job": "history"}] if "threads" in claims and adapter["gate"] != "call" else []
@@ -106,32 +119,63 @@ _HUNTING = 0.7
 """The part of the time that is left in which a child hunts; the rest is for shrinking."""
 
 
+@dataclass
+class Heard:
+    """What one child has said, in the order in which it did; it is judged when all before it have been."""
+
+    job: Mapping[str, Any]
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    doubt: str = ""
+    note: str = ""
+    hangs: bool = False
+    """Whether every further child would hang as well."""
+
+
+def merge(heard: Sequence[Heard], gathered: Gathered) -> None:
+    """Judge what the children have said, in the order of their jobs: who was faster does not show."""
+    hangs = False
+    for one in heard:
+        name = str(one.job["job"])
+        if hangs:
+            gathered.note(f"it hangs: {name} was not tried")
+            continue
+        for message in one.messages:
+            gathered.hear(name, message)
+        for text, take in ((one.note, gathered.note), (one.doubt, gathered.doubt)):
+            if text:
+                take(text)
+        hangs = one.hangs
+
+
 def _do(
     plan: Plan,
-    job: Mapping[str, Any],
-    gathered: Gathered,
+    one: Heard,
+    heard: Sequence[Heard],
     end: float,
     progress: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
-    name = str(job["job"])
+    name = str(one.job["job"])
     left = end - time.monotonic()
     if left <= 0:
-        gathered.notes.append(f"time ran out before {name} was tried")
+        one.note = f"time ran out before {name} was tried"
         return
-    if "hang" in gathered.noticed or gathered.deaf:
-        gathered.notes.append(f"it hangs: {name} was not tried")
+    if any(other.hangs for other in heard[: heard.index(one)]):
         return
+    noticed: set[str] = set()
 
     def hear(message: dict[str, Any]) -> None:
-        with gathered.lock:
-            gathered.hear(name, message)
         if message["say"] == "beat":
-            progress(f"{name}: {message['where']}, {len(gathered.noticed)} anomalies")
+            progress(f"{name}: {message['where']}, {len(noticed)} anomalies")
+            return
+        if message["say"] == "noticed":
+            noticed.add(message["name"])
+            one.hangs = one.hangs or message["name"] == "hang"
+        one.messages.append(message)
 
     # The child is asked to be done in time, and has as long again to shrink what it found.
-    request = {**job, "seconds": left * _HUNTING}
+    request = {**one.job, "seconds": left * _HUNTING}
     ended, where = run_child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop)
-    gathered.deaf = gathered.deaf or ended.how == "silent"
+    one.hangs = one.hangs or ended.how == "silent"
     if ended.how not in ("done", "stopped"):
-        gathered.doubts.append(evidence(plan, ended, where, name))
+        one.doubt = evidence(plan, ended, where, name)

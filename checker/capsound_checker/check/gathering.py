@@ -6,9 +6,8 @@ Every run that a child sends is folded through the monitor of this process, and 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from capsound.adapter import Adapter
@@ -121,18 +120,16 @@ class Gathered:
     """Whether a driver other than the programs has brought the target to admit something."""
     raced: dict[str, int] = field(default_factory=dict)
     """How many schedules of two threads could have shown a race at the gate, by what is raced there."""
+    varied: set[str] = field(default_factory=set)
+    """What was varied beside programs and schedules: the hash seed, the clock, large amounts."""
     contended: int = 0
     """How often two clients of recorded runs asked for admission at once, and only one of them got it."""
     seen: dict[str, int] = field(default_factory=dict)
     """In how many recorded runs each anomaly was seen."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    deaf: bool = False
-    """Whether a child fell silent: every further one would cost as long again."""
     seed: int = 0
     precision: Precision = Precision()
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """Several children are heard at once, each in a thread."""
 
     def hear(self, job: str, message: Mapping[str, Any]) -> None:
         """Take one message."""
@@ -161,53 +158,65 @@ class Gathered:
             case "programs":
                 self.operations += message["operations"]
                 self.programs.update(message["programs"])
+                self.varied.update(message["varied"])
                 if message["hung"]:
-                    self._note(f"it hangs: {job} stopped there")
+                    self.note(f"it hangs: {job} stopped there")
                 if message["late"]:
-                    self._note(f"time ran out before all programs were run: {', '.join(message['late'])}")
+                    self.note(f"time ran out before all programs were run: {', '.join(message['late'])}")
             case "schedules":
                 self.schedules[message["job"]] = message["schedules"]
                 self.informative = self.informative or message["schedules"] > 0
                 if "raced" in message:
                     self.raced[message["gate"]] = self.raced.get(message["gate"], 0) + message["raced"]
                     if not message["raced"] and not any(shown.driver == "threads" for shown in self.shown.values()):
-                        self._doubt(f"threads: no two calls were in each other's way at the gate ({message['gate']})")
+                        self.doubt(f"threads: no two calls were in each other's way at the gate ({message['gate']})")
             case "cut":
                 told = f"{message['schedules']:,} schedules run"
-                self._note(f"{message['job']}: not all pairs of operations were tried; {told}")
+                self.note(f"{message['job']}: not all pairs of operations were tried; {told}")
             case "explored":
                 self.schedules["asyncio"] = message["schedules"]
                 self.informative = self.informative or message["informative"]
                 covered = f"asyncio: every schedule of {message['complete']} of {message['programs']} programs"
-                self._note(f"{covered}; {message['schedules']:,} run")
+                self.note(f"{covered}; {message['schedules']:,} run")
                 if message["needs"]:
-                    self._doubt(message["needs"])
+                    self.doubt(message["needs"])
                 if message["struck"]:
-                    self._doubt(f"asyncio: {message['struck']}")
+                    self.doubt(f"asyncio: {message['struck']}")
+            case "untaken":
+                self.note(f"amounts from 2^31 on were not tried: {message['why']}")
             case "failed" if message["cause"] == NO_LOOP and self.waits:
-                self._note("it needs a running event loop: only asyncio can drive it")
+                self.note("it needs a running event loop: only asyncio can drive it")
             case "failed":
                 doubt = f"{message['name']}: {message['message']}"
                 cure = "; ".join(part for part in (message["cause"], message["hint"]) if part)
-                self._doubt(f"{doubt} ({cure})" if cure else doubt)
+                self.doubt(f"{doubt} ({cure})" if cure else doubt)
             case "broke":
                 self.broken[job] = message
             case "end":
                 broken = self.broken.pop(job, None)
                 if not message["intact"]:
-                    self._doubt("the target replaces parts of capsound in its process: its results cannot be trusted")
+                    self.doubt("the target replaces parts of capsound in its process: its results cannot be trusted")
                 elif broken is not None and broken["ours"]:
                     raise CheckerFailed(
                         f"capsound failed while it drove the target: {broken['error']}", cause=broken["trace"]
                     )
                 elif broken is not None:
-                    self._doubt(f"it raised what its adapter does not classify: {broken['error']}")
+                    self.doubt(f"it raised what its adapter does not classify: {broken['error']}")
 
-    def _note(self, text: str) -> None:
+    def unvaried(self) -> list[str]:
+        """Return what was the same in all runs: what depends on it was not tried."""
+        seeds = [told for told in self.varied if told.startswith("hash seed")]
+        out = [] if len(seeds) > 1 else ["the hash seed"]
+        out += [name for name in ("time", "amounts from 2^31") if name not in self.varied]
+        return [*out, "what it reads from files, the network and its environment"]
+
+    def note(self, text: str) -> None:
+        """Take a remark that changes no verdict, once."""
         if text not in self.notes:
             self.notes.append(text)
 
-    def _doubt(self, text: str) -> None:
+    def doubt(self, text: str) -> None:
+        """Take a reason for which nothing that was found is not yet ``sound``, once."""
         if text not in self.doubts:
             self.doubts.append(text)
 
@@ -258,16 +267,13 @@ class Gathered:
     def _recorded(self, message: Mapping[str, Any]) -> None:
         """Say how often each thing was seen, and what the runs could not have shown."""
         runs = message["runs"]
-        for name, count in self.seen.items():
-            shown = self.shown[f"{name}, history"]
-            self.shown[f"{name}, history"] = replace(
-                shown, sentence=f"{shown.sentence}; seen in {count} of {runs} recorded runs"
-            )
+        for name, count in sorted(self.seen.items()):
+            self.note(f"history: {name} was seen in {count} of {runs} recorded runs")
         if message["late"]:
-            self._doubt(f"history: time ran out after {runs} recorded runs")
+            self.doubt(f"history: time ran out after {runs} recorded runs")
         elif self.contended < message["wanted"] and not self.seen:
             told = f"{self.contended} times in {runs} recorded runs, and {message['wanted']} are needed"
-            self._doubt(f"history: two clients were in each other's way at the gate {told}")
+            self.doubt(f"history: two clients were in each other's way at the gate {told}")
 
     def _sample(self, message: Mapping[str, Any]) -> None:
         exercise = _folded(message).report().exercise
