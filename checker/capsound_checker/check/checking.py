@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
@@ -20,7 +21,8 @@ from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.gathering import Gathered
 from capsound_checker.check.plan import GUARANTEE_OF_JOB, Plan
 from capsound_checker.check.results import Checked, is_prepaid
-from capsound_checker.programs.program import PROFILES
+from capsound_checker.programs.program import LARGE, PASSING, PROFILES, SMALL_CHANGE
+from capsound_checker.remote.process import is_address
 
 PROPER = tuple(f"proper {name}" for name in PROFILES if name not in ("misuse", "bad amounts"))
 """The profiles in which every handle is used once, and every amount is valid."""
@@ -55,16 +57,18 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     shares = shared(jobs)
     end = begin + plan.seconds
     stop = threading.Event()
+    heard = [Heard(job) for job in jobs]
     with ThreadPoolExecutor(plan.workers) as pool:
         try:
-            parts = zip(jobs, shares, strict=True)
-            for ended in [pool.submit(_do, plan, job, share, gathered, end, progress, stop) for job, share in parts]:
+            parts = zip(heard, shares, strict=True)
+            for ended in [pool.submit(_do, plan, one, share, heard, end, progress, stop) for one, share in parts]:
                 ended.result()
         except KeyboardInterrupt:
             gathered.doubt("interrupted")
         finally:  # whatever it was that ended this: no child goes on, and none is started
             stop.set()
             pool.shutdown(cancel_futures=True)
+    merge(heard, gathered)
     exercised = gathered.informative or all(gathered.exercise.get(name, 0) for name in ("admitted", "sent"))
     all_shown = gathered.all_shown()
     if not all_shown and not gathered.doubted and not exercised:
@@ -87,18 +91,26 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
         gathered.precision,
         gathered.evidence,
         frozenset(gathered.blind_stops),
+        tuple(gathered.unvaried()),
         time.monotonic() - begin,
     )
 
 
+PARTS = 2
+"""How many children share the programs, whatever the number of workers, each with a hash seed of its own."""
+
+
 def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what the children are asked for; the profiles are dealt out to as many as there are workers."""
+    """Return what the children are asked for: the same, in the same order, for any number of workers."""
     base = {"programs": plan.programs, "seed": plan.seed, "schedules": plan.schedules}
-    jobs: list[dict[str, Any]] = []
-    for worker in range(plan.workers):
-        jobs.append({**base, "job": "programs", "profiles": PROPER[worker :: plan.workers]})
-        if mine := MISUSES[worker :: plan.workers]:
-            jobs.append({**base, "job": "misuse", "profiles": mine})
+    usual = (*PROPER, SMALL_CHANGE.name)
+    jobs: list[dict[str, Any]] = [
+        {**base, "job": "programs", "profiles": usual[part::PARTS], "hashing": part} for part in range(PARTS)
+    ]
+    jobs.append({**base, "job": "programs", "profiles": [LARGE.name], "large": True})
+    if not plan.python and not is_address(plan.target):
+        jobs.append({**base, "job": "programs", "profiles": [PASSING.name], "clock": True})
+    jobs.append({**base, "job": "misuse", "profiles": MISUSES})
     claims = adapter["claims"]
     jobs += [{**base, "job": name} for name in ("threads", "handlers") if name in claims]
     jobs += [{**base, "job": "history"}] if "threads" in claims and adapter["gate"] != "call" else []
@@ -128,37 +140,71 @@ def shared(jobs: Sequence[Mapping[str, Any]]) -> list[float]:
     return [weight / sum(weights[number:]) for number, weight in enumerate(weights)]
 
 
+@dataclass
+class Heard:
+    """What one child has said, in the order in which it did; it is judged when all before it have been."""
+
+    job: Mapping[str, Any]
+    messages: list[dict[str, Any]] = field(default_factory=list)
+    doubt: str = ""
+    at: Guarantee = Guarantee.STOPS
+    """The weakest guarantee that might be refuted but for the doubt."""
+    note: str = ""
+    hangs: bool = False
+    """Whether every further child would hang as well."""
+
+
+def merge(heard: Sequence[Heard], gathered: Gathered) -> None:
+    """Judge what the children have said, in the order of their jobs: who was faster does not show."""
+    hangs = False
+    for one in heard:
+        name = str(one.job["job"])
+        if hangs:
+            gathered.note(f"it hangs: {name} was not tried")
+            continue
+        for message in one.messages:
+            gathered.hear(name, message)
+        if one.note:
+            gathered.note(one.note)
+        if one.doubt:
+            gathered.doubt(one.doubt, one.at)
+        hangs = one.hangs
+
+
 def _do(
     plan: Plan,
-    job: Mapping[str, Any],
+    one: Heard,
     share: float,
-    gathered: Gathered,
+    heard: Sequence[Heard],
     end: float,
     progress: Callable[[str], None],
     stop: threading.Event,
 ) -> None:
-    name = str(job["job"])
+    name = str(one.job["job"])
     left = min(1.0, share * plan.workers) * (end - time.monotonic())
     if left <= 0:
         told = f"time ran out before {name} was tried"
         if name in GUARANTEE_OF_JOB:
-            gathered.doubt(told, GUARANTEE_OF_JOB[name])
+            one.doubt, one.at = told, GUARANTEE_OF_JOB[name]
         else:
-            gathered.notes.append(told)
+            one.note = told
         return
-    if "hang" in gathered.noticed or gathered.deaf:
-        gathered.notes.append(f"it hangs: {name} was not tried")
+    if any(other.hangs for other in heard[: heard.index(one)]):
         return
+    noticed: set[str] = set()
 
     def hear(message: dict[str, Any]) -> None:
-        with gathered.lock:
-            gathered.hear(name, message)
         if message["say"] == "beat":
-            progress(f"{name}: {message['where']}, {len(gathered.noticed)} anomalies")
+            progress(f"{name}: {message['where']}, {len(noticed)} anomalies")
+            return
+        if message["say"] == "noticed":
+            noticed.add(message["name"])
+            one.hangs = one.hangs or message["name"] == "hang"
+        one.messages.append(message)
 
     # The child is asked to be done in time, and has as long again to shrink what it found.
-    request = {**job, "seconds": left * _HUNTING}
+    request = {**one.job, "seconds": left * _HUNTING}
     ended, where = run_child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop)
-    gathered.deaf = gathered.deaf or ended.how == "silent"
+    one.hangs = one.hangs or ended.how == "silent"
     if ended.how not in ("done", "stopped"):
-        gathered.doubt(evidence(plan, ended, where, name))
+        one.doubt = evidence(plan, ended, where, name)

@@ -6,7 +6,6 @@ Every run that a child sends is folded through the monitor of this process, and 
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -27,7 +26,7 @@ from capsound_checker.histories.history import History
 from capsound_checker.histories.history import check as check_history
 from capsound_checker.programs.lockstep import NO_LOOP, Lockstep
 from capsound_checker.programs.precision import Precision, measured, workloads
-from capsound_checker.programs.program import Step
+from capsound_checker.programs.program import PROFILES, Step
 from capsound_checker.schedules.races import ended_by_race
 
 
@@ -154,18 +153,16 @@ class Gathered:
     """Whether a driver other than the programs has brought the target to admit something."""
     raced: dict[str, int] = field(default_factory=dict)
     """How many schedules of two threads could have shown a race at the gate, by what is raced there."""
+    varied: set[str] = field(default_factory=set)
+    """What was varied beside programs and schedules: the hash seed, the clock, large amounts."""
     contended: int = 0
     """How often two clients of recorded runs asked for admission at once, and only one of them got it."""
     seen: dict[str, int] = field(default_factory=dict)
     """In how many recorded runs each anomaly was seen."""
     schedules_shown: dict[str, Shown] = field(default_factory=dict)
     broken: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    deaf: bool = False
-    """Whether a child fell silent: every further one would cost as long again."""
     seed: int = 0
     precision: Precision = Precision()
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    """Several children are heard at once, each in a thread."""
 
     def hear(self, job: str, message: Mapping[str, Any]) -> None:
         """Take one message."""
@@ -191,8 +188,9 @@ class Gathered:
                 self.operations += message["operations"]
                 self.evidence.tell_gate(message)
                 self.programs.update(message["programs"])
+                self.varied.update(message["varied"])
                 if message["hung"]:
-                    self._note(f"it hangs: {job} stopped there")
+                    self.note(f"it hangs: {job} stopped there")
                 if message["late"]:
                     names = ", ".join(name.removeprefix("proper ") for name in message["late"])
                     told = (
@@ -213,19 +211,21 @@ class Gathered:
                 if message.get("late"):
                     self.doubt(f"{told} when time ran out", Guarantee.CONCURRENT)
                 else:
-                    self._note(told)
+                    self.note(told)
             case "explored":
                 self.evidence.tell_gate(message)
                 self.schedules["asyncio"] = message["schedules"]
                 self.informative = self.informative or message["informative"]
                 covered = f"asyncio: every schedule of {message['complete']} of {message['programs']} programs"
-                self._note(f"{covered}; {message['schedules']:,} run")
+                self.note(f"{covered}; {message['schedules']:,} run")
                 if message["needs"]:
                     self.doubt(message["needs"])
                 if message["struck"]:
                     self.doubt(f"asyncio: {message['struck']}", Guarantee.CONCURRENT)
+            case "untaken":
+                self.note(f"amounts from 2^31 on were not tried: {message['why']}")
             case "failed" if message["cause"] == NO_LOOP and self.waits:
-                self._note("it needs a running event loop: only asyncio can drive it")
+                self.note("it needs a running event loop: only asyncio can drive it")
             case "failed":
                 doubt = f"{message['name']}: {message['message']}"
                 cure = "; ".join(part for part in (message["cause"], message["hint"]) if part)
@@ -244,7 +244,17 @@ class Gathered:
                 elif broken is not None:
                     self.doubt(f"it raised what its adapter does not classify: {broken['error']}")
 
-    def _note(self, text: str) -> None:
+    def unvaried(self) -> list[str]:
+        """Return what was the same in all runs: a fault that needs it is not found."""
+        longest = max(profile.length for profile in PROFILES.values())
+        seeds = [told for told in self.varied if told.startswith("hash seed")]
+        out = [] if len(seeds) > 1 else ["the hash seed"]
+        out += [name for name in ("time", "amounts from 2^31") if name not in self.varied]
+        out += [f"programs longer than {longest} steps", "more than one preemption"]
+        return [*out, "what it reads from files, the network and its environment"]
+
+    def note(self, text: str) -> None:
+        """Take a remark that changes no verdict, once."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -359,11 +369,8 @@ class Gathered:
     def _recorded(self, message: Mapping[str, Any]) -> None:
         """Say how often each thing was seen, and what the runs could not have shown."""
         runs = message["runs"]
-        for name, count in self.seen.items():
-            shown = self.shown[f"{name}, history"]
-            self.shown[f"{name}, history"] = replace(
-                shown, sentence=f"{shown.sentence}; seen in {count} of {runs} recorded runs"
-            )
+        for name, count in sorted(self.seen.items()):
+            self.note(f"history: {name} was seen in {count} of {runs} recorded runs")
         if message["late"]:
             self.doubt(f"history: time ran out after {runs} recorded runs", Guarantee.CONCURRENT)
         elif self.contended < message["wanted"] and not self.seen:

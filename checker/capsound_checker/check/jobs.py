@@ -20,11 +20,12 @@ from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
 from capsound_checker.histories.blame import contended
 from capsound_checker.histories.recording import record
+from capsound_checker.programs import clock
 from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.evidence import gate_evidence
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.precision import perform, workloads
-from capsound_checker.programs.program import PROFILES, Profile, Step
+from capsound_checker.programs.program import BEYOND, PROFILES, Profile, Step
 from capsound_checker.programs.record import Record
 from capsound_checker.programs.shrinking import shrink
 from capsound_checker.programs.watch import SECONDS, patience
@@ -59,7 +60,7 @@ def _profile(name: str) -> Profile:
     """Return a profile by name; a ``proper`` one uses every handle once."""
     if name.startswith("proper "):
         return replace(PROFILES[name.removeprefix("proper ")], name=name, misuse=0)
-    return PROFILES[name]
+    return PROFILES.get(name) or BEYOND[name]
 
 
 def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> None:
@@ -134,15 +135,23 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
         failures=failures,
     )
     for profile, failed in failures:
-        voice.say("failed", profile=profile.name, **error_data(failed))
+        if request.get("large"):  # to take no such amounts is no fault
+            voice.say("untaken", why=error_data(failed)["message"])
+        else:
+            voice.say("failed", profile=profile.name, **error_data(failed))
     also = [one for one in (told.first, told.refutation) if one is not None]
     with patience(BRIEF if hung else SECONDS):  # that it hangs was confirmed: nobody need wait for that again
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
             _show(adapter, program, voice)
     for profile in through if hung else chosen:
         _exercise(adapter, profile, request["seed"], voice)
-    tried = gate_evidence(adapter).to_dict()
-    voice.say("programs", operations=told.operations, programs=spent, late=late, hung=bool(hung), **tried)
+    tried: dict[str, Any] = dict(gate_evidence(adapter).to_dict())
+    varied = [f"hash seed {request.get('hashing', 0)}"]
+    varied += ["time"] if clock.installed() else []
+    varied += ["amounts from 2^31"] if request.get("large") and not failures else []
+    voice.say(
+        "programs", operations=told.operations, programs=spent, late=late, hung=bool(hung), varied=varied, **tried
+    )
 
 
 def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice) -> None:

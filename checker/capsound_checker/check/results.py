@@ -77,6 +77,8 @@ class Checked:
     evidence: Evidence
     blind_stops: frozenset[frozenset[str]]
     """What runs did not keep in which it admitted a call after bills that reach the cap, saying nothing of itself."""
+    unvaried: tuple[str, ...]
+    """What was the same in all runs: a fault that needs it is not found."""
     seconds: float
 
     @property

@@ -20,7 +20,7 @@ from capsound_checker.check.results import Checked, Shown
 from capsound_checker.display.itf import events_to_itf
 from capsound_checker.display.printing import printable
 from capsound_checker.intake.limits import cut
-from capsound_checker.programs.program import PROFILES, call
+from capsound_checker.programs.program import call
 
 STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
@@ -75,26 +75,11 @@ def render(console: Console, checked: Checked, *, verbose: bool = False) -> None
     for doubt in checked.doubted:  # what was not tried stands in the table above
         console.print(f"  [yellow]{escape(printable(doubt.text))}[/]")
     if checked.verdict is Verdict.SOUND:
-        console.print(f"  [dim]not varied: {', '.join(not_varied())}[/]", soft_wrap=True)
+        console.print(f"  [dim]not varied: {', '.join(checked.unvaried)}[/]", soft_wrap=True)
     console.print(f"[{STYLE[checked.verdict]}]{checked.verdict.value}[/]{escape(_outcome(checked))}")
 
 
 _MARKS = {"kept": "green", "refuted": "red", "not tried": "yellow", "unknown": "yellow"}
-
-
-def not_varied() -> tuple[str, ...]:
-    """Return what no check varies: a fault that needs it is not found."""
-    profiles = PROFILES.values()
-    longest = max(profile.length for profile in profiles)
-    largest = max(max(*profile.caps, *profile.amounts) for profile in profiles)
-    return (
-        f"programs longer than {longest} steps",
-        f"caps and amounts above {largest}",
-        "more than one preemption",
-        "the clock",
-        "the hash seed",
-        "the network",
-    )
 
 
 def _once(checked: Checked) -> frozenset[str]:
@@ -156,7 +141,7 @@ def data(checked: Checked) -> dict[str, Any]:
             for g, state, why in rungs(checked)
         ],
         "evidence": {rung.guarantee.label: in_words(checked.tried(rung.guarantee)) for rung in LADDER[1:]},
-        "not_varied": list(not_varied()),
+        "not_varied": list(checked.unvaried),
         "found": [
             {
                 "anomaly": s.anomaly,

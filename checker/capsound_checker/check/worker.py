@@ -19,6 +19,7 @@ from capsound_checker.check.jobs import JOBS
 from capsound_checker.check.targets import load, parse
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
+from capsound_checker.programs import clock
 from capsound_checker.remote.client import remote, remote_adapter
 from capsound_checker.remote.isolation import limit_memory
 from capsound_checker.remote.lifeline import end_with
@@ -38,6 +39,8 @@ def main() -> None:
         limit_memory(int(request["memory"]))
     before = _fingerprint()
     threading.Thread(target=voice.beat, daemon=True).start()
+    if request.get("clock") or any(step[0] == "tick" for step in request.get("program", ())):
+        clock.install()  # before anything of the target can take hold of a clock
     try:
         adapter = _target(request["target"], request["python"], request.get("load", LOAD_SECONDS))
         voice.say("loaded")

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from capsound.monitor import Finding
+from capsound_checker.programs import clock
 from capsound_checker.programs.asking import NO_LOOP, AdapterFailed, LimitedAsker, ProviderError
 from capsound_checker.programs.driven_calls import DrivenCalls
 from capsound_checker.programs.library_calls import LibraryCalls
@@ -40,6 +41,12 @@ _ROUNDS = 60
 """How often every suspended call goes on at the end of a run, before it is said to hang."""
 
 
+def _tick(step: Step) -> bool:
+    """Let time pass for the target, where its clock can be moved."""
+    clock.move(step.amount)
+    return True
+
+
 class Lockstep(Record):
     """A run in progress; every method is one step, and returns what the monitor found in it.
 
@@ -48,6 +55,7 @@ class Lockstep(Record):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        clock.reset()
         asker = LimitedAsker(self)
         observer = Observer(self, asker)
         self._observe = observer.observe
@@ -68,6 +76,7 @@ class Lockstep(Record):
             "release": operations.release,
             "forfeit": operations.forfeit,
             "turn": turns.turn,
+            "tick": _tick,
             "begin": turns.begin,
             "step": driven.step,
             "reply": turns.reply,

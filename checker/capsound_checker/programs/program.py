@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from capsound.adapter import Adapter, Gate, offers
+from capsound_checker.programs import clock
 
 
 class Step(NamedTuple):
@@ -19,7 +20,7 @@ class Step(NamedTuple):
 
     ``on`` is the number of the account or hold that it is about, ``new`` that of what it creates (for ``merge``
     the source, for ``bad`` which operation is probed), ``amount`` and ``bill`` are in units; the ``amount`` of a
-    ``turn`` is how many micro-tasks lie between the calls that follow it.
+    ``turn`` is how many micro-tasks lie between the calls that follow it, that of a ``tick`` how many seconds pass.
     """
 
     do: str
@@ -45,6 +46,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "forfeit": ("on", "agent"),
     "begin": ("on", "new", "amount", "bill", "agent"),
     "turn": ("amount",),
+    "tick": ("amount",),
     "step": ("on", "agent"),
     "reply": ("on", "agent"),
     "fail": ("on", "agent"),
@@ -97,6 +99,8 @@ def possible(adapter: Adapter | type[Adapter]) -> frozenset[str]:
         out -= {"clone_scope", "release", "forfeit", "extend"}  # the library keeps the holds to itself
     if not takes_turns(adapter):
         out.discard("turn")
+    if clock.installed():
+        out.add("tick")
     return frozenset(out | {"bad"})
 
 
@@ -223,6 +227,8 @@ def decode(view: View, profile: Profile, do: str, a: int, b: int, c: int, *, str
         return Step("begin", agent, pool[pick % len(pool)], view.holds, amount, bill)
     if do == "turn":
         return Step("turn", amount=_BETWEEN[b % len(_BETWEEN)]) if profile.overlap else None
+    if do == "tick":
+        return Step("tick", amount=clock.STEPS[b % len(clock.STEPS)])
     if do == "send":
         if misuse and view.used:
             hold = view.used[pick % len(view.used)]
@@ -317,6 +323,25 @@ STOPS = Profile("stops", {**CALLS}, overlap=False, a1=False, misuse=0)
 PROFILES: Mapping[str, Profile] = {
     p.name: p for p in (STOPS, SEQUENTIAL, CONCURRENT, DELEGATED, FAULTY, OVERRUNS, STREAMS, DEEP, MISUSE, AMOUNTS)
 }
+
+SMALL_CHANGE = Profile(
+    "amounts to a thousand",
+    {**CALLS},
+    (10, 100, 101, 1_000),
+    (10, 9, 1, 50, 99, 100, 101, 11, 500, 999, 1_000, 0),
+    misuse=0,
+)
+LARGE = Profile(
+    "amounts from 2^31",
+    {**CALLS},
+    (2**31, 2**53 + 2, 2**63, 2**53),
+    (2**31 - 1, 2**31, 2**53, 1, 2**53 + 1, 2**63 - 1, 2**30, 2**63),
+    misuse=0,
+)
+PASSING = Profile("time passes", {**CALLS, "tick": 12, "forfeit": 1}, misuse=0)
+
+BEYOND: Mapping[str, Profile] = {p.name: p for p in (SMALL_CHANGE, LARGE, PASSING)}
+"""What is varied beyond small amounts and the moment: amounts at boundaries, and a clock that moves."""
 
 
 def written(steps: Iterable[Step], target: str = "MyAdapter", module: str = "my_adapter") -> str:

@@ -15,19 +15,23 @@ Shows = Callable[[Program], bool]
 """Whether a program still shows what is looked for."""
 
 
-def shrink(program: Program, shows: Shows) -> list[Step]:
+def shrink(program: Program, shows: Shows, most: int = 20_000) -> list[Step]:
     """Return a locally minimal program that ``shows`` accepts: no simpler neighbour does.
 
-    ``program`` itself must be accepted.
+    ``program`` itself must be accepted. After ``most`` tries the smallest so far is returned.
     """
     best = list(program)
     improved = True
     while improved:
         improved = False
         for candidate in _simpler(best):
-            if _size(candidate) < _size(best) and shows(candidate):
-                best, improved = candidate, True
-                break
+            if _size(candidate) < _size(best):
+                most -= 1
+                if shows(candidate):
+                    best, improved = candidate, True
+                    break
+            if most <= 0:
+                return renumbered(best)
     return renumbered(best)
 
 
@@ -101,10 +105,15 @@ def _simpler(program: list[Step]) -> Iterator[list[Step]]:
 
 def _below(value: int) -> Iterator[int]:
     seen = {value}
-    for less in (1, 0, value // 2, value - 1):
+    near = (value - (1 << bits) for bits in range(value.bit_length() - 2, 0, -1)) if value > _FEW else ()
+    for less in (1, 0, value // 2, *near, value - 1):
         if less >= 0 and (less < value or value == 0) and less not in seen:
             seen.add(less)
             yield less
+
+
+_FEW = 16
+"""Amounts above are halved, and then come closer in halves: one at a time they would take for ever."""
 
 
 def renumbered(program: Program) -> list[Step]:
@@ -126,6 +135,8 @@ def renumbered(program: Program) -> list[Step]:
             on = of(accounts, on)
         elif step.do == "merge":
             on, new = of(accounts, on), of(accounts, new)
+        elif step.do == "tick":
+            pass
         elif step.do in ("reserve", "begin"):
             on, new = of(accounts, on), of(holds, new)
         elif step.do == "bad":

@@ -84,7 +84,7 @@ class Child:
         pipe = lifeline()
         self._mark = f"{_MARK}={os.getpid()}.{next(_NUMBERS)}"
         # Each arena of malloc reserves 64 MiB for a thread: that would count as memory.
-        own = {"PYTHONHASHSEED": "0", "PYTHONPATH": _path(), "MALLOC_ARENA_MAX": "2"}
+        own = {"PYTHONHASHSEED": str(self.request.get("hashing", 0)), "PYTHONPATH": _path(), "MALLOC_ARENA_MAX": "2"}
         environment = {**os.environ, **dict([self._mark.split("=")]), **own}
         given = os.environ.get("PYTHONPATH")
         request = json.dumps({**self.request, "memory": self.memory, "pythonpath": given, "parent": os.getpid()})

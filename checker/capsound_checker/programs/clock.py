@@ -1,0 +1,108 @@
+"""A clock that can be moved: what the target asks for the time is told a later one, and nobody else is.
+
+``install`` replaces the clocks of ``time`` and ``datetime`` in this process, before the target is loaded, so that it
+also sees through ``from time import monotonic``. Our own modules get the true time: no limit of ours is moved. What
+asks the operating system itself, a database or another process, is not moved either.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+STEPS = (1, 60, 5, 3_600, 86_400, 31 * 86_400, 2, 366 * 86_400)
+"""How many seconds may pass at once: enough for a second, a minute, an hour, a day, a month and a year to be over."""
+
+_OURS = ("capsound", "capsound_checker")
+_ahead = [0]
+_installed = [False]
+
+
+def installed() -> bool:
+    """Whether the clock of this process can be moved."""
+    return _installed[0]
+
+
+def move(seconds: int) -> None:
+    """Let so many seconds pass for the target."""
+    _ahead[0] += seconds
+
+
+def reset() -> None:
+    """Tell the true time again: every run begins then."""
+    _ahead[0] = 0
+
+
+def _is_ours() -> bool:
+    """Whether a module of ours has asked for the time: two frames up."""
+    told = inspect.currentframe()
+    asks = told.f_back.f_back if told is not None and told.f_back is not None else None
+    name: str = "" if asks is None else asks.f_globals.get("__name__", "")
+    return name.partition(".")[0] in _OURS
+
+
+def _moved(true: Callable[[], Any], unit: int) -> Callable[[], Any]:
+    def told() -> Any:
+        return true() if _is_ours() else true() + _ahead[0] * unit
+
+    return told
+
+
+def _of_now(true: Callable[..., Any], now: Callable[[], float]) -> Callable[..., Any]:
+    """Return a function that takes the moment it is given, or else that of the moved clock."""
+
+    def told(seconds: float | None = None) -> Any:
+        return true(now() + _ahead[0] if seconds is None else seconds)
+
+    return told
+
+
+def install() -> None:
+    """Replace the clocks of this process; a second time nothing happens."""
+    if _installed[0]:
+        return
+    _installed[0] = True
+    now = time.time
+    for name, unit in (("time", 1), ("monotonic", 1), ("perf_counter", 1)):
+        for suffix, factor in (("", unit), ("_ns", unit * 10**9)):
+            setattr(time, name + suffix, _moved(getattr(time, name + suffix), factor))
+    for name in ("localtime", "gmtime"):
+        setattr(time, name, _of_now(getattr(time, name), now))
+    _install_dates()
+
+
+def _install_dates() -> None:
+    """Let ``date`` and ``datetime`` be subclasses that tell the moved time, and take the true ones for their own."""
+    day, moment = dt.date, dt.datetime
+
+    class Days(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, day)
+
+    class Moments(type):
+        def __instancecheck__(cls, value: object) -> bool:
+            return isinstance(value, moment)
+
+    def ahead() -> dt.timedelta:
+        return dt.timedelta(seconds=_ahead[0])
+
+    def today(cls: Any) -> Any:
+        then = moment.now() + ahead()
+        return cls(then.year, then.month, then.day)
+
+    def now(cls: Any, tz: Any = None) -> Any:
+        then = moment.now(tz) + ahead()
+        return cls(*then.timetuple()[:6], then.microsecond, tzinfo=then.tzinfo, fold=then.fold)
+
+    def utcnow(cls: Any) -> Any:
+        then = moment.now(dt.UTC) + ahead()
+        return cls(*then.timetuple()[:6], then.microsecond)
+
+    days = Days("date", (day,), {"today": classmethod(today), "__module__": "datetime"})
+    told = {"now": classmethod(now), "utcnow": classmethod(utcnow), "today": classmethod(now)}
+    moments = Moments("datetime", (moment,), {**told, "__module__": "datetime"})
+    setattr(dt, "date", days)  # noqa: B010 - a class of the standard library is replaced on purpose
+    setattr(dt, "datetime", moments)  # noqa: B010
