@@ -140,11 +140,11 @@ def another_agent(scenario: Scenario, random: Random) -> Scenario | None:
     accounts = [ROOT, *(piece.name for piece in scenario.slices)]
     account = ROOT if closes(scenario) else random.choice(accounts)
     grown = [a for a in scenario.agents if not closes(scenario) or a.account == ROOT]
+    (name,) = _fresh(scenario, "more", 1)  # the old name with a number may be the name of another entry
     if grown and random.random() < 0.5:
         chosen = random.choice(grown)
-        more = tuple(replace(a, count=(a.count or 1) + 1) if a is chosen else a for a in scenario.agents)
+        more = tuple(replace(a, name=name, count=(a.count or 1) + 1) if a is chosen else a for a in scenario.agents)
         return replace(scenario, agents=more)
-    (name,) = _fresh(scenario, "more", 1)
     room = next((piece.grant.lo for piece in scenario.slices if piece.name == account), scenario.cap.lo)
     own = random.choice((None, None, Interval.exactly(random.randint(0, room))))
     entry = Agents(name, 1, account, random.choice(scenario.agents).call, own_slice=own)
