@@ -14,7 +14,8 @@ from capsound.amounts import AccountId, Amount, CallId, HoldId
 from capsound.events import Bill, Event, Open, Reserve, Send, event_to_dict
 from capsound.guarantees import Guarantee
 from capsound_checker.check.gathering import Gathered, refuted_at_once
-from capsound_checker.programs.program import Step
+from capsound_checker.check.plan import guarantee_of_profile
+from capsound_checker.programs.program import BEYOND, Step
 
 Runs = Callable[..., Any]
 
@@ -542,3 +543,8 @@ def test_an_unknown_is_an_error_in_junit_and_named_in_the_annotation(
     last = ran.out.splitlines()[-1]
     assert last.startswith("::warning ")
     assert "unknown, strongest guarantee concurrent" in last or "strongest guarantee delegated" in last
+
+
+def test_a_profile_without_a_guarantee_of_its_own_may_have_refuted_any() -> None:
+    assert {guarantee_of_profile(f"proper {name}") for name in BEYOND} == {Guarantee.STOPS}
+    assert guarantee_of_profile("overruns") is Guarantee.OVERRUN_BOUNDED

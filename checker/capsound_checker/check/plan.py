@@ -37,8 +37,8 @@ _PROFILES = {
 
 
 def guarantee_of_profile(name: str) -> Guarantee:
-    """Return the weakest guarantee that the programs of a profile are there to refute."""
-    return _PROFILES[name.removeprefix("proper ")]
+    """Return the weakest guarantee that the programs of a profile are there to refute: any, where it is not listed."""
+    return _PROFILES.get(name.removeprefix("proper "), Guarantee.STOPS)
 
 
 GUARANTEE_OF_JOB = {
