@@ -6,16 +6,16 @@ import contextlib
 import inspect
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from capsound.adapter import ASSUMABLE, Adapter, Gate, Kind, offers
-from capsound.errors import CapsoundError, nearest
-from capsound.events import event_to_dict
-from capsound_checker.check.judging import BRIEF, bill_in_full, judge, shows, spend_until_refused
+from capsound.adapter import ASSUMABLE, Adapter, Gate, offers
+from capsound.errors import nearest
+from capsound_checker.check.judging import BRIEF, judge, shows
+from capsound_checker.check.racing import opens, race_handlers, race_threads, replay_race
+from capsound_checker.check.runs import events_data, show
 from capsound_checker.check.targets import awaits
-from capsound_checker.check.tokens import race_token
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
 from capsound_checker.histories.blame import contended
@@ -26,25 +26,11 @@ from capsound_checker.programs.evidence import gate_evidence
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.precision import perform, workloads
 from capsound_checker.programs.program import BEYOND, PROFILES, Profile, Step
-from capsound_checker.programs.record import Record
 from capsound_checker.programs.shrinking import shrink
 from capsound_checker.programs.watch import SECONDS, patience
 from capsound_checker.schedules import agents, asynchronous, concurrency
 from capsound_checker.schedules.asynchronous import explore
 from capsound_checker.schedules.interleave import Chance, Cut
-from capsound_checker.schedules.orders import events_of
-from capsound_checker.schedules.preempting import Interrupted, Preempted
-from capsound_checker.schedules.threads import (
-    BEFORE,
-    BEFOREHAND,
-    GATES,
-    NEEDS_LOOP,
-    Race,
-    again,
-    hunt,
-    interrupt,
-    pairs,
-)
 
 SAMPLE = 60
 """How many programs of each profile are run to their end, whatever they show."""
@@ -122,7 +108,7 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     def notice(name: str, run: Lockstep) -> None:
         if name == "hang":
             hung.append(name)
-        voice.say("noticed", name=name, program=run.steps, events=_events(run))
+        voice.say("noticed", name=name, program=run.steps, events=events_data(run))
 
     failures: list[tuple[Profile, AdapterFailed]] = []
     told = judge(
@@ -142,7 +128,7 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     also = [one for one in (told.first, told.refutation) if one is not None]
     with patience(BRIEF if hung else SECONDS):  # that it hangs was confirmed: nobody need wait for that again
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
-            _show(adapter, program, voice)
+            show(adapter, program, voice)
     for profile in through if hung else chosen:
         _exercise(adapter, profile, request["seed"], voice)
     tried: dict[str, Any] = dict(gate_evidence(adapter).to_dict())
@@ -176,149 +162,11 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice)
         for name in dict.fromkeys(finding.anomaly for finding in run.wrong()):  # the hunt was cut short, or unlucky
             if name not in seen:
                 seen.add(name)
-                _show(adapter, shrink(run.steps, shows(adapter, name)), voice)
+                show(adapter, shrink(run.steps, shows(adapter, name)), voice)
         if "hang" in seen:
             return
         if number < (TOLD_OF_SLICES if "delegate" in driver.table else TOLD):
-            voice.say("sample", program=run.steps, events=_events(run))
-
-
-def _show(adapter: type[Adapter], program: Iterable[Step], voice: Voice) -> None:
-    """Run a program once more, and send it with everything that was heard, for the other process to judge."""
-    run = Lockstep(adapter())
-    try:
-        run.run(program)
-    except AdapterFailed as failed:
-        voice.say("failed", **error_data(failed))
-        return
-    voice.say("run", program=run.steps, events=_events(run), story=run.story())
-
-
-def _events(run: Record) -> list[dict[str, object]]:
-    return [event_to_dict(event) for event in run.events]
-
-
-def _threads(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Two operations in two threads, every pair in turn."""
-    if not _opens(adapter, voice):
-        return
-    most = request["schedules"]
-    until, raced = _until(request), dict[str, int]()
-    turns = 0
-
-    def told(one: Step, two: Step) -> None:
-        nonlocal turns
-        if time.monotonic() > until:
-            raise _TimeIsUp
-        turns += 1
-        voice.doing(f"threads {one.do} {two.do}")
-
-    try:
-        found, count = hunt(adapter, most=most or 400_000, told=told, raced=raced)
-    except _TimeIsUp:
-        voice.say("cut", job="threads", schedules=turns, late=True)
-        voice.say("schedules", job="threads", schedules=turns)
-        return
-    if found is not None:
-        _say_race(adapter, found, voice)
-    elif most is not None and most - count <= BEFOREHAND:  # too few were left for one more turn
-        voice.say("cut", job="threads", schedules=count)
-    gate = GATES[adapter.gate]
-    voice.say(
-        "schedules", job="threads", schedules=count, gate=gate, raced=0 if NEEDS_LOOP in raced else raced.get(gate, 0)
-    )
-
-
-def _opens(adapter: type[Adapter], voice: Voice) -> bool:
-    """Whether a root can be opened; without one no two operations can meet, and what is wrong is shown."""
-    opening = [BEFORE[0]]
-    run = Lockstep(adapter()).run(opening)
-    if run.wrong():
-        _show(adapter, opening, voice)
-    return not run.spoiled
-
-
-class _TimeIsUp(Exception):
-    """The share of the time that a driver had is used up."""
-
-
-def _until(request: Mapping[str, Any]) -> float:
-    """Return until when, on the monotonic clock, a driver may begin something."""
-    return float("inf") if request.get("seconds") is None else time.monotonic() + float(request["seconds"])
-
-
-def _say_race(adapter: type[Adapter], race: Race, voice: Voice) -> None:
-    job = "handlers" if race.handler else "threads"
-    token = race_token(job, race.at, race.before, race.first, race.second)
-    spent = _spent_after(adapter, race)
-    voice.say(
-        "race",
-        anomaly=race.anomaly,
-        sentence=race.sentence,
-        story=race.story(),
-        token=token,
-        events=[] if spent is None else _events(spent),
-        sliced=any(step.do in ("delegate", "close", "merge") or step.on == 1 for step in (race.first, race.second)),
-    )
-
-
-def _spent_after(adapter: type[Adapter], race: Race) -> Lockstep | None:
-    """Run a race once more and spend all that the implementation still gives out: whether a cap breaks shows then."""
-    kind = Interrupted if race.handler else Preempted
-    raced = kind(adapter, race.before, race.first, race.second, race.at, 2.0)
-    raced.run()
-    if raced.hung:
-        return None
-    run = raced.base
-    try:
-        for step, answer in zip(raced.steps, raced.answers, strict=True):
-            if answer.kind is Kind.DONE:
-                for event in events_of(step, run):
-                    run.tell(event)
-                if step.do == "reserve":
-                    run.handles[step.new] = answer.value
-                elif step.do == "delegate":
-                    run.scopes[step.new] = answer.value
-        bill_in_full(run)
-        spend_until_refused(run)
-    except CapsoundError:  # what the implementation has come to is no state that can be driven
-        return None
-    finally:
-        run.drop()
-    return run
-
-
-def _replay_race(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Run the schedule of a token of two operations at once."""
-    *before, one, two = [Step(*step) for step in request["program"]]
-    handler = request["how"] == "handlers"
-    found, count = again(adapter, before, one, two, request["place"], handler=handler)
-    if found is not None:
-        _say_race(adapter, found, voice)
-    voice.say("schedules", job=request["how"], schedules=count)
-
-
-def _handlers(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """One operation inside another, as in a signal handler."""
-    if not _opens(adapter, voice):
-        return
-    count = 0
-    most = request["schedules"]
-    until = _until(request)
-    for before, one, two in pairs(adapter):
-        if time.monotonic() > until:
-            voice.say("cut", job="handlers", schedules=count, late=True)
-            break
-        if most is not None and count >= most:
-            voice.say("cut", job="handlers", schedules=count)
-            break
-        voice.doing(f"handlers {one.do} {two.do}")
-        found, schedules = interrupt(adapter, before, one, two, most=min(400, (most or 400_000) - count))
-        count += schedules
-        if found is not None:
-            _say_race(adapter, found, voice)
-            break
-    voice.say("schedules", job="handlers", schedules=count)
+            voice.say("sample", program=run.steps, events=events_data(run))
 
 
 def _history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -326,7 +174,7 @@ def _history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -
 
     Every second run does without slices: what it shows needs none.
     """
-    if not _opens(adapter, voice):
+    if not opens(adapter, voice):
         return
     until = time.monotonic() + request["seconds"] if request["seconds"] else None
     met, runs, late = 0, 0, False
@@ -385,7 +233,7 @@ def _asyncio_samples(adapter: type[Adapter], program: agents.Program, seed: int,
             warnings.simplefilter("ignore", RuntimeWarning)  # coroutines that the library never awaits
             run = concurrency.run(adapter, program, chooser)
             told = {"program": program.to_dict(), "choices": list(chooser.choices), "fifo": False}
-            voice.say("sample", program=[], events=_events(run.record), story=run.story(), schedule=told)
+            voice.say("sample", program=[], events=events_data(run.record), story=run.story(), schedule=told)
 
 
 _SCHEDULES_TOLD = 4
@@ -395,7 +243,7 @@ _SCHEDULES_TOLD = 4
 def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice) -> None:
     program = agents.Program.from_dict(told["program"])
     run = asynchronous.replay(adapter, program, tuple(told["choices"]), fifo=told["fifo"])
-    voice.say("run", program=[], events=_events(run.record), story=run.story(), schedule=told)
+    voice.say("run", program=[], events=events_data(run.record), story=run.story(), schedule=told)
 
 
 def _replay_async(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -415,7 +263,7 @@ def _precision(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice)
             perform(run, workload)
         finally:
             run.drop()
-        voice.say("workload", number=number, events=_events(run))
+        voice.say("workload", number=number, events=events_data(run))
 
 
 def _trace(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
@@ -438,20 +286,20 @@ def _trace(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> 
 
 def _replay(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Run the program of a token."""
-    _show(adapter, [Step(*step) for step in request["program"]], voice)
+    show(adapter, [Step(*step) for step in request["program"]], voice)
 
 
 JOBS: Mapping[str, Callable[[type[Adapter], Mapping[str, Any], Voice], None]] = {
     "describe": _describe,
     "programs": _programs,
     "misuse": _programs,
-    "threads": _threads,
-    "handlers": _handlers,
+    "threads": race_threads,
+    "handlers": race_handlers,
     "history": _history,
     "asyncio": _asyncio,
     "precision": _precision,
     "replay asyncio": _replay_async,
     "trace": _trace,
     "replay": _replay,
-    "replay race": _replay_race,
+    "replay race": replay_race,
 }
