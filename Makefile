@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile 
 
 help:
 	@echo "make demo       find the fan-out race in a 20-line scenario, then prove the fix"
-	@echo "make test       every test, in the CI profile (under ten minutes on two cores)"
+	@echo "make test       every test, in the CI profile (about twenty minutes on two cores)"
 	@echo "make deep       the slow, deep runs of the same suites"
 	@echo "make lint       ruff, mypy --strict, pyright"
 	@echo "make adapters   check published budget libraries, each in an environment of its own (needs a network)"
