@@ -22,7 +22,7 @@ import json
 import sys
 from capsound.disciplines import DISCIPLINES
 from capsound.loading import load_scenario
-from capsound_checker.data import outcome_to_dict
+from capsound_checker.display.data import outcome_to_dict
 from capsound_proofs import bmc, invariants, solve
 solve.SEARCH, bmc.SHRINK, bmc.OVERSHOOT, invariants.IMPLY = [int(n) for n in sys.argv[1].split(",")]
 solve.CHECKED = min(solve.CHECKED, solve.SEARCH)
