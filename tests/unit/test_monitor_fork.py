@@ -26,22 +26,22 @@ def heard(*events: Event) -> Monitor:
 @pytest.mark.parametrize("after", range(len(FURTHER) + 1))
 def test_a_fork_and_its_origin_do_not_hear_each_other(after: int) -> None:
     origin = heard(*BEGIN, *FURTHER[:after])
-    before, known = origin.report(), origin.continuation()
+    before, known = origin.report(), origin.fingerprint()
     twin = origin.fork()
     for event in FURTHER[after:]:
         twin.feed(event)
-    assert (origin.report(), origin.continuation()) == (before, known)
+    assert (origin.report(), origin.fingerprint()) == (before, known)
     assert twin.report() == heard(*BEGIN, *FURTHER).report()
     assert {"overshoot", "dropped-overrun"} <= set(twin.report().anomalies())
 
 
 @pytest.mark.parametrize("event", FURTHER)
-def test_what_matters_later_changes_the_continuation(event: Event) -> None:
+def test_what_matters_later_changes_the_fingerprint(event: Event) -> None:
     at = FURTHER.index(event)
-    assert heard(*BEGIN, *FURTHER[:at]).continuation() != heard(*BEGIN, *FURTHER[: at + 1]).continuation()
+    assert heard(*BEGIN, *FURTHER[:at]).fingerprint() != heard(*BEGIN, *FURTHER[: at + 1]).fingerprint()
 
 
-@pytest.mark.parametrize("ask", [FastMonitor.fork, FastMonitor.continuation])
+@pytest.mark.parametrize("ask", [FastMonitor.fork, FastMonitor.fingerprint])
 def test_a_monitor_that_changes_its_books_in_place_has_neither(ask: Callable[[FastMonitor], object]) -> None:
     with pytest.raises(NotImplementedError, match=r"use capsound\.monitor\.Monitor"):
         ask(FastMonitor())
