@@ -60,9 +60,6 @@ class RootBooks:
     overrun_broken: bool = False
 
 
-_Books = RootBooks
-
-
 @dataclass(slots=True)
 class Monitor:
     """A fold in progress: ``feed`` events in order, then ask for the ``report``."""

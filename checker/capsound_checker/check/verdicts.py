@@ -18,7 +18,7 @@ from capsound.verdict import Verdict
 from capsound_checker.check.evidence import in_words
 from capsound_checker.check.results import Checked, Shown
 from capsound_checker.display.itf import events_to_itf
-from capsound_checker.display.printing import printable
+from capsound_checker.display.printing import clean, printable
 from capsound_checker.intake.limits import cut
 from capsound_checker.programs.program import call
 
@@ -208,7 +208,7 @@ def junit(checked: Checked) -> str:
             failed += 1
             shown = next((s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee), None)
             story = shown.story if shown is not None else ""
-            body = f"<failure message={quoteattr(printable(why or state))}>{xml(_clean(story))}</failure>"
+            body = f"<failure message={quoteattr(printable(why or state))}>{xml(clean(story))}</failure>"
         elif state in ("unknown", "not tried"):
             errors += 1
             body = f"<error message={quoteattr(printable(f'{state}: {why}'))}/>"
@@ -218,7 +218,7 @@ def junit(checked: Checked) -> str:
         cases.append(f'  <testcase classname={suite} name="{guarantee.label}">{body}</testcase>')
     misuse = [s for s in checked.faults if s.misuse]
     body = "".join(
-        f"<failure message={quoteattr(printable(f'{s.anomaly}: {s.sentence}'))}>{xml(_clean(s.story))}</failure>"
+        f"<failure message={quoteattr(printable(f'{s.anomaly}: {s.sentence}'))}>{xml(clean(s.story))}</failure>"
         for s in misuse[:1]
     )
     failed += bool(misuse)
@@ -226,20 +226,16 @@ def junit(checked: Checked) -> str:
     body = ""
     if checked.verdict is Verdict.UNKNOWN:
         errors += 1
-        body = f"<error message={quoteattr(_clean('; '.join(checked.doubts)))}/>"
+        body = f"<error message={quoteattr(clean('; '.join(checked.doubts)))}/>"
     elif checked.verdict is Verdict.VIOLATED and not failed:  # what is wrong refutes no guarantee
         failed += 1
         first = checked.faults[0]
         told = f"{first.anomaly}: {first.sentence}"
-        body = f"<failure message={quoteattr(_clean(told))}>{xml(_clean(first.story))}</failure>"
+        body = f"<failure message={quoteattr(clean(told))}>{xml(clean(first.story))}</failure>"
     cases.append(f'  <testcase classname={suite} name="verdict">{body}</testcase>')
     counts = f'tests="{len(cases)}" failures="{failed}" skipped="{skipped}" errors="{errors}"'
     head = f"<testsuite name={suite} {counts}>"
     return "\n".join(['<?xml version="1.0" encoding="utf-8"?>', head, *cases, "</testsuite>", ""])
-
-
-def _clean(text: str) -> str:
-    return "\n".join(printable(line) for line in text.splitlines())
 
 
 def annotation(checked: Checked) -> str:

@@ -13,7 +13,7 @@ import z3
 
 from capsound.accounts import HoldState, State
 from capsound.events import Event
-from capsound.monitor import Monitor, _Books
+from capsound.monitor import Monitor, RootBooks
 from capsound_proofs.symbolic import Amount, Choices, merged, term_of, ways
 from capsound_proofs.terms import Term
 from capsound_proofs.theorem import Fact, Kind, Obligation, System, Theorem, Transition, Witness, run
@@ -54,7 +54,7 @@ def _watch(state: State, choices: Choices, *events: Event, in_flight: bool = Fal
     deficits: Any = {account: Amount(DEFICIT, choices)}
     monitor = Monitor(
         state=state,
-        _books={account: _Books()},
+        _books={account: RootBooks()},
         _windows=windows,
         _open_deficit=deficits,
         _in_flight=set(state.holds) if in_flight else set(),
