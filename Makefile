@@ -7,14 +7,18 @@ JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 # pip shows its progress on a terminal, and is silent in a log. What is never imported is not compiled.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
 
-.PHONY: help demo test deep lint scenarios cases adapters clean
+.PHONY: help demo test quick bench deep lint scenarios cases adapters wild clients clean
 
 help:
 	@echo "make demo       find the fan-out race in a 20-line scenario, then prove the fix"
-	@echo "make test       every test, in the CI profile (about twenty minutes on two cores)"
+	@echo "make test       every test, in the CI profile (about half an hour on two cores)"
+	@echo "make quick      what notices a mistake in the model or the reference within half a minute"
+	@echo "make bench      the working tree against a revision, as ratios of processor time (REV=HEAD, ONLY=word)"
 	@echo "make deep       the slow, deep runs of the same suites"
 	@echo "make lint       ruff, mypy --strict, pyright"
 	@echo "make adapters   check published budget libraries, each in an environment of its own (needs a network)"
+	@echo "make wild       run eleven real applications against a provider that capsound plays (needs a network, and node)"
+	@echo "make clients    measure anew how many requests clients send for one call (needs a network, and node)"
 	@echo "make scenarios  solve every shipped scenario and compare with what it expects"
 	@echo "make cases      inputs that capsound once got wrong, each with the right answer"
 
@@ -50,8 +54,19 @@ demo: $(VENV)/.installed-demo
 	@echo '$$ capsound solve scenarios/race-b-reserve-settle.toml'
 	@$(BIN)/capsound solve scenarios/race-b-reserve-settle.toml
 
+# A file stays in one process: what its tests share is worked out once. The longest are begun first (tests/conftest.py).
 test: $(VENV)/.installed
 	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+QUICK = test_adapter test_budget test_budget_more test_discipline_tables test_folding test_grants test_ledger_fast \
+  test_loading test_lockstep test_model test_monitor_fast test_monitor_fork test_monitor_lane test_published test_scenarios test_tiers \
+  test_time_windows test_timing test_windowed
+quick: $(VENV)/.installed
+	HYPOTHESIS_PROFILE=quick $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -q \
+	  $(QUICK:%=tests/unit/%.py) tests/stateful/test_reference.py tests/quality/test_agreement.py
+
+bench: $(VENV)/.installed-demo
+	$(BIN)/python benchmarks/compare.py --against $(or $(REV),HEAD) $(ONLY:%=--only %)
 
 deep: $(VENV)/.installed-deep
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --deep --timeout 3600
@@ -71,6 +86,12 @@ cases: $(VENV)/.installed
 
 adapters: $(VENV)/.installed-demo
 	$(BIN)/python examples/adapters/check_all.py
+
+wild: $(VENV)/.installed-demo
+	$(BIN)/python examples/wild/check_all.py
+
+clients: $(VENV)/.installed-demo
+	$(BIN)/python examples/clients/measure_all.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis

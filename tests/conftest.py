@@ -1,11 +1,13 @@
 """What all suites share: Hypothesis profiles, ``--deep``, and the command line in this process or in another.
 
-``HYPOTHESIS_PROFILE`` is ``dev`` (a new seed each time), ``ci`` (no chance at all) or ``deep`` (many examples).
+``HYPOTHESIS_PROFILE`` is ``dev`` (a new seed each time), ``ci`` (no chance at all), ``quick`` (the same, less of it) or
+``deep`` (many examples).
 The suites run on an installed capsound and on a bare checkout alike.
 """
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import importlib.util
 import io
@@ -36,6 +38,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("deep", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
@@ -43,11 +46,64 @@ MOODS = ("CAPSOUND_DEBUG", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS
 """Variables with which a developer tunes a terminal, and which must not reach the output under test."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile our packages once. Where Python may keep no bytecode, hundreds of processes would do so, each for itself."""
+    if not hasattr(config, "workerinput"):
+        for root in ROOTS:
+            compileall.compile_dir(root, quiet=2)
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # xdist would begin with the files that have most tests
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="run the slow tests too, those that are marked `deep`")
 
 
+LONGEST_FIRST = [
+    "test_metamorphic",
+    "test_check",
+    "test_independent_judge",
+    "test_suites",
+    "test_check_evidence",
+    "test_zoo_faults",
+    "test_cases",
+    "test_zoo_twins",
+    "test_wicked",
+    "test_forms",
+    "test_spoilt_harness",
+    "test_docs",
+    "test_solve_bookkeeping",
+    "test_contracts",
+    "test_shipped",
+    "test_remote",
+    "test_wire_faults",
+    "test_hostile_targets",
+    "test_proofs_hold",
+    "test_wire_hostile",
+    "test_agreement",
+    "test_same_bytes",
+    "test_suite_factory",
+    "test_terminal",
+    "test_two_engines",
+    "test_copies_over_a_pipe",
+    "test_check_zoo",
+    "test_reports",
+    "test_history",
+    "test_mutations",
+    "test_theorem_mutants",
+    "test_printing",
+    "test_gateways",
+    "test_windows",
+    "test_audit_spoilt",
+    "test_audit_spans",
+]
+"""The files that take longest, by processor time: they are begun first, so that no worker waits for the last of them."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if hasattr(config, "workerinput"):
+        place = {name: number for number, name in enumerate(LONGEST_FIRST)}
+        items.sort(key=lambda item: place.get(item.path.stem, len(place)))
     if config.getoption("--deep"):
         return
     skip = pytest.mark.skip(reason="slow: give --deep to run it")
@@ -159,7 +215,7 @@ def capsound_process(process_env: dict[str, str]) -> Runs:
             env={**process_env, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=60,
+            timeout=200,
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -1,7 +1,8 @@
 """The suites under pytest without a test file: ``pytest --capsound my_adapter.py:MyBudget``.
 
 Each kind of schedule is one test. What the adapter does not offer is skipped by name. A test that is known to fail is
-named by ``--capsound-xfail``, and fails once it passes. Nothing of ours is imported unless the option is given.
+named by ``--capsound-xfail``, and fails once it passes. The fixture ``capsound_provider`` is a provider for tests of
+applications. Nothing of ours is imported unless the option is given, or the fixture is used.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from capsound_checker.check.suites import Suite
+    from capsound_checker.wire.inside.providing import Provided
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -34,6 +36,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="TEST",
         help="a suite that is expected to fail, such as test_flat; it fails when it passes",
     )
+
+
+@pytest.fixture
+def capsound_provider() -> Iterator[Provided]:
+    """Return a provider: ``base_url`` answers at once, ``explore(main, cap=...)`` tries every order of answers."""
+    from capsound_checker.wire.inside.providing import Provided
+
+    provided = Provided()
+    yield provided
+    provided.end()
 
 
 class SuiteItem(pytest.Item):

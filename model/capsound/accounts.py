@@ -30,6 +30,7 @@ from capsound.events import (
     Close,
     Delegate,
     Event,
+    Expire,
     Extend,
     Forfeit,
     Merge,
@@ -38,6 +39,7 @@ from capsound.events import (
     Refuse,
     Release,
     Reserve,
+    Reset,
     Send,
     Settle,
 )
@@ -58,7 +60,10 @@ RESOLVED = frozenset({HoldState.SETTLED, HoldState.RELEASED, HoldState.FORFEITED
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A root or a slice. Balances are in the unit of the scenario; ``billed`` is the ghost of true bills."""
+    """A root or a slice. Balances are in the unit of the scenario; ``billed`` is the ghost of true bills.
+
+    ``leaked`` is what the last reset of a root forgot: amounts of holds whose calls were still open.
+    """
 
     id: AccountId
     root: AccountId
@@ -72,6 +77,7 @@ class Account:
     returned: int = 0
     billed: int = 0
     closed: bool = False
+    leaked: int = 0
 
     @property
     def spent(self) -> int:
@@ -291,6 +297,19 @@ RULES: dict[str, Rule] = {
             "late-refusal",
             "refused {amount} on {account} after {hold} was sent: the provider may have billed it",
         ),
+        Rule(
+            "R17",
+            "A hold is kept until its call is over.",
+            "expired-hold",
+            "{hold} was let go while its call was open: {amount} of {account} can be admitted twice",
+        ),
+        Rule(
+            "R18",
+            "A reset keeps what open calls hold.",
+            "window-leak",
+            "{account} was billed {billed} of a cap of {granted} in the window after a reset that forgot {leaked} "
+            "held by open calls",
+        ),
     )
 }
 
@@ -377,6 +396,19 @@ def _bill(state: State, event: Bill) -> Iterator[Breach]:
         if event.amount > 0 and billed > limit:
             rule = "R10" if account.parent is None else "R11"
             yield _breach(rule, account=account.id, billed=billed, granted=limit, over=billed - limit)
+            if account.leaked:
+                yield leaked(account.id, billed, limit, account.leaked)
+
+
+def leaked(name: AccountId, billed: int, granted: int, amount: int) -> Breach:
+    """Return the breach of R18 by an account that is over its cap after a reset that forgot ``amount``."""
+    return _breach("R18", account=name, billed=billed, granted=granted, leaked=amount)
+
+
+def _expire(state: State, event: Expire) -> Iterator[Breach]:
+    hold = state.hold(event.hold)
+    if hold.state not in RESOLVED:
+        yield _breach("R17", hold=event.hold, amount=hold.amount, account=hold.account)
 
 
 def _delegate(state: State, event: Delegate) -> Iterator[Breach]:
@@ -423,6 +455,7 @@ _JUDGES: dict[type, Callable[[State, Any], Iterator[Breach]]] = {
     Settle: _resolve,
     Release: _resolve,
     Forfeit: _resolve,
+    Expire: _expire,
     Bill: _bill,
     Delegate: _delegate,
     Close: _close,
@@ -524,6 +557,11 @@ def move(state: State, event: Event) -> State:
                 state,
                 replace(account, available=account.available - amount, charged=account.charged + amount),
             )
+        case Reset():
+            return _move_reset(state, event)
+        case Expire(hold=hold):
+            state.hold(hold)  # the books keep it: a sound ledger would
+            return state
         case _:
             return state
 
@@ -582,6 +620,17 @@ def _move_free(state: State, name: HoldId, to: HoldState) -> State:
     else:
         freed = replace(account, held=account.held - hold.amount, forfeited=account.forfeited + hold.amount)
     return _put_hold(_put(state, freed), replace(hold, state=to))
+
+
+def _move_reset(state: State, event: Reset) -> State:
+    """Begin a new window: what was spent and billed is free again, and what open calls hold stays held."""
+    root = state.account(event.root)
+    if any(account.parent == root.id for account in state.accounts.values()) or root.parent is not None:
+        raise BadTrace(f"{event.root!r} is reset, and has a parent or slices", hint="reset accounts that stand alone")
+    open_ = [hold for name in event.forgotten if (hold := state.hold(name)).state not in RESOLVED]
+    again = root.available + root.charged + root.forfeited
+    lost = sum(hold.amount for hold in open_ if hold.account == root.id)
+    return _put(state, replace(root, available=again, charged=0, forfeited=0, billed=0, leaked=lost))
 
 
 def _move_close(state: State, name: AccountId) -> State:

@@ -95,7 +95,7 @@ class Granted:
 
 
 Provider = Callable[[], Awaitable[int]]
-"""What ``call`` awaits once to send its request; it returns the bill, raises, or is cancelled."""
+"""What ``call`` awaits to send a request, each time anew; it returns the bill, raises, or is cancelled."""
 
 
 ASSUMABLE: Mapping[str, str] = {
@@ -118,6 +118,15 @@ class Adapter:
     inside which a thread may be preempted.
     ``assumes`` names what the implementation relies on its users and its provider for: ``A1``, that no bill exceeds its
     hold, and ``affine``, that every handle is used once and never copied. What goes wrong without is told apart.
+    ``zero_is_unlimited`` says that a cap of 0, or a slice of 0, is one without a cap: none is opened then.
+    ``eventual`` says that a call is booked after it has been answered, as gateways do: its balances are read only when
+    ``rest`` has come back, which has to be offered then.
+    ``window`` says over which time the cap holds, in the words of a file of caps: ``day``, ``week``, ``month`` (of
+    ``timezone``), ``every 6 h``, ``sliding 24 h`` (in ``buckets``, where it moves in so many steps). Equal periods
+    begin at whole multiples since 1970, or, where ``anchored``, when a root is opened. A bill counts in the window in
+    which the provider billed it. ``expires`` is the age in seconds from which on a hold is let go whose request has not
+    left.
+    ``timeout`` is how many seconds an operation may take; one that takes longer hangs, and no other does.
     """
 
     gate: ClassVar[Gate] = Gate.RESERVE
@@ -130,6 +139,14 @@ class Adapter:
     handlers: ClassVar[bool] = False
     files: ClassVar[tuple[str, ...]] = ()
     assumes: ClassVar[tuple[str, ...]] = ()
+    timeout: ClassVar[float] = 2.0
+    zero_is_unlimited: ClassVar[bool] = False
+    eventual: ClassVar[bool] = False
+    window: ClassVar[str] = ""
+    timezone: ClassVar[str] = "UTC"
+    buckets: ClassVar[int] = 0
+    anchored: ClassVar[bool] = False
+    expires: ClassVar[int] = 0
 
     def open(self, cap: int) -> Any:
         """Return a new root scope of ``cap`` units."""
@@ -203,7 +220,7 @@ class Adapter:
         self._missing("balances")
 
     async def call(self, scope: Any, estimate: int, provider: Provider) -> Any:
-        """Let the library itself admit a call, await ``provider()`` once, and book the bill it returns."""
+        """Let the library itself admit a call, await ``provider()`` for each request it sends, and book the bills."""
         self._missing("call")
 
     def observe(self, scope: Any) -> tuple[int | None, int | None, int | None]:
@@ -222,6 +239,30 @@ class Adapter:
     def journal(self, scope: Any) -> list[str]:
         """Return the JSON lines that the root of ``scope`` has written so far, in our vocabulary of events."""
         self._missing("journal")
+
+    def rest(self, scope: Any) -> Any:
+        """Come back when all that was answered is booked; needed by ``eventual`` alone."""
+        self._missing("rest")
+
+    def ceiling(self, scope: Any, cap: int) -> Any:
+        """Return a scope with a cap of its own under ``scope``: a call on it needs room in both, and counts in both.
+
+        Nothing is moved into it. What it says of itself is all that counts in it, its own ceilings included.
+        """
+        self._missing("ceiling")
+
+    def clock(self, now: int) -> Any:
+        """Take the time from now on: ``now`` is in nanoseconds since 1970, always whole seconds, and never goes back.
+
+        It is asked before ``open`` and whenever time passes. Where time stands still it may not be asked at all, so
+        that an adapter begins with a moment of its own. One that does not offer it is given the clocks of Python,
+        moved.
+        """
+        self._missing("clock")
+
+    def reset(self, scope: Any) -> Any:
+        """Begin a new window of a root, where the library does not look at a clock: asked when its window ends."""
+        self._missing("reset")
 
     def _missing(self, operation: str) -> NoReturn:
         raise NotOffered(
@@ -250,7 +291,11 @@ OPERATIONS = (
     "balances",
     "call",
     "journal",
+    "rest",
 )
+
+HERE_OPERATIONS = ("clock", "reset", "ceiling")
+"""What is asked only in the process of capsound: how a library is told that time passes, and several ceilings."""
 
 
 def offers(adapter: Adapter | type[Adapter]) -> frozenset[str]:
@@ -258,7 +303,9 @@ def offers(adapter: Adapter | type[Adapter]) -> frozenset[str]:
     cls = adapter if isinstance(adapter, type) else type(adapter)
     known = _OFFERS.get(cls)
     if known is None:
-        known = frozenset(name for name in OPERATIONS if getattr(cls, name) is not getattr(Adapter, name))
+        known = frozenset(
+            name for name in (*OPERATIONS, *HERE_OPERATIONS) if getattr(cls, name) is not getattr(Adapter, name)
+        )
         _OFFERS[cls] = known
     return known
 

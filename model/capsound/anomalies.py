@@ -7,14 +7,10 @@ breaks what b breaks, or can be continued until it does", with the reason on the
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound.guarantees import Guarantee
 from capsound.properties import Property
-
-if TYPE_CHECKING:
-    import networkx as nx
 
 
 class UnknownName(CapsoundError):
@@ -180,6 +176,30 @@ ANOMALIES: dict[str, Anomaly] = {
             "design section 2",
         ),
         Anomaly(
+            "window-leak",
+            "a reset forgot holds in flight, and the window that follows exceeds its cap",
+            Property.CAP,
+            Guarantee.CONCURRENT,
+            "keep the holds of calls in flight through a reset, and count each bill in the window in which it comes",
+            "budgets with a period; docs/decisions/0024-windows.md",
+        ),
+        Anomaly(
+            "expired-hold",
+            "a hold was let go by its age while its call could still be billed",
+            Property.ADMISSION,
+            Guarantee.CONCURRENT,
+            "let a hold expire only if its request never left; after that, keep it until the bill is known",
+            "holds with a time to live; docs/decisions/0024-windows.md",
+        ),
+        Anomaly(
+            "partial-hold",
+            "a call was refused by one ceiling, and what it held in others was never given back",
+            Property.CONSERVATION,
+            None,
+            "hold in all ceilings in one atomic step, or give back what was held when a later one refuses",
+            "several ceilings over one call; docs/decisions/0024-windows.md",
+        ),
+        Anomaly(
             "hang",
             "no step is possible, but work is left",
             Property.PROGRESS,
@@ -207,6 +227,9 @@ IMPLICATIONS: tuple[tuple[str, str, str], ...] = (
         "overshoot",
         "if all of the cap is delegated, slices above their grants exceed it",
     ),
+    ("window-leak", "overshoot", "the bills of the window that follows exceed its cap"),
+    ("expired-hold", "stale-admit", "the room of the expired hold is admitted again while its call is in flight"),
+    ("partial-hold", "stranded", "nobody settles or releases what a refused call still holds"),
     ("vanished", "stranded", "lost capacity cannot be used"),
     ("hang", "stranded", "nobody can use what a blocked agent holds"),
 )
@@ -218,17 +241,6 @@ def get_anomaly(name: str) -> Anomaly:
         return ANOMALIES[name]
     except KeyError:
         raise UnknownName(f"there is no anomaly {name!r}", hint=nearest(name, ANOMALIES)) from None
-
-
-def implication_graph() -> nx.DiGraph[str]:
-    """Return the anomalies as a graph; the edge attribute ``because`` holds the reason."""
-    import networkx as nx
-
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(ANOMALIES)
-    for cause, effect, because in IMPLICATIONS:
-        graph.add_edge(cause, effect, because=because)
-    return graph
 
 
 def implied_by(name: str) -> tuple[str, ...]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 
 from capsound.affine import Op, Reuse, check_linear, parse_program
+from capsound.charging import call_places, ceiling_accounts, chunks_left, clock, windows_of, with_chunks
 from capsound.costs import CallCosts, costs_of
 from capsound.disciplines import Block, Discipline, get_discipline
 from capsound.errors import BadDiscipline
 from capsound.processes import AccountInfo, Machine, Place, Process
-from capsound.scenario import ROOT, Agents, Interval, Scenario, Stream
+from capsound.scenario import MONEY, ROOT, Agents, Interval, Scenario
+from capsound.steps import ADMIT
+from capsound.stores import INHERIT, MORE, ROLL_UP
 
 TOLD_APART = 64
 """How many agents of one group are told apart at most: replay tokens number the processes of that machine."""
@@ -20,12 +23,18 @@ def compile_scenario(scenario: Scenario, *, limit: int | None = None, discipline
 
     Raises ``BadDiscipline`` for a discipline that is not known, or that cannot run the scenario's calls.
     """
-    return _Compiler(scenario, discipline or get_discipline(scenario.discipline), limit).machine()
+    return _Compiler(scenario, discipline or discipline_of(scenario), limit).machine()
 
 
-def _chunks_left(d: Discipline, extra: int, offset: int) -> int:
-    """Return how many chunks of a stream are still to come at the ``offset``-th block after the first chunk."""
-    return max(0, (extra - max(0, offset)) // max(1, len(d.stream)))
+def discipline_of(scenario: Scenario) -> Discipline:
+    """Return the discipline of a scenario: the table of its file, or the one that it names."""
+    return scenario.table or get_discipline(scenario.discipline)
+
+
+def _unchecked(block: Block) -> Block:
+    """Return the block of a call that is not the first of its turn: it is admitted as the whole turn was."""
+    kept = (step for step in block if step.guard is None or "admits" in step.tags)
+    return tuple(ADMIT if "admits" in step.tags else step for step in kept)
 
 
 class _Compiler:
@@ -41,6 +50,42 @@ class _Compiler:
         self.users: dict[int, list[int]] = {0: []}
         self.reuse: Reuse | None = None
         self.reuse_agent = ""
+        self.views = 1
+        self.forgetful: frozenset[int] = frozenset()
+        self.alone = scenario.stands_alone or discipline.one_by_one
+        if self.alone:
+            self._alone()
+
+    def _alone(self) -> None:
+        """Make each account a ceiling that stands alone. Raises ``BadDiscipline`` for what does not go with that."""
+        scenario = self.scenario
+        odd = {
+            "slices": bool(scenario.slices) or any(a.own_slice is not None or a.inherits for a in scenario.agents),
+            "programs of handles": any(agents.program for agents in scenario.agents),
+            "agents that come after others": any(agents.after for agents in scenario.agents),
+            "up to so many calls": any(agents.up_to for agents in scenario.agents),
+            "calls that must be affordable": any(agents.affordable for agents in scenario.agents),
+        }
+        for other in odd:
+            if odd[other]:
+                what = "ceilings" if scenario.ceilings else "windows" if scenario.window else "holds that expire"
+                what = what if scenario.stands_alone else f"discipline {self.discipline.name!r}"
+                raise BadDiscipline(
+                    f"{what} and {other} do not go together",
+                    hint="say with [[ceilings]] what each agent may spend at most, or ask about each by itself",
+                )
+        assume = scenario.assume
+        if not (assume.a7 and assume.a10) and any(ceiling.dimension != MONEY for ceiling in scenario.ceilings):
+            name = "A7" if not assume.a7 else "A10"
+            raise BadDiscipline(
+                f"without {name}, ceilings in tokens or requests are not understood yet",
+                cause="how often a request is repeated, or what is told of it, is drawn in money only",
+                hint=f'assume {name}, or give these ceilings dimension = "money"',
+            )
+        self.accounts, self.views = ceiling_accounts(scenario, self.discipline)
+        self.index = {account.name: number for number, account in enumerate(self.accounts)}
+        windows = enumerate(windows_of(scenario))
+        self.forgetful = frozenset(i for i, window in windows if window is not None and not window.keeps)
 
     def machine(self) -> Machine:
         pending = list(self.scenario.slices)
@@ -55,8 +100,12 @@ class _Compiler:
         for entry, agents in enumerate(self.scenario.agents):
             for number in range(1, self._count(agents) + 1):
                 self._agent(agents, entry, number)
+        self._wait()
         for item in self.scenario.slices:
             self._slice(item.name, owners[item.name])
+        for index, window in enumerate(windows_of(self.scenario)):
+            if window is not None:
+                self.processes.append(clock(index, self.accounts[index].name, window, index))
         return Machine(
             self.scenario,
             self.discipline,
@@ -65,6 +114,8 @@ class _Compiler:
             self.scenario.cap,
             self.reuse,
             self.reuse_agent,
+            self.alone,
+            self.views,
         )
 
     def _count(self, agents: Agents) -> int:
@@ -128,51 +179,97 @@ class _Compiler:
         numbered = agents.count != 1
         name = f"{agents.name}-{number}" if numbered else agents.name
         places: list[Place] = []
-        account = self.index[agents.account]
+        account = self.index.get(agents.account, 0)
         own = None
         me = len(self.processes)
-        if agents.program:
+        if self.alone:
+            ledgers = [self.index[charged] for charged in self.scenario.charges(agents)]
+            ledgers.sort(key=lambda index: self.accounts[index].view != 0)  # who counts money chooses first
+            for index in range(agents.calls):
+                costs = costs_of(self.scenario, agents.call, index)
+                for ledger in ledgers:
+                    costs.counted_in(self.accounts[ledger].dimension)  # refused here where it is not known
+                places += call_places(
+                    self.discipline,
+                    ledgers,
+                    costs,
+                    len(places),
+                    index,
+                    forgetful=self.forgetful,
+                    expires=bool(self.scenario.faults.expire),
+                )
+        elif agents.program:
             self._program(agents, name, places)
         else:
             if agents.own_slice is not None:
                 own = self._account(f"{name}/slice", account, agents.own_slice)
                 places.append(self._delegate(own, account, agents.own_slice, after=1))
                 account = own
-            for index in range(agents.calls):
-                self._call(places, account, costs_of(self.scenario, agents.call, index), index)
-            if own is not None and self.discipline.close:
+            elif agents.inherits:
+                own = self._account(f"{name}/slice", account, Interval(0, self.scenario.cap.hi))
+                opened = self._delegate(own, account, Interval(0, 0), after=1)
+                places.append(replace(opened, block=(INHERIT,), label="inherit"))
+                account = own
+            self._calls(places, account, agents)
+            if own is not None and (agents.inherits or self.discipline.close):
                 parent = self.accounts[own].parent
                 assert parent is not None
-                places.append(self._close(own, parent, end=len(places) + 1, after=()))
-        self.users[self.index[agents.account]].append(me)
+                ended = self._close(own, parent, end=len(places) + 1, after=())
+                places.append(replace(ended, block=(ROLL_UP,), label="roll up") if agents.inherits else ended)
+        self.users.setdefault(0 if self.scenario.stands_alone else self.index[agents.account], []).append(me)
         # Agents with accounts of their own are interchangeable too, but only together with those accounts;
         # the explorer does not permute accounts, so they get groups of their own.
         alone = own is not None or bool(agents.program)
         group = f"{agents.name}#{number}" if alone else agents.name
         self.processes.append(Process(name, group, tuple(places), entry=entry, number=number, alone=alone))
 
-    def _call(self, places: list[Place], account: int, costs: CallCosts, number: int) -> None:
+    def _calls(self, places: list[Place], account: int, agents: Agents) -> None:
+        """Add the calls of one agent; where it may stop after any of them, a choice in front of each."""
+        choices: list[int] = []
+        for index in range(agents.calls):
+            if agents.up_to:
+                at = len(places)
+                choices.append(at)
+                more = Place("more", (MORE,), account=account, parent=account, next=at + 1, refused=at + 1, end=at + 1)
+                places.append(replace(more, silent=True, label="one more call?"))
+            # A turn that is refused makes none of its calls.
+            left = min(self.discipline.turn, agents.calls - index) if index % self.discipline.turn == 0 else 1
+            self._call(places, account, costs_of(self.scenario, agents.call, index), index, left, between=agents.up_to)
+        for at in choices:
+            places[at] = replace(places[at], refused=len(places))
+
+    def _wait(self) -> None:
+        """Let agents wait at their first place for those that they come after."""
+        members: dict[str, tuple[int, ...]] = {}
+        for entry, agents in enumerate(self.scenario.agents):
+            mine = [i for i, process in enumerate(self.processes) if process.is_agent and process.entry == entry]
+            members[agents.name] = tuple(mine)
+        for agents in self.scenario.agents:
+            others = tuple(index for name in agents.after for index in members.get(name, ()))
+            for index in members[agents.name] if others else ():
+                process = self.processes[index]
+                first = replace(process.places[0], after=others)
+                self.processes[index] = replace(process, places=(first, *process.places[1:]))
+
+    def _call(
+        self,
+        places: list[Place],
+        account: int,
+        costs: CallCosts,
+        number: int,
+        left: int = 1,
+        *,
+        between: bool = False,
+    ) -> None:
+        """Add one call; ``left`` of its turn are left, itself included, with a choice ``between`` each two of them."""
         d = self.discipline
         start = len(places)
-        blocks = list(d.blocks)
-        sent = d.sending
-        extra: list[Block] = []
-        if d.streams:
-            if not isinstance(costs.cost, Stream):
-                raise BadDiscipline(
-                    f"discipline {d.name!r} needs streamed calls",
-                    hint="give the call `chunk` and `chunks` instead of an estimate",
-                )
-            extra = [block for _ in range(costs.cost.chunks - 1) for block in d.stream]
-            blocks = blocks[: sent + 1] + extra + blocks[sent + 1 :]
-        elif isinstance(costs.cost, Stream):
-            raise BadDiscipline(
-                f"discipline {d.name!r} does not stream",
-                hint="use stream-extend, or give an estimate and a bill",
-            )
+        blocks = with_chunks(d, costs, [_unchecked(block) for block in d.blocks] if number % d.turn else d.blocks)
+        sent, extra = d.sending, len(blocks) - len(d.blocks)
         end = start + len(blocks)
+        turned_down = start + left * len(blocks) + (left - 1) * between
         send = start + sent
-        settle = send + 1 + len(extra)
+        settle = send + 1 + extra
         admitted = False
         holds = False
         for offset, block in enumerate(blocks):
@@ -186,7 +283,7 @@ class _Compiler:
                     account=account,
                     parent=account,
                     next=at + 1,
-                    refused=settle if aborts else end,
+                    refused=settle if aborts else turned_down,
                     phase=phase,
                     holds=holds,
                     label="+".join(step.name for step in block),
@@ -197,7 +294,7 @@ class _Compiler:
                     end=end,
                     start=start,
                     send=send,
-                    chunks_left=_chunks_left(d, len(extra), offset - sent - 1),
+                    chunks_left=chunks_left(d, extra, offset - sent - 1),
                     number=number,
                 )
             )
@@ -206,6 +303,11 @@ class _Compiler:
 
     def _program(self, agents: Agents, name: str, places: list[Place]) -> None:
         """Compile explicit handle operations; a second use is noted, and rejected if handles are affine."""
+        if self.discipline.turn > 1:
+            raise BadDiscipline(
+                f"discipline {self.discipline.name!r} checks once for a turn, and a program has none",
+                hint="leave turn out, or give the agents calls in place of a program",
+            )
         shared = [ROOT, *(item.name for item in self.scenario.slices)]
         ops = parse_program(agents.program, shared)
         reuse = check_linear(ops, shared)

@@ -6,11 +6,24 @@ is one clause of the choice, so that switching one off lets exactly the bills th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from capsound.frames import Frame, Num
-from capsound.scenario import Assume, Estimator, Interval, Plain, Prices, Provider, Request, Scenario, Stream
+from capsound.errors import BadDiscipline
+from capsound.frames import Algebra, Costs, Frame, Num
+from capsound.scenario import (
+    MONEY,
+    REQUESTS,
+    Assume,
+    Estimator,
+    Interval,
+    Plain,
+    Prices,
+    Provider,
+    Request,
+    Scenario,
+    Stream,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,10 @@ class CallCosts:
                 return size + size
             case Request() as request:
                 tokens = self.estimated_input(request, frame.algebra.floordiv, size)
-                return self._price(frame.algebra.floordiv, tokens, request.max_output)
+                cached = self.estimator.cached
+                cached = frame.minimum(cached, tokens) if cached else 0
+                first = self.estimator.tier == "first"
+                return self._price(frame.algebra, tokens, request.max_output, cached, first=first)
 
     def estimated_input(self, request: Request, floordiv: object, size: Num) -> Num:
         """Return the input tokens that the estimator expects of a request of ``size`` bytes."""
@@ -96,12 +112,15 @@ class CallCosts:
         )
         return floordiv(size * margin.numerator, margin.denominator) + fixed  # type: ignore[operator]
 
-    def _price(self, floordiv: object, tokens_in: Num, tokens_out: Num) -> Num:
-        """Return the cost of so many tokens, rounded up to a whole unit."""
-        cost = tokens_in * self.prices.input + tokens_out * self.prices.output
-        if self.prices.per == 1:
-            return cost
-        return floordiv(cost + (self.prices.per - 1), self.prices.per)  # type: ignore[operator]
+    def _price(self, algebra: Algebra, tokens_in: Num, tokens_out: Num, cached: Num = 0, *, first: bool = False) -> Num:
+        """Return the cost of so many tokens, rounded up to a whole unit; ``first``: as if there were one tier."""
+        prices = self.prices
+        read = cached if prices.cached is not None else 0
+        cost = (tokens_in - read) * prices.input
+        for tier in () if first else prices.tiers:
+            cost = algebra.ite(tokens_in > tier.over, (tokens_in - read) * tier.price, cost)
+        cost = cost + read * (prices.cached or 0) + tokens_out * prices.output
+        return cost if prices.per == 1 else algebra.floordiv(cost + (prices.per - 1), prices.per)
 
     # ---------------------------------------------------------------------------------------- the bill
 
@@ -118,12 +137,17 @@ class CallCosts:
     def _draw_request(self, frame: Frame, request: Request) -> Num:
         counted = self._input_bound(frame, request)
         tokens_in = frame.draw("input", counted[0], counted[1])
+        cached: Num = 0
+        if self.prices.cached is not None and request.cached.hi != 0:
+            low, high = frame.minimum(request.cached.lo, tokens_in), tokens_in
+            high = high if request.cached.hi is None else frame.minimum(request.cached.hi, tokens_in)
+            cached = frame.draw("cached", low, high)
         output = request.output_tokens or Interval(0, request.max_output)
         most = output.hi
         if self.a6:
             most = request.max_output if most is None else min(most, request.max_output)
         tokens_out = frame.draw("output", min(output.lo, most) if most is not None else output.lo, most)
-        base = self._price(frame.algebra.floordiv, tokens_in, tokens_out)
+        base = self._price(frame.algebra, tokens_in, tokens_out, cached)
         if self.bounds.rise == 1 and self.bounds.repeats == 0 and not self._capped:
             return base
         if self.bounds.rise is None or self.bounds.repeats is None:
@@ -172,6 +196,21 @@ class CallCosts:
         """Choose what the provider reports of a bill: all of it under A7."""
         return bill if self.bounds.truthful else frame.draw("told", 0, bill)
 
+    def counted_in(self, dimension: str) -> Costs:
+        """Return the costs in tokens or requests. Raises ``BadDiscipline`` where the tokens are not known."""
+        if dimension == MONEY:
+            return self
+        if dimension == REQUESTS and not isinstance(self.cost, Stream):
+            return ONE
+        if dimension == REQUESTS or not isinstance(self.cost, Request):
+            what = "a stream" if isinstance(self.cost, Stream) else "a call of estimate and bill"
+            raise BadDiscipline(
+                f"{what} is not counted in {dimension}",
+                hint="give the call as a request: bytes, max_output, input_tokens, output_tokens",
+            )
+        # A token is a token, whatever becomes of its price.
+        return replace(self, prices=Prices(), bounds=replace(self.bounds, rise=Fraction(1)))
+
     # ---------------------------------------------------------------------------------------- streams
 
     def chunk(self, frame: Frame) -> Num:
@@ -186,6 +225,55 @@ class CallCosts:
         """Choose what an aborted stream is still billed: one chunk under A9, else all that was ``left``."""
         most = frame.call.size if self.bounds.stops_within_chunk else frame.call.size * max(1, left)
         return frame.draw("tail", 0, most)
+
+
+@dataclass(frozen=True, slots=True)
+class OneRequest:
+    """A call as it is counted in requests: one, whatever it costs."""
+
+    def draw_size(self, frame: Frame) -> Num:  # noqa: ARG002 - as of every call
+        """Return one."""
+        return 1
+
+    def estimate(self, frame: Frame) -> Num:  # noqa: ARG002 - as of every call
+        """Return one."""
+        return 1
+
+    def draw_bill(self, frame: Frame) -> Num:  # noqa: ARG002 - as of every call
+        """Return one."""
+        return 1
+
+    def draw_told(self, frame: Frame, bill: Num) -> Num:  # noqa: ARG002 - as of every call
+        """Return all of it."""
+        return bill
+
+    def chunk(self, frame: Frame) -> Num:  # noqa: ARG002 - as of every call
+        """Raise ``BadDiscipline``: streams are not counted in requests."""
+        raise BadDiscipline("a stream is not counted in requests", hint='give the ceiling dimension = "money"')
+
+    def draw_chunk(self, frame: Frame) -> Num:
+        """Raise ``BadDiscipline``."""
+        return self.chunk(frame)
+
+    def draw_tail(self, frame: Frame, left: int) -> Num:  # noqa: ARG002 - as of every call
+        """Raise ``BadDiscipline``."""
+        return self.chunk(frame)
+
+
+ONE = OneRequest()
+
+
+def counted(costs: CallCosts, dimension: str) -> CallCosts:
+    """Return the costs of a call in one dimension, as the costs of a call. Raises ``BadDiscipline``."""
+    found = costs.counted_in(dimension)
+    if isinstance(found, CallCosts):
+        return found
+    return replace(costs, cost=Plain(Interval.exactly(1), Interval.exactly(1)), bounds=ONE_REQUEST)
+
+
+ONE_REQUEST = BillBounds(
+    within_hold=True, shortfall=None, truthful=True, rise=Fraction(1), repeats=0, stops_within_chunk=True
+)
 
 
 def costs_of(scenario: Scenario, call: str, earlier: int = 0) -> CallCosts:

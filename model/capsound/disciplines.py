@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from capsound.errors import BadDiscipline, nearest
+from capsound.frames import Step
 from capsound.steps import (
     CARVE,
     CHECK,
@@ -43,10 +44,10 @@ from capsound.steps import (
     TAIL,
     UNLOCK,
     WRITE,
-    Step,
 )
+from capsound.wellformed import Block, flaws
 
-Block = tuple[Step, ...]
+__all__ = ["DISCIPLINES", "Block", "Discipline", "Retry", "discipline", "get_discipline"]
 
 
 class Retry(StrEnum):
@@ -65,7 +66,10 @@ class Discipline:
     cancelled or times out; ``on_refuse`` when it is refused. ``stream`` is repeated for each further chunk of
     a streamed call, and ``on_abort`` run when a chunk is refused. ``delegate`` opens a slice, ``move`` passes
     all of a handle on to a new one, and ``close``, if any, ends a slice. ``affine`` says whether a handle
-    program is checked for second uses before it runs.
+    program is checked for second uses before it runs. ``slots`` is how many calls fit into its semaphore, if any;
+    ``lag`` how much an agent keeps to itself at most before it writes back; ``turn`` of how many calls of an agent
+    only the first is checked. ``one_by_one`` says whether, of several ceilings over one call, each is asked in blocks
+    of its own: the agent's own first.
     """
 
     name: str
@@ -81,6 +85,10 @@ class Discipline:
     close: Block = ()
     retry: Retry = Retry.NEVER
     affine: bool = False
+    slots: int = 0
+    one_by_one: bool = False
+    lag: int = 0
+    turn: int = 1
 
     def __post_init__(self) -> None:
         _validate(self)
@@ -91,9 +99,54 @@ class Discipline:
         return next(i for i, block in enumerate(self.blocks) if any("sends" in step.tags for step in block))
 
     @property
+    def tries(self) -> bool:
+        """Whether calls are added to the counter before they are admitted."""
+        return any("tries" in step.tags for block in self.blocks for step in block)
+
+    @property
+    def frees_what_others_took(self) -> bool:
+        """Whether an agent that never sends may free the lock, or the slot, of another: refused, or given up."""
+        handlers = [step.name for step in (*self.on_refuse, *self.before_send)]
+        if not {"unlock", "leave"} & set(handlers):
+            return False
+        admits = next(i for i, block in enumerate(self.blocks) if any("admits" in step.tags for step in block))
+        taken = [(i, s.name) for i, block in enumerate(self.blocks) for s in block if s.name in ("lock", "enter")]
+        return not taken or not (taken[0][0] < admits or taken[0] == (admits, "lock"))
+
+    @property
+    def may_keep_holds(self) -> bool:
+        """Whether a call that is over may leave its hold behind: nothing that ends holds resolved it."""
+        steps = [step for block in self.blocks for step in block]
+        if not any("holds" in step.tags for step in steps):
+            return False
+        resolving = [s for s in (*steps, *self.before_send, *self.after_send) if "resolves" in s.tags]
+        left = self.tries and not any("undoes" in step.tags for step in self.on_refuse)
+        return left or any("ends-hold" not in step.tags for step in resolving)
+
+    @property
     def streams(self) -> bool:
         """Whether calls are streamed."""
         return any(step is SEND_STREAM for block in self.blocks for step in block)
+
+    @property
+    def parts(self) -> dict[str, tuple[Block, ...]]:
+        """The blocks of each part, under the names that a scenario file uses; a handler is one block, or none."""
+        handlers = {
+            "before-send": self.before_send,
+            "after-send": self.after_send,
+            "on-refuse": self.on_refuse,
+            "on-abort": self.on_abort,
+            "delegate": self.delegate,
+            "move": self.move,
+            "close": self.close,
+        }
+        lists = {"blocks": self.blocks, "stream": self.stream}
+        return lists | {name: (block,) if block else () for name, block in handlers.items()}
+
+    @property
+    def rules(self) -> tuple[object, ...]:
+        """What it does, without its name and its sentence: equal for disciplines that do the same."""
+        return (tuple(self.parts.items()), self.retry, self.affine, self.slots, self.lag, self.turn, self.one_by_one)
 
     def __str__(self) -> str:
         return " ".join("[" + ", ".join(step.name for step in block) + "]" for block in self.blocks)
@@ -101,34 +154,9 @@ class Discipline:
 
 def _validate(d: Discipline) -> None:
     """Refuse a discipline that could not run. Raises ``BadDiscipline``."""
-    flat = [step for block in d.blocks for step in block]
-    for tag, what in (("admits", "admits a call"), ("sends", "sends it")):
-        count = sum(tag in step.tags for step in flat)
-        if count != 1:
-            raise BadDiscipline(
-                f"discipline {d.name!r} has {count} steps that {what.split()[0]} the call",
-                cause=f"exactly one step {what}",
-                hint="list the blocks in order, for example [[CHECK, RESERVE], [SEND], [SETTLE]]",
-            )
-    admits = next(i for i, step in enumerate(flat) if "admits" in step.tags)
-    sends = next(i for i, step in enumerate(flat) if "sends" in step.tags)
-    if sends < admits:
-        raise BadDiscipline(f"discipline {d.name!r} sends before it admits", hint="that would be a late refusal")
-    holds = [i for i, step in enumerate(flat) if "holds" in step.tags]
-    if holds and holds[0] < admits:
-        raise BadDiscipline(
-            f"discipline {d.name!r} reserves before it admits",
-            cause="what is held is the estimate that the call was admitted for: before that it would hold nothing",
-            hint="put RESERVE behind the step that admits, for example [[CHECK, RESERVE], [SEND], [SETTLE]]",
-        )
-    for block in d.blocks:
-        guarded = [i for i, step in enumerate(block) if step.guard is not None or step.waits is not None]
-        if guarded and guarded[-1] >= len(guarded):
-            raise BadDiscipline(
-                f"discipline {d.name!r} has a guard after an effect in {block}",
-                cause="a block happens at once or not at all",
-                hint="move the guard to the front of its block, or cut the block in two",
-            )
+    same_hold = d.retry is Retry.SAME_HOLD
+    for flaw in flaws(d.parts, same_hold=same_hold, slots=d.slots, lag=d.lag, turn=d.turn, one_by_one=d.one_by_one):
+        raise BadDiscipline(f"discipline {d.name!r} {flaw.says}", cause=flaw.cause, hint=flaw.hint)
 
 
 def discipline(
@@ -146,6 +174,10 @@ def discipline(
     close: Sequence[Step] = (),
     retry: Retry = Retry.NEVER,
     affine: bool = False,
+    slots: int = 0,
+    one_by_one: bool = False,
+    lag: int = 0,
+    turn: int = 1,
 ) -> Discipline:
     """Return a discipline from plain lists of steps. Raises ``BadDiscipline`` when it could not run."""
     return Discipline(
@@ -162,6 +194,10 @@ def discipline(
         close=tuple(close),
         retry=retry,
         affine=affine,
+        slots=slots,
+        one_by_one=one_by_one,
+        lag=lag,
+        turn=turn,
     )
 
 
@@ -316,9 +352,37 @@ DISCIPLINES: dict[str, Discipline] = {
 }
 
 
+OVER_CEILINGS: dict[str, Discipline] = {
+    d.name: d
+    for d in (
+        discipline(
+            "one-by-one",
+            "reserve-settle that asks one ceiling after the other, and gives back what it held when one refuses",
+            _SOUND,
+            before_send=[RELEASE],
+            after_send=[FORFEIT],
+            on_refuse=[RELEASE],
+            one_by_one=True,
+        ),
+        discipline(
+            "one-by-one-kept",
+            "reserve-settle that asks one ceiling after the other, and keeps what it held when one refuses",
+            _SOUND,
+            before_send=[RELEASE],
+            after_send=[FORFEIT],
+            one_by_one=True,
+        ),
+    )
+}
+"""Disciplines that are something of their own only where a call counts in several ceilings."""
+
+KNOWN: dict[str, Discipline] = {**DISCIPLINES, **OVER_CEILINGS}
+"""Every discipline that a scenario can name."""
+
+
 def get_discipline(name: str) -> Discipline:
     """Return the discipline called ``name``; raises ``BadDiscipline`` with the nearest match."""
     try:
-        return DISCIPLINES[name]
+        return KNOWN[name]
     except KeyError:
-        raise BadDiscipline(f"there is no discipline {name!r}", hint=nearest(name, DISCIPLINES)) from None
+        raise BadDiscipline(f"there is no discipline {name!r}", hint=nearest(name, KNOWN)) from None

@@ -81,3 +81,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(names)}" if names else ""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with an escape for each character that a terminal would act upon, or cannot show."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

@@ -126,6 +126,26 @@ class Forfeit:
 
 
 @dataclass(frozen=True, slots=True)
+class Expire:
+    """The ledger lets a hold go although its call is still under way, and may be billed and settled later."""
+
+    kind: ClassVar[str] = "expire"
+    hold: HoldId
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """A window of ``root`` ends: what was spent and billed in it counts no more. Holds of open calls stay.
+
+    ``forgotten`` are those of them that the ledger let go all the same.
+    """
+
+    kind: ClassVar[str] = "reset"
+    root: AccountId
+    forgotten: tuple[HoldId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """Spending is told after the fact, without a hold."""
 
@@ -210,6 +230,8 @@ Event = (
     | Extend
     | Release
     | Forfeit
+    | Expire
+    | Reset
     | Record
     | Cancel
     | Timeout
@@ -225,6 +247,9 @@ _AMOUNTS = frozenset({"amount", "cap"})
 TOLD = ("granted", "available", "charged", "forfeited", "delegated", "returned")
 """The balances that an ``observe`` may tell by name, beside what every ledger has."""
 
+_NAMES = frozenset({"agents", "forgotten"})
+"""The fields that are lists of names."""
+
 _BALANCES = frozenset({"spent", "remaining", "held", *TOLD})
 
 
@@ -233,7 +258,7 @@ def event_to_dict(event: Event) -> dict[str, object]:
     data: dict[str, object] = {"event": event.kind}
     for field in fields(event):
         value = getattr(event, field.name)
-        if value is None or value == "":
+        if value is None or value in ("", ()):
             continue
         data[field.name] = list(value) if isinstance(value, tuple) else value
     return data
@@ -268,7 +293,7 @@ def _field(kind: str, name: str, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int):
             raise BadAmount(value, f"{name!r} of {kind!r} is a whole number of units")
         return value
-    if name == "agents" and isinstance(value, list) and all(isinstance(item, str) for item in value):
+    if name in _NAMES and isinstance(value, list) and all(isinstance(item, str) for item in value):
         return tuple(value)
     if isinstance(value, str):
         return value

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from capsound.machine import CALL_FIELDS, LEDGER_FIELDS, Branch, Config, Env, Machine, fire, initial, thaw
-from capsound.predicates import sum_billed, violates
+from capsound.machine import LEDGER_FIELDS, Branch, Config, Env, Machine, fire, initial, thaw, width_of
+from capsound.predicates import overshoot, violates
 from capsound.properties import Property
 from capsound.schedule import INTS, Choice, NeedDraw, Schedule, Script, settled
 
@@ -26,7 +26,10 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Exploration:
-    """What was found. ``complete`` is False when a bound of the scope cut the search."""
+    """What was found. ``complete`` is False when a bound of the scope cut the search.
+
+    ``refused`` is a shortest run in which a process is refused that was watched.
+    """
 
     distinct: int
     transitions: int
@@ -36,6 +39,7 @@ class Exploration:
     worst_overshoot: int
     admitted: bool
     cut_amounts: bool = False
+    refused: Schedule | None = None
     seen: frozenset[tuple[int, ...]] = field(default_factory=frozenset, repr=False)
 
 
@@ -54,13 +58,15 @@ def explore(
     scope: Scope = Scope(),
     *,
     keep_states: bool = False,
+    watched: frozenset[int] = frozenset(),
 ) -> Exploration:
     """Visit every reachable state of ``machine`` within ``scope``.
 
     For each property the shortest schedule that breaks it is returned: fewest steps, then fewest agents, then
-    smallest amounts.
+    smallest amounts. ``watched`` are processes of which no call should be refused.
     """
     search = _Search(machine, tuple(properties), scope)
+    search.watched = watched
     search.run()
     return Exploration(
         distinct=len(search.visited),
@@ -71,6 +77,7 @@ def explore(
         worst_overshoot=search.worst,
         admitted=search.admitted,
         cut_amounts=search.cut_amounts,
+        refused=search.refused,
         seen=frozenset(search.visited) if keep_states else frozenset(),
     )
 
@@ -89,6 +96,8 @@ class _Search:
         self.worst = 0
         self.admitted = False
         self.cut_amounts = False
+        self.watched: frozenset[int] = frozenset()
+        self.refused: Schedule | None = None
         self.by_place: dict[tuple[int, int], list[Branch]] = {}
         for branch in machine.branches():
             self.by_place.setdefault((branch.process, branch.place), []).append(branch)
@@ -134,7 +143,7 @@ class _Search:
         best: dict[Property, tuple[tuple[int, ...], tuple[int, ...]]] = {}
         for state in level:
             config = thaw(self.machine, state)
-            self.worst = max(self.worst, sum_billed(config) - config.ledgers[0].granted)
+            self.worst = max(self.worst, overshoot(self.machine, config, INTS))
             for prop in self.properties:
                 if prop in self.found or not violates(self.machine, config, prop, INTS):
                     continue
@@ -167,7 +176,7 @@ class _Search:
         kind = "run" if branch.kind == "refuse" else branch.kind
         while pending:
             draws = pending.pop()
-            after = config.copy()
+            after = config.fork(self.machine, branch)
             emitted: list[str] = []
             env = Env(INTS, Script(draws), lambda kind, *_, emitted=emitted: emitted.append(kind))
             try:
@@ -181,7 +190,11 @@ class _Search:
                 continue
             if settled(conditions):
                 self.admitted = self.admitted or "reserve" in emitted
-                yield Choice(branch.process, kind, draws), after
+                choice = Choice(branch.process, kind, draws)
+                if self.refused is None and branch.process in self.watched and "refuse" in emitted:
+                    before = self.schedule(config.flat())
+                    self.refused = Schedule(before.cap, (*before.choices, choice))
+                yield choice, after
 
     def _canonical(self, values: tuple[int, ...]) -> tuple[int, ...]:
         """Return the same key for states that differ only by a renaming of identical agents."""
@@ -208,7 +221,7 @@ class _Search:
 
 def _groups(machine: Machine) -> list[list[tuple[int, int]]]:
     """Return, for each group of interchangeable processes, where their variables are in a flat state."""
-    width = 1 + len(CALL_FIELDS)
+    width = width_of(machine)
     offset = len(machine.accounts) * (len(LEDGER_FIELDS) + 1)
     slots: dict[tuple[bool, int, int], list[tuple[int, int]]] = {}
     for index, process in enumerate(machine.processes):

@@ -97,13 +97,17 @@ class Ledger:
 
 @dataclass(slots=True)
 class CallVars:
-    """One call in progress. ``cover`` is what it was admitted for, ``told`` what the provider reported."""
+    """One call in progress. ``cover`` is what it was admitted for, ``told`` what the provider reported.
+
+    ``kept`` outlives the call: what its agent has not written back yet to a counter that many share.
+    """
 
     size: Num = 0
     cover: Num = 0
     bill: Num = 0
     told: Num = 0
     seen: Num = 0
+    kept: Num = 0
 
 
 class Costs(Protocol):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from math import inf
 
 from capsound.accounts import Account, Hold, HoldState
 from capsound.amounts import AccountId, AgentId, CallId, HoldId
@@ -44,6 +45,10 @@ class LiveAccount:
     worst: Hold | None = None
     """The settled hold with the largest deficit, the earliest of equals."""
     worst_number: int = 0
+    leaked: int = 0
+    """What its last reset forgot."""
+    low: float = inf
+    """The least that was available after a reservation, as far as the fast lane saw it."""
 
     @property
     def spent(self) -> int:
@@ -66,6 +71,7 @@ class LiveAccount:
             self.returned,
             self.billed,
             self.closed,
+            self.leaked,
         )
 
 
@@ -81,7 +87,14 @@ class LiveHold:
     owner: LiveAccount
     number: int
     billed: int = 0
-    calls: tuple[CallId, ...] = ()
+    call: CallId | None = None
+    """The first call that was sent under it; nearly every hold has this one alone."""
+    more: tuple[CallId, ...] = ()
+
+    @property
+    def calls(self) -> tuple[CallId, ...]:
+        """The calls that were sent under it, in their order."""
+        return () if self.call is None else (self.call, *self.more)
 
     @property
     def deficit(self) -> int:
@@ -92,6 +105,25 @@ class LiveHold:
     def frozen(self) -> Hold:
         """The same as the model writes it."""
         return Hold(self.id, self.account, self.amount, self.state, self.agent, self.billed)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldNames(Mapping[CallId, HoldId]):
+    """The names of the holds of calls, as the model asks for them."""
+
+    holds: Mapping[CallId, LiveHold]
+
+    def __getitem__(self, call: CallId) -> HoldId:
+        return self.holds[call].id
+
+    def __contains__(self, call: object) -> bool:
+        return call in self.holds
+
+    def __iter__(self) -> Iterator[CallId]:
+        return iter(self.holds)
+
+    def __len__(self) -> int:
+        return len(self.holds)
 
 
 def path_of(account: LiveAccount) -> Iterator[LiveAccount]:

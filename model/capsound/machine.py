@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from capsound.compiling import TOLD_APART, compile_scenario
+from capsound.ceilings import fire_alone, waits_alone
+from capsound.compiling import TOLD_APART, compile_scenario, discipline_of
 from capsound.disciplines import Block, Discipline, Retry
 from capsound.frames import Algebra, Bool, CallVars, Frame, Ledger, Num
 from capsound.processes import AccountInfo, Branch, Machine, Place, Process, dead_at
-from capsound.steps import FORGET, RELEASE
+from capsound.steps import FORGET
 
 __all__ = [
     "CALL_FIELDS",
@@ -32,15 +33,18 @@ __all__ = [
     "blocked",
     "compile_scenario",
     "dead_at",
+    "discipline_of",
     "fire",
     "initial",
     "thaw",
     "variable_names",
     "waits",
+    "width_of",
 ]
 
 LEDGER_FIELDS = tuple(f.name for f in fields(Ledger))
 CALL_FIELDS = tuple(f.name for f in fields(CallVars))
+FAULTS = ("cancel", "timeout", "crash", "expire")
 
 
 @dataclass(slots=True)
@@ -49,6 +53,12 @@ class Running:
 
     at: Num
     call: CallVars = field(default_factory=CallVars)
+    more: list[CallVars] = field(default_factory=list)
+    """The call as it is counted in further dimensions."""
+
+    def copy(self) -> Running:
+        """Return a copy that can be changed without changing this one."""
+        return Running(self.at, replace(self.call), [replace(call) for call in self.more])
 
 
 @dataclass(slots=True)
@@ -65,9 +75,20 @@ class Config:
         return Config(
             [replace(ledger) for ledger in self.ledgers],
             list(self.opened),
-            [Running(r.at, replace(r.call)) for r in self.running],
+            [r.copy() for r in self.running],
             list(self.faults),
         )
+
+    def fork(self, machine: Machine, branch: Branch) -> Config:
+        """Return a copy on which ``branch`` can be fired without changing this one; the rest is shared."""
+        place = machine.processes[branch.process].places[branch.place]
+        ledgers, running = list(self.ledgers), list(self.running)
+        for account in {place.account, place.parent, *place.ledgers, *place.admitted_on}:
+            ledgers[account] = replace(ledgers[account])
+        running[branch.process] = running[branch.process].copy()
+        if not place.keeps:
+            running = [mine.copy() for mine in running]
+        return Config(ledgers, list(self.opened), running, list(self.faults))
 
     def flat(self) -> tuple[Num, ...]:
         """Return every variable in a fixed order."""
@@ -77,7 +98,8 @@ class Config:
         out.extend(self.opened)
         for r in self.running:
             out.append(r.at)
-            out.extend(getattr(r.call, name) for name in CALL_FIELDS)
+            for call in (r.call, *r.more):
+                out.extend(getattr(call, name) for name in CALL_FIELDS)
         out.extend(self.faults)
         return tuple(out)
 
@@ -87,7 +109,11 @@ def thaw(machine: Machine, values: tuple[Num, ...]) -> Config:
     take = iter(values)
     ledgers = [Ledger(*(next(take) for _ in LEDGER_FIELDS)) for _ in machine.accounts]
     opened = [next(take) for _ in machine.accounts]
-    running = [Running(next(take), CallVars(*(next(take) for _ in CALL_FIELDS))) for _ in machine.processes]
+    running = []
+    for _ in machine.processes:
+        at = next(take)
+        calls = [CallVars(*(next(take) for _ in CALL_FIELDS)) for _ in range(machine.views)]
+        running.append(Running(at, calls[0], calls[1:]))
     return Config(ledgers, opened, running, list(take))
 
 
@@ -98,20 +124,27 @@ def variable_names(machine: Machine) -> tuple[str, ...]:
     for process in machine.processes:
         names.append(f"{process.name}.at")
         names += [f"{process.name}.{f}" for f in CALL_FIELDS]
-    return (*names, "faults.cancel", "faults.timeout", "faults.crash")
+        names += [f"{process.name}.{view}.{f}" for view in range(1, machine.views) for f in CALL_FIELDS]
+    return (*names, *(f"faults.{kind}" for kind in FAULTS[: len(machine.budget)]))
+
+
+def width_of(machine: Machine) -> int:
+    """Return how many variables of a state are about one process."""
+    return 1 + len(CALL_FIELDS) * machine.views
 
 
 def initial(machine: Machine, cap: Num) -> Config:
     """Return the state before anything has happened, for a cap of ``cap`` units."""
     ledgers = [Ledger() for _ in machine.accounts]
-    ledgers[0].granted = cap
-    ledgers[0].available = cap
-    return Config(
-        ledgers,
-        [1] + [0] * (len(machine.accounts) - 1),
-        [Running(0) for _ in machine.processes],
-        list(machine.faults),
-    )
+    spent = machine.scenario.spent
+    ledgers[0] = Ledger(available=cap - spent, granted=cap, charged=spent, billed=spent, settled=spent, booked=spent)
+    opened: list[Num] = [1] + [0] * (len(machine.accounts) - 1)
+    if machine.alone:
+        for index, account in enumerate(machine.accounts[1:], start=1):
+            ledgers[index] = Ledger(available=account.grant.lo, granted=account.grant.lo)
+            opened[index] = 1
+    running = [Running(0, CallVars(), [CallVars() for _ in range(1, machine.views)]) for _ in machine.processes]
+    return Config(ledgers, opened, running, list(machine.budget))
 
 
 @dataclass(slots=True)
@@ -131,6 +164,8 @@ def fire(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Boo
     process = machine.processes[branch.process]
     place = process.places[branch.place]
     running = config.running[branch.process]
+    if machine.alone:
+        return fire_alone(machine, config, branch, env)
     frame = Frame(
         algebra=env.algebra,
         account=config.ledgers[place.account],
@@ -164,7 +199,7 @@ def fire(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Boo
         if place.kind in ("delegate", "move"):
             config.opened[place.account] = 1
         if place.next == place.end and place.kind == "call":
-            running.call = CallVars()
+            running.call = CallVars(kept=running.call.kept)
     else:
         conditions.append(env.algebra.negate(fits))
         if _impossible(conditions):
@@ -173,11 +208,14 @@ def fire(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Boo
             frame.emit("refuse", _wanted(place, frame))
         for step in place.on_refuse:
             step.effect(frame)
+        if place.tried:
+            # What was added without being admitted is not outstanding, whether it was taken back or not.
+            frame.account.outstanding = frame.account.outstanding - running.call.cover
         running.at = place.refused
         if place.kind == "delegate":
             config.opened[place.account] = 1
         if not place.aborts:
-            running.call = CallVars()
+            running.call = CallVars(kept=running.call.kept)
     return conditions
 
 
@@ -193,6 +231,8 @@ def waits(machine: Machine, config: Config, place: Place, frame: Frame) -> list[
 def blocked(machine: Machine, config: Config, index: int, at: int, algebra: Algebra) -> Bool:
     """Return whether process ``index``, if it is at place ``at``, cannot take a step of its own."""
     place = machine.processes[index].places[at]
+    if machine.alone:
+        return not_all(algebra, waits_alone(config, place, algebra))
     frame = Frame(
         algebra=algebra,
         account=config.ledgers[place.account],
@@ -203,8 +243,13 @@ def blocked(machine: Machine, config: Config, index: int, at: int, algebra: Alge
         parent=config.ledgers[place.parent],
         child=config.ledgers[place.account],
     )
+    return not_all(algebra, waits(machine, config, place, frame))
+
+
+def not_all(algebra: Algebra, conditions: list[Bool]) -> Bool:
+    """Return whether one of the conditions fails."""
     result: Bool = False
-    for condition in waits(machine, config, place, frame):
+    for condition in conditions:
         result = algebra.either(result, algebra.negate(condition))
     return result
 
@@ -235,14 +280,16 @@ def _fault(machine: Machine, config: Config, branch: Branch, frame: Frame) -> li
         return conditions
     for step in d.after_send if place.phase == "sent" else _before_send(d, place):
         step.effect(frame)
-    running.call = CallVars()
+    running.call = CallVars(kept=running.call.kept)
     running.at = place.start if branch.kind == "timeout" and d.retry is Retry.NEW_HOLD else place.end
     return conditions
 
 
 def _before_send(d: Discipline, place: Place) -> Block:
-    """Return what gives up a call before it is sent: a hold that was not taken yet is not released."""
-    return d.before_send if place.holds else tuple(FORGET if step is RELEASE else step for step in d.before_send)
+    """Return what gives up a call before it is sent: a hold that was not taken yet does not end."""
+    if place.holds:
+        return d.before_send
+    return tuple(FORGET if "ends-hold" in step.tags else step for step in d.before_send)
 
 
 def _finished(algebra: Algebra, machine: Machine, config: Config, index: int) -> Bool:

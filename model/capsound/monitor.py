@@ -2,6 +2,9 @@
 
 It knows the true bills, because they are events; it keeps the books of the reference semantics beside whatever
 the implementation says of itself; and it goes on after a violation, so that one run can show several.
+
+One module, because an event is judged and remembered by one class, which ``monitor_fast`` and others build on: parts of
+it elsewhere would need all that it keeps to itself.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from capsound.accounts import (
     move,
     short_of_bills,
 )
-from capsound.amounts import AccountId, AgentId, CallId, HoldId
+from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
 from capsound.anomalies import ANOMALIES
 from capsound.events import (
     TOLD,
@@ -40,6 +43,7 @@ from capsound.events import (
     Open,
     Refuse,
     Reserve,
+    Reset,
     Send,
     Settle,
     Stall,
@@ -79,6 +83,7 @@ class Monitor:
     _crashed: set[AgentId] = field(default_factory=set)
     _last_call: dict[HoldId, CallId | None] = field(default_factory=dict)
     _call_bills: dict[CallId | None, int] = field(default_factory=dict)
+    _partly: dict[HoldId, AccountId] = field(default_factory=dict)
 
     def feed(self, event: Event) -> tuple[Finding, ...]:
         """Take the next event; return what it shows. Raises ``BadTrace`` when it refers to nothing known."""
@@ -95,6 +100,8 @@ class Monitor:
                 self._books[root] = RootBooks()
             case Reserve(account=account) | Refuse(account=account):
                 self._on_admission(event, account)
+                if isinstance(event, Refuse):
+                    self._on_refusal(event)
             case Extend(hold=hold):
                 extended = self.state.hold(hold)
                 # What a larger hold covers is no deficit any more.
@@ -104,6 +111,8 @@ class Monitor:
                 self._on_admission(event, extended.account)
             case Bill():
                 self._on_bill(event, was)
+            case Reset(root=root):
+                self._on_reset(root)
             case Close() | Merge():
                 for breach in left_short(was, self.state, event):
                     self._add(event, breach)
@@ -141,6 +150,7 @@ class Monitor:
             tuple(sorted((name, tuple(sorted(wrong.items()))) for name, wrong in self._wrong.items())),
             tuple(sorted((name, seen.spent) for name, seen in self._seen.items())),
             tuple(sorted(self._crashed)),
+            tuple(sorted(self._partly.items())),
             tuple(books.overrun_broken for books in self._books.values()),
             tuple(sorted(self._flags)),
             tuple(sorted({finding.anomaly for finding in self._findings})),
@@ -227,6 +237,12 @@ class Monitor:
         if self._given_back and event.amount > 0:
             self._judge_given_back(event, self.state.path(hold.account))
         self._judge_overrun(hold.account)
+
+    def _on_reset(self, root: AccountId) -> None:
+        """Begin a window: what was wrong with the books of the last one is over, but for deficits in flight."""
+        self._windows[root] = self._open_deficit.get(root, 0)
+        for known in (self._told, self._wrong, self._seen):
+            known.pop(root, None)
 
     def _judge_overrun(self, name: AccountId) -> None:
         """Compare the overshoot with the deficits that explain it: after a bill, and after an admission.
@@ -379,7 +395,7 @@ class Monitor:
             overran=bool(flags.get("overran")),
             misreported=bool(flags.get("misreported")),
         )
-        findings = (*self._findings, *self._stranded())
+        findings = (*self._findings, *self._stranded(), *self._partial())
         verdicts: dict[Property, Verdict] = {}
         broken = {ANOMALIES[f.anomaly].breaks for f in findings}
         if any(books.overrun_broken for books in self._books.values()):
@@ -399,6 +415,27 @@ class Monitor:
             deficits={name: sum(self._windows.get(a.id, 0) for a in self.state.below(name)) for name in self._books},
             refuted=refuted(findings, exercise, broken),
         )
+
+    def _partial(self) -> list[Finding]:
+        """Return the holds of calls that another ceiling has refused, and that nobody has given back."""
+        found = []
+        for name, refused in self._partly.items():
+            hold = self.state.holds.get(name)
+            if hold is None or hold.state is not HoldState.HELD:
+                continue
+            sentence = f"{refused} refused {hold.agent}, and {name} still holds {hold.amount} of {hold.account} for it"
+            facts = (("hold", name), ("amount", hold.amount), ("account", hold.account), ("refused", refused))
+            end = Refuse(refused, Amount(hold.amount), "", hold.agent, name)
+            found.append(Finding("partial-hold", self.steps, end, facts, sentence))
+        return found
+
+    def _on_refusal(self, event: Refuse) -> None:
+        """Note a hold that a refused call has on another root: of the same root it is that which was to be extended."""
+        if event.hold is None:
+            return
+        held = self.state.account(self.state.hold(event.hold).account)
+        if held.root != self.state.account(event.account).root:
+            self._partly[event.hold] = event.account
 
     def _stranded(self) -> list[Finding]:
         """Return the holds of agents that crashed, when all else is resolved: nobody can give them back."""

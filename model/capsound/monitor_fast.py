@@ -17,9 +17,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, cast
 
-from capsound.accounts import RESOLVED, RULES, Account, Breach, Hold, HoldState, State, breaches, move, short_of_bills
+from capsound.accounts import (
+    RESOLVED,
+    RULES,
+    Account,
+    Breach,
+    Hold,
+    HoldState,
+    State,
+    breaches,
+    leaked,
+    move,
+    short_of_bills,
+)
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
 from capsound.errors import BadTrace
 from capsound.events import (
@@ -30,6 +42,7 @@ from capsound.events import (
     Crash,
     Delegate,
     Event,
+    Expire,
     Extend,
     Forfeit,
     Merge,
@@ -39,13 +52,14 @@ from capsound.events import (
     Refuse,
     Release,
     Reserve,
+    Reset,
     Send,
     Settle,
     Stall,
     Timeout,
     event_from_dict,
 )
-from capsound.live_books import LiveAccount, LiveHold, path_of, remember_worst
+from capsound.live_books import HoldNames, LiveAccount, LiveHold, path_of, remember_worst
 from capsound.monitor import Finding, Monitor, Report, RootBooks
 from capsound.plain_records import plain_records
 
@@ -70,6 +84,9 @@ class FastMonitor(Monitor):
     ``memory`` is the number of resolved holds that are remembered. A report lists each anomaly once, by its first
     finding; all findings are what ``feed`` and ``take`` return.
     """
+
+    SET_UP: ClassVar[frozenset[str]] = frozenset({"_changes", "_readers", "memory", "state"})
+    """What is no state of its own: all else is, whoever keeps it."""
 
     __slots__ = (
         "_accounts",
@@ -99,10 +116,12 @@ class FastMonitor(Monitor):
     def __init__(self, memory: int = MEMORY) -> None:
         self._accounts: dict[AccountId, LiveAccount] = {}
         self._holds: dict[HoldId, LiveHold] = {}
-        self._calls: dict[CallId, HoldId] = {}
+        self._calls: dict[CallId, LiveHold] = {}
         # The rules and the words of the model read these records in place: they have all that it asks of them.
         live = State(
-            cast("Mapping[AccountId, Account]", self._accounts), cast("Mapping[HoldId, Hold]", self._holds), self._calls
+            cast("Mapping[AccountId, Account]", self._accounts),
+            cast("Mapping[HoldId, Hold]", self._holds),
+            HoldNames(self._calls),
         )
         super().__init__(state=live)
         self.memory = memory
@@ -127,6 +146,8 @@ class FastMonitor(Monitor):
             Extend: lambda e: self._extend(e),
             Release: lambda e: self._free(e.hold, RELEASED),
             Forfeit: lambda e: self._free(e.hold, FORFEITED),
+            Expire: lambda e: self._expire(e),
+            Reset: lambda e: self._reset(e),
             Record: lambda e: self._record(e.account, e.amount),
             Cancel: lambda e: self._fault(e),
             Timeout: lambda e: self._fault(e),
@@ -135,7 +156,11 @@ class FastMonitor(Monitor):
             Accept: lambda e: self._from_driver(e),
             Stall: lambda e: self._from_driver(e),
         }
-        self._readers: dict[object, Callable[[Mapping[str, Any]], bool]] = plain_records(
+        self._readers: dict[object, Callable[[Mapping[str, Any]], bool]] = {}
+
+    def _make_readers(self) -> None:
+        """Make what takes records: only who is given records needs it, and others make a monitor for every run."""
+        self._readers = plain_records(
             reserve=self._reserve,
             send=self._send,
             bill=self._bill,
@@ -167,6 +192,8 @@ class FastMonitor(Monitor):
         Raises ``BadTrace`` for what is no event or refers to nothing known, ``BadAmount`` for a bad number,
         ``UnknownHandle`` when a handle may have been forgotten.
         """
+        if not self._readers:
+            self._make_readers()
         kind = data.get("event")
         reader = self._readers.get(kind) if type(kind) is str else None
         self.steps += 1
@@ -216,7 +243,7 @@ class FastMonitor(Monitor):
             state=State(
                 {a.id: a.frozen for a in self._accounts.values()},
                 {h.id: h.frozen for h in self._holds.values()},
-                dict(self._calls),
+                {call: hold.id for call, hold in self._calls.items()},
             ),
             overshoot={root.id: root.peak for root in roots},
             deficits={root.id: root.windows for root in roots},
@@ -239,6 +266,9 @@ class FastMonitor(Monitor):
 
     def bill_of(self, call: object) -> int | None:
         """Return what was billed for a call so far; None where no bill is known, or the call was forgotten."""
+        hold = self._calls.get(cast("CallId", call))
+        if hold is not None and hold.billed and not hold.more:
+            return hold.billed  # it tells what its only call was billed
         return self._call_bills.get(cast("CallId", call))
 
     # -------------------------------------------------------------------------------------------- events
@@ -330,6 +360,7 @@ class FastMonitor(Monitor):
             self._impossible(event)
         if event.hold is not None or (event.amount <= account.available and not account.closed):
             self._judge(event)
+        self._on_refusal(event)
         self._refused += 1
 
     def _extend(self, event: Extend) -> None:
@@ -352,20 +383,28 @@ class FastMonitor(Monitor):
             hold.state = SENT
         elif hold.state is not SENT:
             self._judge(Send(hold_id, call))
-        self._calls[call] = hold_id
-        hold.calls += (call,)
+        self._calls[call] = hold
+        if hold.call is None:
+            hold.call = call
+        else:
+            if (
+                not hold.more and hold.billed
+            ):  # the hold tells what one call was billed, and not what each of several was
+                self._call_bills[hold.call] = hold.billed
+            hold.more += (call,)
         self._sent += 1
 
     def _bill(self, call: CallId, amount: int) -> None:
-        hold_id = self._calls.get(call)
-        if hold_id is None:
+        hold = self._calls.get(call)
+        if hold is None:
             self._impossible(Bill(call, Amount(amount)))
-        hold = self._holds[hold_id]
         account = hold.owner
         held, before = hold.amount, hold.billed
         hold.billed = after = before + amount
-        paid = self._call_bills.get(call, 0) + amount
-        self._call_bills[call] = paid
+        alone = not hold.more and after > 0
+        paid = after if alone else self._call_bills.get(call, 0) + amount
+        if not alone:
+            self._call_bills[call] = paid
         if paid > held:
             self._overran = True
         if after > held:
@@ -407,7 +446,7 @@ class FastMonitor(Monitor):
         held, billed = hold.amount, hold.billed
         if amount != billed:
             self._judge(Settle(hold_id, Amount(amount)))
-            if amount != (self._call_bills.get(hold.calls[-1], 0) if hold.calls else 0):
+            if amount != ((self.bill_of(hold.calls[-1]) or 0) if hold.call is not None else 0):
                 self._flags["misreported"] = 1
         account.held -= held
         account.charged += amount
@@ -430,9 +469,29 @@ class FastMonitor(Monitor):
             account.available += hold.amount
         else:
             account.forfeited += hold.amount
-            self.lost += bool(hold.calls) and not hold.billed
+            self.lost += hold.call is not None and not hold.billed
         hold.state = to
         self._resolved(hold)
+
+    def _expire(self, event: Expire) -> None:
+        if event.hold not in self._holds:
+            self._impossible(event)
+        self._judge(event)
+
+    def _reset(self, event: Reset) -> None:
+        """Let the model begin the window of the only account that it touches."""
+        root = self._account(event.root, event)
+        if any(hold not in self._holds for hold in event.forgotten):
+            self._impossible(event)
+        if root.parent is not None or any(account.parent == root.id for account in self._accounts.values()):
+            self._impossible(event)
+        holds = {name: self._holds[name].frozen for name in event.forgotten}
+        after = move(State({root.id: root.frozen}, holds), event).accounts[root.id]
+        root.available, root.charged, root.forfeited = after.available, 0, 0
+        root.billed, root.below, root.leaked = 0, 0, after.leaked
+        root.windows += root.deficit - root.window
+        root.window = root.deficit
+        self._on_reset(root.id)
 
     def _record(self, name: AccountId, amount: int) -> None:
         account = self._accounts.get(name) or self._impossible(Record(name, Amount(amount)))
@@ -468,6 +527,8 @@ class FastMonitor(Monitor):
         limit = node.granted - node.returned
         rule = "R10" if node.parent is None else "R11"
         self._breach(event, rule, account=node.id, billed=node.below, granted=limit, over=node.below - limit)
+        if node.leaked:
+            self._add(event, leaked(node.id, node.below, limit, node.leaked))
 
     def _restart_window(self, account: LiveAccount) -> None:
         top = cast("LiveAccount", account.top)
@@ -512,10 +573,17 @@ class FastMonitor(Monitor):
         if len(self._recent) > self.memory:
             old = self._recent.popleft()
             del self._holds[old.id]
-            for call in old.calls:
-                del self._calls[call]
-                self._call_bills.pop(call, None)
+            if old.call is not None:
+                del self._calls[old.call]
+                self._forget_more(old)
             self.forgotten += 1
+
+    def _forget_more(self, hold: LiveHold) -> None:
+        """Forget further calls of a hold, and what its calls were billed."""
+        self._call_bills.pop(hold.call, None)
+        for call in hold.more:
+            del self._calls[call]
+            self._call_bills.pop(call, None)
 
     def _impossible(self, event: Event) -> NoReturn:
         """Raise what the model says of an event that cannot be, or that only the memory cannot place.

@@ -98,5 +98,5 @@ def refuted(findings: Iterable[Finding], exercise: Exercise, broken: set[Propert
     return min(ended, default=None)
 
 
-BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot", "minted"})
+BY_CIRCUMSTANCE = frozenset({"overshoot", "slice-overshoot", "minted", "window-leak"})
 """What these refute depends on what the run needed: overlap, delegation or faults."""

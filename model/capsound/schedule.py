@@ -1,8 +1,8 @@
 """Schedules: the choices that make one run, their replay into events, and the token that names them.
 
 A token is ``cs1:`` followed by one part per step, separated by dots: the number of the process, a letter for
-a fault (``c`` cancel, ``t`` timeout, ``k`` crash), and the amounts that the environment chose, if there was a
-choice, after a colon. ``cs1:60/0.1.2.0:23`` is a run at cap 60.
+a fault (``c`` cancel, ``t`` timeout, ``k`` crash, ``x`` expiry of a hold), and the amounts that the environment chose,
+if there was a choice, after a colon. ``cs1:60/0.1.2.0:23`` is a run at cap 60.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
+from capsound.ceilings import Charge
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound.events import (
     Bill,
@@ -32,13 +33,13 @@ from capsound.events import (
     Timeout,
 )
 from capsound.frames import IntAlgebra, Ledger
-from capsound.machine import Branch, Config, Env, Machine, fire, initial
+from capsound.machine import Branch, Config, Env, Machine, dead_at, fire, initial
 from capsound.predicates import live, violates
 from capsound.properties import Property
 
 TOKEN_VERSION = "cs1"
 
-_FAULT_LETTERS = {"cancel": "c", "timeout": "t", "crash": "k"}
+_FAULT_LETTERS = {"cancel": "c", "timeout": "t", "crash": "k", "expire": "x"}
 
 
 class BadToken(CapsoundError):
@@ -79,7 +80,7 @@ class Schedule:
         return f"{TOKEN_VERSION}:{self.cap}/{'.'.join(parts)}"
 
 
-_PART = re.compile(r"([0-9]{1,6})([ctk]?)(?::([0-9]{1,40}(?:,[0-9]{1,40})*))?")
+_PART = re.compile(r"([0-9]{1,6})([ctkx]?)(?::([0-9]{1,40}(?:,[0-9]{1,40})*))?")
 
 
 def parse_token(text: str) -> Schedule:
@@ -101,7 +102,7 @@ def parse_token(text: str) -> Schedule:
             shown = part if len(part) <= 60 else part[:57] + "..."
             raise BadToken(
                 f"part {position} of the token, {shown!r}, cannot be read",
-                hint="a part is the number of a process, a letter c, t or k for a fault, and amounts after a colon",
+                hint="a part is the number of a process, a letter c, t, k or x for a fault, and amounts after a colon",
             )
         kind = next((k for k, letter in _FAULT_LETTERS.items() if letter == match[2]), "run")
         draws = tuple(int(d) for d in match[3].split(",")) if match[3] else ()
@@ -180,7 +181,9 @@ class Recorder:
         self.admitted = 0
         self.sent = 0
 
-    def __call__(self, kind: str, amount: int | None, branch: Branch, config: Config) -> None:
+    def __call__(
+        self, kind: str, amount: int | None, branch: Branch, config: Config, _charge: Charge | None = None
+    ) -> None:
         """Record one emission of ``branch``."""
         process = self.machine.processes[branch.process]
         place = process.places[branch.place]
@@ -239,13 +242,25 @@ class Recorder:
         for index, info in enumerate(self.machine.accounts):
             old, new = before.ledgers[index], after.ledgers[index]
             spent = new.charged + new.forfeited
-            changed = (spent, new.available) != (old.charged + old.forfeited, old.available)
+            left = new.available + self._tried(after, index)
+            changed = (spent, left) != (old.charged + old.forfeited, old.available + self._tried(before, index))
             # A copied balance comes back although it is still out: only what the account says shows it, since
             # `close` has no amount and the books return what a sound ledger had left.
             back = new.returned if new.returned - old.returned > max(0, _left(old)) else None
             touched = (resolved and index == place.account) or (delegated and index == place.parent)
             if changed or back is not None or touched:
-                self.events.append(Observe(AccountId(info.name), spent, new.available, returned=back))
+                self.events.append(Observe(AccountId(info.name), spent, left, returned=back))
+
+    def _tried(self, config: Config, account: int) -> int:
+        """Return what calls have added to an account that are not admitted yet: nothing that is told of them counts."""
+        if not self.machine.discipline.tries:
+            return 0
+        total = 0
+        for process, running in zip(self.machine.processes, config.running, strict=True):
+            at = running.at if running.at >= 0 else dead_at(running.at)
+            if at < process.done and process.places[at].tried and process.places[at].account == account:
+                total += running.call.cover
+        return total
 
 
 def _left(ledger: Ledger) -> int:
@@ -266,15 +281,28 @@ def possible(machine: Machine, config: Config, choice: Choice) -> Branch | None:
         return None
     if choice.kind != "run":
         wanted = Branch(choice.process, at, choice.kind)
-        return wanted if wanted in set(machine.branches()) else None
+        return wanted if wanted in set(machine.branches_at(choice.process, at)) else None
     for kind in ("run", "refuse"):
         branch = Branch(choice.process, at, kind)
         if kind == "refuse" and not machine.processes[choice.process].places[at].guarded:
             break
-        trial = config.copy()
+        trial = config.fork(machine, branch)
         if settled(fire(machine, trial, branch, Env(INTS, Script(choice.draws)))):
             return branch
     return None
+
+
+def _opening(machine: Machine, cap: int) -> tuple[Event, ...]:
+    """Return the events before the first step: the root is opened, and what is already spent was one call."""
+    root = AccountId(machine.accounts[0].name)
+    opened: tuple[Event, ...] = (Open(root, Amount(cap)),)
+    if machine.alone:
+        opened += tuple(Open(AccountId(info.name), Amount(info.grant.lo)) for info in machine.accounts[1:])
+    if not machine.scenario.spent:
+        return opened
+    hold, call, spent = HoldId("R0"), CallId("C0"), Amount(machine.scenario.spent)
+    before = AgentId("earlier calls")
+    return (*opened, Reserve(root, hold, spent, before), Send(hold, call), Bill(call, spent), Settle(hold, spent))
 
 
 def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
@@ -287,9 +315,11 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
             f"the token is for a cap of {schedule.cap}, the scenario has {machine.cap}",
             hint="the token belongs to another scenario, or the scenario was changed since",
         )
+    from capsound.recording import CeilingRecorder  # which is a recorder like this one, and more
+
     config = initial(machine, schedule.cap)
-    recorder = Recorder(machine)
-    opening: tuple[Event, ...] = (Open(AccountId(machine.accounts[0].name), Amount(schedule.cap)),)
+    recorder = CeilingRecorder(machine) if machine.alone else Recorder(machine)
+    opening = _opening(machine, schedule.cap)
     first = config.flat()
     steps: list[TraceStep] = []
     for number, choice in enumerate(schedule.choices, start=1):
@@ -306,7 +336,7 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
                     f"{'move' if choice.kind == 'run' else choice.kind} here",
                     hint="the token belongs to another scenario, or the scenario was changed since",
                 )
-            after = config.copy()
+            after = config.fork(machine, branch)
             recorder.events = []
             script = Script(choice.draws)
             fire(machine, after, branch, Env(INTS, script, recorder))

@@ -10,6 +10,28 @@ agent until it holds.
 from __future__ import annotations
 
 from capsound.frames import Algebra, Bool, CallVars, Costs, Frame, IntAlgebra, Ledger, Num, Step
+from capsound.ghosts import admit, resolve
+from capsound.ghosts import bill as charge
+from capsound.stores import (
+    ADD,
+    CHECK_LOCAL,
+    CHECK_OR_ADMIT,
+    CHECK_OR_REFUSE,
+    CHECK_SEEN,
+    CORRECT,
+    DROP,
+    INHERIT,
+    KEEP,
+    LEAVE,
+    LOOK,
+    NOTE,
+    ROLL_UP,
+    SEE,
+    TAKE_BACK,
+    UNCHANGED,
+    enter,
+    flush,
+)
 
 __all__ = [
     "ADMIT",
@@ -51,31 +73,26 @@ __all__ = [
 # ----------------------------------------------------------------------------------------- admission
 
 
-def _admit(f: Frame) -> None:
-    """Ghost bookkeeping of an admission, the same for every discipline."""
-    f.call.cover = f.costs.estimate(f)
-    f.account.outstanding = f.account.outstanding + f.call.cover
-    # Only calls outstanding at the last admission, or admitted by it, may still push the bills above the cap:
-    # whoever admits in debt cannot point at deficits that are settled.
-    f.account.window = f.account.deficit
-    f.emit("reserve")
-
-
 CHECK = Step(
     "check",
     "the call is admitted if its estimate is at most what the ledger has available, else refused",
-    _admit,
+    admit,
     guard=lambda f: f.account.available >= f.costs.estimate(f),
-    tags=frozenset({"admits"}),
+    tags=frozenset({"admits", "by-balance"}),
 )
 CHECK_SPENT = Step(
     "check-spent",
     "the call is admitted while recorded spend is below the cap, whatever its estimate",
-    _admit,
+    admit,
     guard=lambda f: f.account.available > 0,
+    tags=frozenset({"admits", "by-balance"}),
+)
+ADMIT = Step(
+    "admit",
+    "the call is admitted without looking at the balance",
+    admit,
     tags=frozenset({"admits"}),
 )
-ADMIT = Step("admit", "the call is admitted without looking at the balance", _admit, tags=frozenset({"admits"}))
 
 
 # ------------------------------------------------------------------------------------------- the ledger
@@ -86,22 +103,11 @@ def _reserve(f: Frame) -> None:
     f.account.held = f.account.held + f.call.cover
 
 
-def _resolve(f: Frame, told: Num, *, known: bool) -> None:
-    """Ghost bookkeeping of a resolution: the call is no longer in flight."""
-    f.account.outstanding = f.account.outstanding - f.call.cover
-    f.account.booked = f.account.booked + told
-    if known:
-        f.account.deficit = f.account.deficit - f.excess(f.call.bill, f.call.cover)
-        f.account.settled = f.account.settled + f.call.bill
-    else:
-        f.account.lost = f.account.lost + f.call.bill
-
-
 def _settle(f: Frame) -> None:
     f.account.held = f.account.held - f.call.cover
     f.account.charged = f.account.charged + f.call.told
     f.account.available = f.account.available + f.call.cover - f.call.told
-    _resolve(f, f.call.told, known=True)
+    resolve(f, f.call.told, known=True)
     f.emit("settle")
 
 
@@ -110,14 +116,14 @@ def _settle_capped(f: Frame) -> None:
     f.account.held = f.account.held - f.call.cover
     f.account.charged = f.account.charged + charged
     f.account.available = f.account.available + f.call.cover - charged
-    _resolve(f, f.call.told, known=True)
+    resolve(f, f.call.told, known=True)
     f.emit("settle")
 
 
 def _debit(f: Frame) -> None:
     f.account.charged = f.account.charged + f.call.told
     f.account.available = f.account.available - f.call.told
-    _resolve(f, f.call.told, known=True)
+    resolve(f, f.call.told, known=True)
     f.emit("settle")
 
 
@@ -129,41 +135,46 @@ def _write(f: Frame) -> None:
     before = f.account.charged
     f.account.charged = f.call.seen + f.call.told
     f.account.available = f.account.available + before - f.account.charged
-    _resolve(f, f.call.told, known=True)
+    resolve(f, f.call.told, known=True)
     f.emit("settle")
 
 
 def _release(f: Frame) -> None:
     f.account.held = f.account.held - f.call.cover
     f.account.available = f.account.available + f.call.cover
-    _resolve(f, 0, known=False)
+    resolve(f, 0, known=False)
     f.emit("release")
 
 
 def _forget(f: Frame) -> None:
-    _resolve(f, 0, known=False)
+    resolve(f, 0, known=False)
     f.emit("release")
 
 
 def _forfeit(f: Frame) -> None:
     f.account.held = f.account.held - f.call.cover
     f.account.forfeited = f.account.forfeited + f.call.cover
-    _resolve(f, f.call.cover, known=False)
+    resolve(f, f.call.cover, known=False)
     f.emit("forfeit")
 
 
-RESERVE = Step("reserve", "the estimate is held: it is no longer available", _reserve, tags=frozenset({"holds"}))
+RESERVE = Step(
+    "reserve",
+    "the estimate is held: it is no longer available",
+    _reserve,
+    tags=frozenset({"holds"}),
+)
 SETTLE = Step(
     "settle",
     "the hold ends, the reported cost is charged in full, and what is left of the hold is available again",
     _settle,
-    tags=frozenset({"resolves"}),
+    tags=frozenset({"resolves", "ends-hold"}),
 )
 SETTLE_CAPPED = Step(
     "settle-capped",
     "the hold ends and the reported cost is charged, but never more than the hold: an excess is dropped",
     _settle_capped,
-    tags=frozenset({"resolves"}),
+    tags=frozenset({"resolves", "ends-hold"}),
 )
 DEBIT = Step(
     "debit",
@@ -171,40 +182,45 @@ DEBIT = Step(
     _debit,
     tags=frozenset({"resolves"}),
 )
-READ = Step("read", "the agent reads how much has been spent", _read)
+READ = Step(
+    "read",
+    "the agent reads how much has been spent",
+    _read,
+    tags=frozenset({"reads-spent"}),
+)
 WRITE = Step(
     "write",
     "the agent writes back what it read plus its reported cost",
     _write,
-    tags=frozenset({"resolves"}),
+    tags=frozenset({"resolves", "needs-spent"}),
 )
-RELEASE = Step("release", "the hold ends and all of it is available again", _release, tags=frozenset({"resolves"}))
+RELEASE = Step(
+    "release",
+    "the hold ends and all of it is available again",
+    _release,
+    tags=frozenset({"resolves", "ends-hold"}),
+)
 FORFEIT = Step(
     "forfeit",
     "the hold ends and all of it counts as spent, since the cost is unknown",
     _forfeit,
+    tags=frozenset({"resolves", "ends-hold"}),
+)
+FORGET = Step(
+    "forget",
+    "the call is given up and nothing is charged for it",
+    _forget,
     tags=frozenset({"resolves"}),
 )
-FORGET = Step("forget", "the call is given up and nothing is charged for it", _forget, tags=frozenset({"resolves"}))
 
 
 # ----------------------------------------------------------------------------------------- the provider
 
 
-def _bill(f: Frame, amount: Num) -> None:
-    """Ghost bookkeeping of a bill: the provider charges, whatever the ledger thinks."""
-    before = f.excess(f.call.bill, f.call.cover)
-    f.call.bill = f.call.bill + amount
-    f.account.billed = f.account.billed + amount
-    grown = f.excess(f.call.bill, f.call.cover) - before
-    f.account.deficit = f.account.deficit + grown
-    f.account.window = f.account.window + grown
-
-
 def _send(f: Frame) -> None:
     f.emit("send")
     bill = f.costs.draw_bill(f)
-    _bill(f, bill)
+    charge(f, bill)
     f.emit("bill", bill)
     f.call.told = f.costs.draw_told(f, bill)
 
@@ -216,7 +232,7 @@ def _send_stream(f: Frame) -> None:
 
 def _next_chunk(f: Frame) -> None:
     bill = f.costs.draw_chunk(f)
-    _bill(f, bill)
+    charge(f, bill)
     f.emit("bill", bill)
     f.call.told = f.call.told + bill
 
@@ -233,7 +249,7 @@ def _extend(f: Frame) -> None:
 
 def _tail(f: Frame) -> None:
     bill = f.costs.draw_tail(f, f.chunks_left)
-    _bill(f, bill)
+    charge(f, bill)
     f.emit("bill", bill)
     f.call.told = f.call.told + bill
 
@@ -250,14 +266,25 @@ SEND_STREAM = Step(
     _send_stream,
     tags=frozenset({"sends"}),
 )
-NEXT_CHUNK = Step("next-chunk", "one more chunk of the reply is billed", _next_chunk)
+NEXT_CHUNK = Step(
+    "next-chunk",
+    "one more chunk of the reply is billed",
+    _next_chunk,
+    tags=frozenset({"chunk"}),
+)
 EXTEND = Step(
     "extend",
     "one more chunk is reserved if that much is available, else the stream is aborted",
     _extend,
     guard=lambda f: f.account.available >= f.costs.chunk(f),
+    tags=frozenset({"extends"}),
 )
-TAIL = Step("tail", "an aborted stream is still billed for what was under way", _tail)
+TAIL = Step(
+    "tail",
+    "an aborted stream is still billed for what was under way",
+    _tail,
+    tags=frozenset({"tail"}),
+)
 
 
 # ---------------------------------------------------------------------------------- locks and delegation
@@ -276,8 +303,14 @@ LOCK = Step(
     "the agent waits until the account's lock is free, and takes it",
     _take_lock,
     waits=lambda f: f.account.lock == 0,
+    tags=frozenset({"locks"}),
 )
-UNLOCK = Step("unlock", "the account's lock is free again", _free_lock)
+UNLOCK = Step(
+    "unlock",
+    "the account's lock is free again",
+    _free_lock,
+    tags=frozenset({"locks"}),
+)
 
 
 def _grant(f: Frame, amount: Num) -> None:
@@ -332,22 +365,35 @@ CARVE = Step(
     "the slice leaves the parent if the parent has that much available, else it is refused",
     _carve,
     guard=lambda f: f.parent is not None and f.parent.available >= f.grant,
+    tags=frozenset({"delegates"}),
 )
 COPY = Step(
     "copy",
     "the slice is granted, and the parent's own balance stays as it was",
     _copy,
     guard=lambda f: f.parent is not None and f.parent.available >= f.grant,
+    tags=frozenset({"delegates"}),
 )
 GIVE_BACK = Step(
     "give-back",
     "what a finished slice has not spent moves back to its parent",
     _give_back,
     guard=lambda f: f.child is not None and f.child.held == 0,
+    tags=frozenset({"closes"}),
 )
 
-MOVE_ALL = Step("move-all", "all that a handle has available moves to a new handle", _move_all)
-COPY_ALL = Step("copy-all", "a new handle has all that the old one has available, and the old one keeps it", _copy_all)
+MOVE_ALL = Step(
+    "move-all",
+    "all that a handle has available moves to a new handle",
+    _move_all,
+    tags=frozenset({"moves"}),
+)
+COPY_ALL = Step(
+    "copy-all",
+    "a new handle has all that the old one has available, and the old one keeps it",
+    _copy_all,
+    tags=frozenset({"moves"}),
+)
 
 STEPS: dict[str, Step] = {
     step.name: step
@@ -355,6 +401,15 @@ STEPS: dict[str, Step] = {
         CHECK,
         CHECK_SPENT,
         ADMIT,
+        ADD,
+        LOOK,
+        SEE,
+        CHECK_SEEN,
+        UNCHANGED,
+        CHECK_OR_ADMIT,
+        CHECK_OR_REFUSE,
+        CHECK_LOCAL,
+        KEEP,
         RESERVE,
         SEND,
         SETTLE,
@@ -365,15 +420,24 @@ STEPS: dict[str, Step] = {
         RELEASE,
         FORFEIT,
         FORGET,
+        TAKE_BACK,
+        NOTE,
+        CORRECT,
+        DROP,
+        flush(0),
         SEND_STREAM,
         NEXT_CHUNK,
         EXTEND,
         TAIL,
         LOCK,
         UNLOCK,
+        enter(1),
+        LEAVE,
         CARVE,
         COPY,
         GIVE_BACK,
+        INHERIT,
+        ROLL_UP,
         MOVE_ALL,
         COPY_ALL,
     )

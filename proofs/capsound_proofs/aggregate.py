@@ -4,8 +4,7 @@ Instead of one set of variables per agent there is, for every place of a call, h
 the sums of what they were admitted for, billed and told. One step moves one call, of which only this is known:
 it satisfies the facts of its place, and so do all the others together. That over-approximates every run of
 every number of agents, so an invariant of the sums is a proof for all of them; a thousand agents cost what
-three do. Slices are summed up in the same way: to its parent a slice is a call that is held, billed and
-settled, and by induction over the depth of the tree it obeys the same bound.
+three do. Slices are summed up in the same way, by what each of them promises (``children``).
 """
 
 from __future__ import annotations
@@ -13,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import z3
 
+from capsound.ceilings import begin_window
+from capsound.disciplines import Retry
 from capsound.machine import (
     LEDGER_FIELDS,
     Branch,
@@ -27,7 +27,9 @@ from capsound.machine import (
     Running,
     fire,
 )
-from capsound.steps import CallVars, Frame, Ledger
+from capsound.scenario import Scenario
+from capsound.steps import CallVars, Ledger
+from capsound_proofs.building import all_of, any_of, constant, implies
 from capsound_proofs.calls import (
     LOCALS,
     Family,
@@ -36,27 +38,38 @@ from capsound_proofs.calls import (
     call_vars,
     drawer,
     find_facts,
+    forgotten,
     fresh_call,
     locals_of,
-    place_after,
+    new_call,
     resting,
     spots_of,
 )
+from capsound_proofs.children import PROMISED, Children, child_steps, copied, slice_frame
+from capsound_proofs.folding import OUT, Step, steps
 from capsound_proofs.terms import TERMS, Term, conj, truth
 from capsound_proofs.transitions import System
+
+SPENT = ("charged", "billed", "settled", "booked")
+"""The balances of the root that begin with what is already spent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """Which questions the abstraction is for.
 
-    ``children``: slices are summed up below the only account (any tree). ``counts``: how many calls each entry of
-    agents starts at most, by its number in the file (None: any number). ``shortfall``: the factor by which bills may
-    exceed covers, if bounded.
+    ``children``: accounts that are summed up below the only account of the machine. ``slice``: that account is
+    itself a slice, which is granted what the cap of the machine says, or refused and has nothing, and may be closed;
+    ``sealed``: once, and its own calls are over then. ``counts``: how many calls each entry of
+    agents starts at most, by its number in the file (None: any number). ``agents``: how many agents each entry has,
+    so that no more of its calls are in flight. ``shortfall``: the factor by which bills may exceed covers, if bounded.
     """
 
-    children: bool = False
+    children: tuple[Children, ...] = ()
+    slice: bool = False
+    sealed: bool = True
     counts: Mapping[int, int] | None = None
+    agents: Mapping[int, int] | None = None
     shortfall: Fraction | None = None
 
 
@@ -71,12 +84,16 @@ class Abstraction:
         self.spots: dict[Spot, Sums] = {}
         self.started: dict[int, Term] = {}
         self.slice_at: dict[int, Term] = {}
-        self.child: Sums | None = None
+        self.below: list[tuple[Children, Sums]] = []
+        self.closed: Term | None = None
         self.groups = _groups(machine)
         self.limits = _limits(machine, self.groups, options)
         places = tuple(spots_of(machine, self.groups))
+        self.steps = tuple(steps(machine, self.groups.values()))
+        if len(machine.accounts) > 1 and machine.alone:
+            raise ValueError("ceilings are proved one at a time: see capsound_proofs.ceilings")
         self.holds = {spot: _holding(machine, spot) for spot in places}
-        self.facts = find_facts(machine, places, self.groups, options.shortfall)
+        self.facts = find_facts(machine, places, self.steps, options.shortfall)
         self._declare()
         self._build()
 
@@ -87,15 +104,15 @@ class Abstraction:
         for index in range(len(self.machine.accounts)):
             ledger = Ledger()
             for name in LEDGER_FIELDS:
-                root_start = index == 0 and name in ("available", "granted")
+                root_start = index == 0 and name in ("available", "granted", *SPENT)
                 variable = system.add(f"a{index}.{name}", None if root_start else 0)
                 setattr(ledger, name, variable)
             self.ledgers.append(ledger)
         root = self.ledgers[0]
-        system.start.append(root.available == root.granted)
-        system.axioms.append(root.granted >= self.machine.cap.lo)
-        if self.machine.cap.hi is not None:
-            system.axioms.append(root.granted <= self.machine.cap.hi)
+        system.start.append(self._opened(root))
+        cap = self.machine.cap
+        granted = [root.granted >= cap.lo] + ([root.granted <= cap.hi] if cap.hi is not None else [])
+        system.axioms += [any_of(root.granted == 0, conj(granted))] if self.options.slice else granted
         for spot in self.holds:
             sums = Sums(
                 system.add(f"{spot.name}.count", 0),
@@ -105,44 +122,100 @@ class Abstraction:
             # True of sums of calls by construction: every call satisfies the facts of its place.
             system.axioms.append(sums.count >= 0)
             system.axioms += [truth(f.of(sums.of, sums.count)) for f in self.facts[spot]]
-            empty = z3.And(*[v == 0 for v in sums.of.values()])
-            system.axioms.append(z3.Implies(sums.count == 0, empty))
+            empty = all_of(*[v == 0 for v in sums.of.values()])
+            system.axioms.append(implies(sums.count == 0, empty))
         for index in self.groups.values():
             self.started[index] = system.add(f"p{index}.started", 0)
             if index in self.limits:
                 system.axioms.append(self.started[index] <= self.limits[index])
+            if (most := self._agents(index)) is not None:
+                # An agent has one call at a time, and a crashed one keeps its last.
+                in_flight: Term = constant(0)
+                for spot, sums in self.spots.items():
+                    in_flight = in_flight + (sums.count if spot.process == index else 0)
+                system.axioms.append(in_flight <= most)
         for index, process in enumerate(self.machine.processes):
             if any(p.kind in ("delegate", "move", "close") for p in process.places):
                 self.slice_at[index] = system.add(f"p{index}.at", 0)
-        if self.options.children:
-            self.child = Sums(
-                system.add("slices.count", 0),
-                {name: system.add(f"slices.{name}", 0) for name in ("granted", "available", "billed")},
-            )
-            system.axioms += [v >= 0 for v in (self.child.count, *self.child.of.values())]
-            # The induction hypothesis: every slice keeps bills and free capacity within its grant.
-            system.axioms.append(self.child.of["available"] + self.child.of["billed"] <= self.child.of["granted"])
+        if self._closable and self.options.sealed:
+            self.closed = system.add("closed", 0)
+        for kind in self.options.children:
+            sums = Sums(system.add(f"{kind.name}.count", 0), {n: system.add(f"{kind.name}.{n}", 0) for n in PROMISED})
+            self.below.append((kind, sums))
+            # Proved of every account below, and so true of their sums.
+            system.axioms.append(sums.count >= 0)
+            system.axioms += [truth(fact.of(sums.of, sums.count)) for fact in kind.promise]
+            system.axioms.append(implies(sums.count == 0, all_of(*[v == 0 for v in sums.of.values()])))
+            if kind.most is not None:
+                system.axioms.append(sums.count <= kind.most)
+
+    def _opened(self, root: Ledger) -> Term:
+        """Return how the first account begins: with what is already spent; as any account, also with nothing."""
+        spent = self.machine.scenario.spent
+
+        def begun(gone: int) -> Term:
+            fields = [getattr(root, name) == gone for name in SPENT]
+            return all_of(root.available == root.granted - gone, root.granted >= gone, *fields)
+
+        return any_of(begun(0), begun(spent)) if spent and self.options.slice else begun(spent)
+
+    def _agents(self, index: int) -> int | None:
+        """Return how many agents process ``index`` stands for, None for any number."""
+        process = self.machine.processes[index]
+        if self.options.agents is None:
+            return None
+        return 1 if process.alone else self.options.agents.get(process.entry)
 
     # ----------------------------------------------------------------------------------------- steps
 
     def _build(self) -> None:
+        for step in self.steps:
+            self._call_step(step)
         for branch in self.machine.branches():
-            process = self.machine.processes[branch.process]
-            place = process.places[branch.place]
-            if place.kind == "call":
-                if self.groups[process.family] == branch.process:
-                    self._call_step(branch, place, process.group)
-            else:
+            place = self.machine.processes[branch.process].places[branch.place]
+            if place.kind == "reset":
+                self._reset_step(place)
+            elif place.kind not in ("call", "more"):
                 self._slice_step(branch, place)
-        if self.child is not None:
-            self._child_steps()
+        if self._closable:
+            self._close()
+        for kind, sums in self.below:
+            for child in child_steps(self.machine.discipline, self.ledgers[0], LEDGER_FIELDS, kind, sums):
+                after = self._same()
+                self._put_ledgers(after, resting(self.machine, [child.parent]))
+                after[f"{kind.name}.count"] = child.count
+                after |= {f"{kind.name}.{name}": value for name, value in child.after.items()}
+                open_ = [self.closed == 0] if self.closed is not None and child.opens else []
+                self.system.step(f"{kind.name}: {child.name}", conj([child.guard, *open_]), after)
 
     def _same(self) -> dict[str, Term]:
         return dict(self.system.variables)
 
-    def _call_step(self, branch: Branch, place: Place, group: str) -> None:
-        guards: list[Term] = []
-        source = Spot(group, branch.process, branch.place) if not place.draws_size else None
+    @property
+    def _closable(self) -> bool:
+        return self.options.slice and bool(self.machine.discipline.close)
+
+    def _close(self) -> None:
+        """Add that the account is closed: accounts below it may go on."""
+        account, parent = copied(self.ledgers[0], LEDGER_FIELDS), Ledger()
+        frame = slice_frame(parent, account, 0)
+        close = self.machine.discipline.close
+        guard = conj([step.guard(frame) for step in close if step.guard])
+        for step in close:
+            step.effect(frame)
+        after = self._same()
+        self._put_ledgers(after, resting(self.machine, [account]))
+        if self.closed is not None:
+            guard = conj([guard, self.closed == 0])
+            after["closed"] = constant(1)
+        self.system.step("close", guard, after)
+
+    def _call_step(self, step: Step) -> None:
+        branch = step.branch
+        process = self.machine.processes[branch.process]
+        place, group = process.places[branch.place], process.group
+        guards: list[Term] = [] if self.closed is None else [self.closed == 0]
+        source = Spot(group, branch.process, step.source) if step.source != OUT else None
         config = resting(self.machine, [Ledger(**_fields(ledger)) for ledger in self.ledgers])
         chosen = fresh_call(source)
         after = self._same()
@@ -152,23 +225,18 @@ class Abstraction:
             guards += [sums.count >= 1]
             guards += [truth(f.of(chosen, 1)) for f in self.facts[source]]
             guards += [truth(f.of(rest, sums.count - 1)) for f in self.facts[source]]
-            guards.append(z3.Implies(sums.count == 1, z3.And(*[v == 0 for v in rest.values()])))
+            guards.append(implies(sums.count == 1, all_of(*[v == 0 for v in rest.values()])))
             after[f"{source.name}.count"] = sums.count - 1
             after |= {f"{source.name}.{name}": rest[name] for name in LOCALS}
-        running = Running(branch.place, call_vars(chosen) if source else CallVars())
+        running = Running(branch.place, call_vars(chosen) if source else new_call())
         config.running[branch.process] = running
         conditions = fire(self.machine, config, branch, Env(TERMS, drawer(guards)))
         guard = conj([*conditions, *guards])
         if guard is False:
             return
         self._put_ledgers(after, config)
-        if branch.kind == "crash":
-            self._arrive(after, Spot(group, branch.process, branch.place, dead=True), running.call)
-        else:
-            at = place_after(running)
-            target = Spot(group, branch.process, at)
-            if target in self.spots and at != place.start:
-                self._arrive(after, target, running.call)
+        if step.target != OUT:
+            self._arrive(after, Spot(group, branch.process, step.target, dead=branch.kind == "crash"), running.call)
         if place.draws_size and branch.kind == "run":
             started = self.started[branch.process]
             if branch.process in self.limits:
@@ -190,10 +258,24 @@ class Abstraction:
             for name in LEDGER_FIELDS:
                 after[f"a{index}.{name}"] = getattr(ledger, name)
 
+    def _reset_step(self, place: Place) -> None:
+        """Add that a new window begins, at any moment and any number of times, whatever the scenario says."""
+        ledger = copied(self.ledgers[0], LEDGER_FIELDS)
+        begin_window(ledger, keeps=place.keeps)
+        after = self._same()
+        self._put_ledgers(after, resting(self.machine, [ledger]))
+        for source, twin in forgotten(self.machine, self.spots) if not place.keeps else ():
+            for name in ("count", *LOCALS):
+                after[f"{twin.name}.{name}"] = (
+                    after[f"{twin.name}.{name}"] + self.system.variables[f"{source.name}.{name}"]
+                )
+                after[f"{source.name}.{name}"] = z3.IntVal(0)
+        self.system.step("reset", True, after)
+
     def _slice_step(self, branch: Branch, place: Place) -> None:
         process = self.machine.processes[branch.process]
         at = self.slice_at[branch.process]
-        order = [i for i, p in enumerate(process.places) if p.kind != "call"]
+        order = [i for i, p in enumerate(process.places) if p.kind not in ("call", "more")]
         position = order.index(branch.place)
         guards: list[Term] = [at == position]
         config = resting(self.machine, [Ledger(**_fields(ledger)) for ledger in self.ledgers])
@@ -208,56 +290,20 @@ class Abstraction:
         name = f"{process.name}: {branch.kind} {place.label}"
         self.system.step(name, guard, after)
 
-    def _child_steps(self) -> None:
-        """Open a slice of any amount, let any slice spend within its bound, and close any slice."""
-        assert self.child is not None
-        sums = self.child
-        discipline = self.machine.discipline
-        grant = z3.Int("grant")
-        parent = Ledger(**_fields(self.ledgers[0]))
-        child = Ledger()
-        frame = _slice_frame(parent, child, grant)
-        guards = [grant >= 0] + [step.guard(frame) for step in discipline.delegate if step.guard]
-        for step in discipline.delegate:
-            step.effect(frame)
-        after = self._same()
-        self._put_ledgers(after, resting(self.machine, [parent]))
-        after["slices.count"] = sums.count + 1
-        after["slices.granted"] = sums.of["granted"] + child.granted
-        after["slices.available"] = sums.of["available"] + child.available
-        self.system.step("delegate a slice", conj(guards), after)
-
-        granted, free, billed = z3.Ints("slice.granted slice.free slice.billed")
-        rest = (sums.of["granted"] - granted, sums.of["available"] - free, sums.of["billed"] - billed)
-        one = [
-            sums.count >= 1,
-            free >= 0,
-            billed >= 0,
-            free + billed <= granted,
-            *[v >= 0 for v in rest],
-            rest[1] + rest[2] <= rest[0],
-        ]
-        free_after, billed_after = z3.Ints("slice.free.next slice.billed.next")
-        after = self._same()
-        after["slices.available"] = rest[1] + free_after
-        after["slices.billed"] = rest[2] + billed_after
-        spends = [*one, free_after >= 0, billed_after >= billed, free_after + billed_after <= granted]
-        self.system.step("a slice spends", conj(spends), after)
-
-        if discipline.close:
-            parent = Ledger(**_fields(self.ledgers[0]))
-            child = Ledger(available=free, granted=granted)
-            frame = _slice_frame(parent, child, 0)
-            for step in discipline.close:
-                step.effect(frame)
-            after = self._same()
-            self._put_ledgers(after, resting(self.machine, [parent]))
-            after["slices.granted"] = sums.of["granted"] - child.returned
-            after["slices.available"] = rest[1] + child.available
-            self.system.step("close a slice", conj(one), after)
-
 
 # ------------------------------------------------------------------------------------------- helpers
+
+
+def calls_started(scenario: Scenario, machine: Machine) -> dict[int, int] | None:
+    """Return how many calls each entry of agents starts at most; None where restarts would not be counted."""
+    if machine.discipline.retry is Retry.NEW_HOLD and scenario.faults.timeout:
+        return None
+    counts: dict[int, int] = {}
+    for entry, agents in enumerate(scenario.agents):
+        if agents.count is None or agents.program or agents.own_slice is not None:
+            continue
+        counts[entry] = agents.count * agents.calls
+    return counts
 
 
 def _limits(machine: Machine, groups: Mapping[Family, int], options: Options) -> dict[int, int]:
@@ -280,23 +326,10 @@ def _fields(ledger: Ledger) -> dict[str, Term]:
     return {name: getattr(ledger, name) for name in LEDGER_FIELDS}
 
 
-def _slice_frame(parent: Ledger, child: Ledger, grant: Term) -> Frame:
-    none: Any = None
-    return Frame(
-        algebra=TERMS,
-        account=child,
-        call=CallVars(),
-        costs=none,
-        draw=lambda *_: 0,
-        emit=lambda *_: None,
-        parent=parent,
-        child=child,
-        grant=grant,
-    )
-
-
 def _holding(machine: Machine, spot: Spot) -> bool:
     """Return whether a call at the spot has an amount set aside in the ledger."""
     places = machine.processes[spot.process].places
     start = places[spot.at].start
+    if machine.alone:
+        return places[spot.at].held_on != places[spot.at].gone
     return any("holds" in step.tags for place in places[start : spot.at] for step in place.block)

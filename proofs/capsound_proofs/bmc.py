@@ -14,8 +14,10 @@ import z3
 from capsound.machine import Machine
 from capsound.properties import Property
 from capsound.schedule import Schedule
+from capsound_proofs.building import choice, constant
+from capsound_proofs.relation import Lemma, Relation
 from capsound_proofs.terms import Term, disj, integer, negation, truth, value_of
-from capsound_proofs.unrolling import Lemma, Unrolling
+from capsound_proofs.unrolling import Unrolling, cap_of
 from capsound_proofs.work import Ceiling, Model, Work
 
 SEARCH = 12_000_000
@@ -66,34 +68,40 @@ def shortest(
     progress: Callable[[int], None] = lambda _: None,
     ceiling: Ceiling | None = None,
     work: int = SEARCH,
+    away: int = 0,
+    relations: dict[int, Relation] | None = None,
 ) -> Found | Searched:
     """Return the shortest schedule that breaks ``prop``: fewest steps, then agents, then amounts.
 
     ``agents_at(k)`` is how many agents of an entry can matter in ``k`` steps; ``machine_for`` builds the machine with
-    that many. With ``everybody`` it has all of them; None where no machine has.
+    that many. With ``everybody`` it has all of them; None where no machine has. No run of fewer than ``away`` steps
+    breaks the property: it is not asked of them. ``relations`` are those already built, by number of agents.
     """
-    agents = agents_at(1)
-    machine = machine_for(agents)
-    unrolling = Unrolling(machine, Work(work, ceiling), lemma=lemma_for(machine))
+    built = {} if relations is None else relations
 
-    def rebuilt(steps: int) -> Unrolling:
-        again = Unrolling(machine, Work(unrolling.work.left, ceiling), lemma=lemma_for(machine))
+    def unrolled(agents: int, work: int, steps: int) -> Unrolling:
+        if agents not in built:
+            machine = machine_for(agents)
+            built[agents] = Relation(machine, cap_of(machine), lemma_for(machine))
+        begun = Unrolling(built[agents].machine, Work(work, ceiling), relation=built[agents])
         for _ in range(steps):
-            again.extend()
-        return again
+            begun.extend()
+        return begun
 
-    if unrolling.ask(unrolling.broken(prop)) == z3.sat:
+    agents = agents_at(max(1, away))
+    unrolling = unrolled(agents, work, 0)
+    if not away and unrolling.ask(unrolling.broken(prop)) == z3.sat:
         # Broken before anything moves: a cap that no machine integer holds.
-        return Found(_smallest(unrolling, unrolling.broken(prop)), machine)
+        return Found(_smallest(unrolling, unrolling.broken(prop)), unrolling.machine)
     for steps in range(1, max_steps + 1):
         progress(steps)
         wanted = agents_at(steps)
         if wanted > agents:
             agents = wanted
-            machine = machine_for(agents)
-            unrolling = rebuilt(steps - 1)
+            unrolling = unrolled(agents, unrolling.work.left, steps - 1)
+        machine = unrolling.machine
         unrolling.extend()
-        while True:
+        while steps >= away:
             answer = unrolling.ask(unrolling.broken(prop))
             if answer == z3.sat:
                 return Found(_smallest(unrolling, unrolling.broken(prop)), machine)
@@ -102,18 +110,22 @@ def shortest(
             if unrolling.ask() != z3.unsat or everybody is None:
                 break
             if agents >= everybody:
-                witness = run_of_length(machine, steps - 1, ceiling)
-                return Searched(steps - 1, machine, witness, gave_up=witness is None)
+                # Of the lengths that were not asked for, the longest that there is.
+                for longest in range(steps - 1, min(away, steps) - 2, -1):
+                    witness = run_of_length(unrolling.relation, longest, ceiling)
+                    if witness is not None:
+                        return Searched(longest, machine, witness)
+                return Searched(steps - 1, machine, gave_up=True)
             # No run of these agents is as long as this. With more agents there may be one.
             agents = min(everybody, 2 * agents)
-            machine = machine_for(agents)
-            unrolling = rebuilt(steps)
-    return Searched(max_steps, machine)
+            unrolling = unrolled(agents, unrolling.work.left, steps)
+            machine = unrolling.machine
+    return Searched(max_steps, unrolling.machine)
 
 
-def run_of_length(machine: Machine, steps: int, ceiling: Ceiling | None) -> Schedule | None:
+def run_of_length(relation: Relation, steps: int, ceiling: Ceiling | None) -> Schedule | None:
     """Return a run of so many steps, asserting nothing but the machine; None where none was found."""
-    unrolling = Unrolling(machine, Work(SEARCH, ceiling))
+    unrolling = Unrolling(relation.machine, Work(SEARCH, ceiling), relation=relation, bare=True)
     for _ in range(steps):
         unrolling.extend()
     return unrolling.schedule(unrolling.solver.model()) if unrolling.ask() == z3.sat else None
@@ -126,8 +138,8 @@ def _smallest(unrolling: Unrolling, goal: Term) -> Schedule:
     """
     model = unrolling.solver.model()
     unrolling.work.left = max(unrolling.work.left, SHRINK)
-    final = unrolling.states[-1]
-    moved = z3.Sum([z3.If(truth(negation(r.at == 0)), z3.IntVal(1), z3.IntVal(0)) for r in final.running])
+    final = unrolling.last
+    moved = z3.Sum([choice(truth(negation(r.at == 0)), constant(1), constant(0)) for r in final.running])
     amounts: list[Term] = [moved]
     if not isinstance(unrolling.cap, int):
         amounts.append(unrolling.cap)
@@ -150,7 +162,7 @@ def _chosen_amounts(unrolling: Unrolling) -> list[Term]:
             for amount in t.draws:
                 if z3.is_expr(amount) and amount.decl().name().startswith("draw"):
                     users.setdefault(amount.get_id(), (amount, []))[1].append(t.literal)
-        out += [z3.If(truth(disj(literals)), amount, z3.IntVal(0)) for amount, literals in users.values()]
+        out += [choice(truth(disj(literals)), amount, constant(0)) for amount, literals in users.values()]
     return out
 
 
@@ -180,8 +192,8 @@ def _first_in_order(unrolling: Unrolling, fixed: list[Term], model: Model) -> Mo
 def _lower(unrolling: Unrolling, fixed: list[Term], amount: Term, model: Model) -> Model:
     """Return a model in which ``amount`` is smallest, and keep it there: ``fixed`` grows by its value."""
     low, high = 0, value_of(model, amount)
+    middle = high - 1  # often nothing is smaller, and one query says so
     while low < high:
-        middle = (low + high) // 2
         answer = unrolling.ask(*fixed, amount <= middle)
         if answer == z3.unknown:
             break
@@ -190,6 +202,7 @@ def _lower(unrolling: Unrolling, fixed: list[Term], amount: Term, model: Model) 
             high = value_of(model, amount)
         else:
             low = middle + 1
+        middle = (low + high) // 2
     fixed.append(amount == high)
     return model
 
@@ -204,12 +217,13 @@ def most_overshoot(
     lemma: Lemma | None,
     ceiling: Ceiling | None = None,
     further: int = 2,
+    relation: Relation | None = None,
 ) -> tuple[int, Schedule] | None:
     """Return the largest overshoot above ``least`` of runs of ``steps`` to ``steps + further`` steps.
 
     Doubling and bisection with a plain solver; None where the work was not enough to find such a run.
     """
-    unrolling = Unrolling(machine, Work(OVERSHOOT, ceiling), lemma=lemma, cap=cap)
+    unrolling = Unrolling(machine, Work(OVERSHOOT, ceiling), lemma=lemma, cap=cap, relation=relation)
     best: tuple[int, Schedule] | None = None
     known = least
     for length in range(1, steps + further + 1):

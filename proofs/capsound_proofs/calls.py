@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import z3
 
 from capsound.machine import LEDGER_FIELDS, Config, Env, Machine, Place, Running, fire
 from capsound.steps import CallVars, Ledger
+from capsound_proofs.building import any_of, choice, constant, named, no
+from capsound_proofs.folding import OUT, Step, folded
 from capsound_proofs.ranges import cost_ranges
 from capsound_proofs.terms import TERMS, Term, conj, truth
 from capsound_proofs.work import Work
 
 FACTS = 30_000_000
 """The work to find the facts of all places: what the shipped scenarios need is below a tenth of it."""
+
+KEPT = z3.Int("one.kept")
+"""What an agent keeps to itself between its calls: any amount, since it is not summed up."""
 
 Family = tuple[bool, int, int]
 """What processes that are interchangeable have in common (``Process.family``)."""
@@ -71,23 +76,26 @@ def place_of(machine: Machine, spot: Spot) -> Place:
 
 
 def spots_of(machine: Machine, groups: Mapping[Family, int]) -> Iterator[Spot]:
-    """Yield every place at which an admitted call can be, and each again for calls whose agent crashed there."""
+    """Yield every place at which an admitted call can be, and each again for calls whose agent crashed there.
+
+    Of places that fold into one, the first stands for all.
+    """
     for index in groups.values():
         process = machine.processes[index]
-        for at, place in enumerate(process.places):
-            if place.kind == "call" and not place.draws_size:
+        for at in dict.fromkeys(folded(process.places)):
+            if at != OUT:
                 yield Spot(process.group, index, at)
                 if machine.faults[2]:
                     yield Spot(process.group, index, at, dead=True)
 
 
 def find_facts(
-    machine: Machine, spots: Sequence[Spot], groups: Mapping[Family, int], shortfall: Fraction | None
+    machine: Machine, spots: Sequence[Spot], steps: Sequence[Step], shortfall: Fraction | None
 ) -> dict[Spot, list[Fact]]:
-    """Return the facts of each place: all candidates, less those that some step of one call breaks."""
+    """Return the facts of each place: all candidates, less those that one of the ``steps`` breaks."""
     live = [spot for spot in spots if not spot.dead]
     facts = {spot: _candidate_facts(place_of(machine, spot), shortfall) for spot in live}
-    edges = list(_call_edges(machine, live, groups))
+    edges = list(_call_edges(machine, live, steps))
     work = Work(FACTS)
     changed = True
     while changed:
@@ -97,7 +105,7 @@ def find_facts(
             solver = work.solver()
             solver.add(truth(guard), *map(truth, known))
             while facts[target]:
-                broken = z3.Or(*[z3.Not(truth(f.of(after, 1))) for f in facts[target]])
+                broken = any_of(*[no(truth(f.of(after, 1))) for f in facts[target]])
                 answer = solver.check(broken)
                 if answer == z3.unsat:
                     break
@@ -144,45 +152,57 @@ def _candidate_facts(place: Place, shortfall: Fraction | None) -> list[Fact]:
 
 
 def _call_edges(
-    machine: Machine, live: list[Spot], groups: Mapping[Family, int]
+    machine: Machine, live: list[Spot], steps: Sequence[Step]
 ) -> Iterator[tuple[Spot | None, Spot, dict[str, Term], Term, dict[str, Term]]]:
     """Yield every step of a single call between two places, whatever its account looks like."""
     known = {(s.process, s.at): s for s in live}
-    for branch in machine.branches():
-        process = machine.processes[branch.process]
-        if groups.get(process.family) != branch.process or process.places[branch.place].kind != "call":
+    for step in steps:
+        branch = step.branch
+        source, target = known.get((branch.process, step.source)), known.get((branch.process, step.target))
+        if target is None or branch.kind == "crash":
             continue
-        source = known.get((branch.process, branch.place))
         config = _free_config(machine)
         chosen = fresh_call(source)
         guards: list[Term] = []
-        running = Running(branch.place, call_vars(chosen) if source else CallVars())
+        running = Running(branch.place, call_vars(chosen) if source else new_call())
         config.running[branch.process] = running
         conditions = fire(machine, config, branch, Env(TERMS, drawer(guards)))
-        target = known.get((branch.process, place_after(running)))
-        if target is None or conditions == [False]:
-            continue
-        yield source, target, chosen, conj([*conditions, *guards]), locals_of(running.call)
+        if conditions != [False]:
+            yield source, target, chosen, conj([*conditions, *guards]), locals_of(running.call)
+    for spot, twin in forgotten(machine, live):
+        chosen = fresh_call(spot)
+        yield spot, twin, chosen, True, chosen
+
+
+def forgotten(machine: Machine, spots: Iterable[Spot]) -> Iterator[tuple[Spot, Spot]]:
+    """Yield where calls go on when a reset forgets what they hold: from which place, to which."""
+    if all(place.keeps for process in machine.processes if process.clock for place in process.places):
+        return
+    for spot in spots:
+        folds = folded(machine.processes[spot.process].places)
+        place = place_of(machine, spot)
+        for at in dict.fromkeys(folds[at] for _, at in place.twins):
+            yield spot, replace(spot, at=at)
 
 
 def _free_config(machine: Machine) -> Config:
     return resting(
         machine,
-        [Ledger(**{name: z3.Int(f"free.{i}.{name}") for name in LEDGER_FIELDS}) for i in range(len(machine.accounts))],
+        [Ledger(**{name: named(f"free.{i}.{name}") for name in LEDGER_FIELDS}) for i in range(len(machine.accounts))],
     )
 
 
 def resting(machine: Machine, ledgers: list[Ledger]) -> Config:
     """Return a state with these ledgers in which every slice is open and every process is done."""
     done = [Running(process.done) for process in machine.processes]
-    return Config(ledgers, [1] * len(machine.accounts), done, [1, 1, 1])
+    return Config(ledgers, [1] * len(machine.accounts), done, [1] * len(machine.budget))
 
 
 def fresh_call(spot: Spot | None) -> dict[str, Term]:
     """Return the variables of the call that one step moves."""
     prefix = spot.name if spot is not None else "new"
-    values: dict[str, Term] = {name: z3.Int(f"one.{prefix}.{name}") for name in LOCALS}
-    values["over"] = z3.If(values["bill"] > values["cover"], values["bill"] - values["cover"], z3.IntVal(0))
+    values: dict[str, Term] = {name: named(f"one.{prefix}.{name}") for name in LOCALS}
+    values["over"] = choice(values["bill"] > values["cover"], values["bill"] - values["cover"], constant(0))
     return values
 
 
@@ -193,20 +213,20 @@ def call_vars(chosen: dict[str, Term]) -> CallVars:
         cover=chosen["cover"],
         bill=chosen["bill"],
         told=chosen["told"],
-        seen=z3.Int("one.seen"),
+        seen=named("one.seen"),
+        kept=KEPT,
     )
+
+
+def new_call() -> CallVars:
+    """Return a call that begins: of what its agent did before, nothing is known."""
+    return CallVars(kept=KEPT)
 
 
 def locals_of(call: CallVars) -> dict[str, Term]:
     """Return what is summed of a call: the inverse of ``call_vars``."""
     over = TERMS.ite(call.bill > call.cover, call.bill - call.cover, 0)
     return {"size": call.size, "cover": call.cover, "bill": call.bill, "told": call.told, "over": over}
-
-
-def place_after(running: Running) -> int:
-    """Return where a step leads: known without solving, since each step is fired by itself."""
-    assert isinstance(running.at, int)
-    return running.at
 
 
 def drawer(guards: list[Term]) -> Callable[[str, Term, Term | None], Term]:
@@ -216,7 +236,7 @@ def drawer(guards: list[Term]) -> Callable[[str, Term, Term | None], Term]:
     def draw(name: str, lo: Term, hi: Term | None) -> Term:
         nonlocal used
         used += 1
-        amount = z3.Int(f"draw.{name}{used}")
+        amount = named(f"draw.{name}{used}")
         guards.append(amount >= lo)
         if hi is not None:
             guards.append(amount <= hi)

@@ -12,12 +12,12 @@ from capsound.machine import Config
 from capsound.predicates import balances, largest_number
 from capsound.properties import Property
 from capsound.verdict import Verdict
-from capsound_proofs.invariants import PROVE, Candidate, Invariant, goal
+from capsound_proofs.building import all_of, implies, no, proposition
+from capsound_proofs.invariants import PROVE, Invariant, goal
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
 from capsound_proofs.second import confirm
 from capsound_proofs.terms import Term
-from capsound_proofs.work import Work
 
 
 def conclude(problem: Problem, invariant: Invariant, open_: Iterable[Property], bound: str) -> None:
@@ -25,15 +25,17 @@ def conclude(problem: Problem, invariant: Invariant, open_: Iterable[Property], 
     if not invariant.finished:
         return
     began = time.monotonic()
-    proved: dict[Property, Term] = {}
+    goals: dict[Property, Term] = {}
     for prop in open_:
         wanted = _width_goal(problem, invariant) if prop is Property.WIDTH else goal(invariant.abstraction, prop)
-        if wanted is not None and invariant.implies(wanted):
-            proved[prop] = wanted
+        if wanted is not None:
+            goals[prop] = wanted
+    answers = invariant.implied(list(goals.values()))
+    proved = {prop: wanted for (prop, wanted), yes in zip(goals.items(), answers, strict=True) if yes}
     if not proved:
         return
-    together = z3.And(*proved.values())
-    needed = _relevant(invariant, together)
+    together = all_of(*proved.values())
+    needed = small_part(invariant, together)
     agreed = confirm(needed, together, problem.ceiling)
     seconds = (invariant.seconds + time.monotonic() - began) / len(proved)
     for prop in proved:
@@ -67,10 +69,10 @@ def conclude_what_follows(problem: Problem) -> None:
 def _width_goal(problem: Problem, invariant: Invariant) -> Term:
     most = largest_number(problem.machine)
     config = Config(invariant.abstraction.ledgers, [], [], [])
-    return z3.And(*[value <= most for value in balances(config)])
+    return all_of(*[value <= most for value in balances(config)])
 
 
-def _relevant(invariant: Invariant, wanted: Term) -> Invariant:
+def small_part(invariant: Invariant, wanted: Term) -> Invariant:
     """Return a small part of the invariant that is inductive by itself and implies the goal.
 
     Start with what the goal needs, then add what each step needs, until it stands alone: unsatisfiable cores
@@ -78,33 +80,43 @@ def _relevant(invariant: Invariant, wanted: Term) -> Invariant:
     """
     system = invariant.abstraction.system
     everything = list(invariant.kept)
-    work = Work(PROVE, invariant.ceiling)
-    needed = _core(work, [*system.axioms, z3.Not(wanted)], everything) or everything
-    while True:
-        grown = list(needed)
-        for transition in system.transitions:
-            facts = [*system.axioms, *system.axioms_after(transition), transition.guard]
-            for candidate in needed:
-                after = system.after(candidate.formula, transition)
-                if after.eq(candidate.formula):
-                    continue
-                broken = [*facts, z3.Not(after)]
-                core = _core(work, broken, grown)
-                if core is None:
-                    core = _core(work, broken, everything) or everything
-                grown += [c for c in core if c not in grown]
-        if len(grown) == len(needed):
-            return replace(invariant, kept=tuple(c for c in invariant.kept if c in grown))
-        needed = grown
-
-
-def _core(work: Work, facts: list[Term], pool: list[Candidate]) -> list[Candidate] | None:
-    """Return conjuncts of ``pool`` that contradict the facts, or None where even all of them do not."""
+    work = invariant.begun(PROVE)
+    marks = [proposition(f"c{number}") for number in range(len(everything))]
     solver = work.solver()
-    solver.add(*facts)
-    marks = {f"c{i}": c for i, c in enumerate(pool)}
-    for name, candidate in marks.items():
-        solver.track(candidate.formula, name)
-    if solver.check() != z3.unsat:
-        return None
-    return [marks[name] for name in solver.core()]
+    solver.add(*system.axioms, *[implies(mark, c.formula) for mark, c in zip(marks, everything, strict=True)])
+    named_as = {f"c{number}": number for number in range(len(marks))}
+
+    def core(facts: list[Term], pool: Iterable[int]) -> set[int] | None:
+        """Return conjuncts of ``pool`` that contradict the facts, or None where even all of them do not."""
+        solver.push()
+        solver.add(*facts)
+        answer = solver.check(*[marks[number] for number in pool])
+        found = {named_as[name] for name in solver.core()} if answer == z3.unsat else None
+        solver.pop()
+        return found
+
+    whole = range(len(everything))
+    needed = core([no(wanted)], whole)
+    needed = set(whole) if needed is None else needed
+    touched: dict[str, dict[int, Term]] = {}
+    done: set[int] = set()
+    while needed - done:
+        more = sorted(needed - done)
+        grown = set(needed)
+        for transition in system.transitions:
+            if transition.name not in touched:
+                touched[transition.name] = system.touched([c.formula for c in everything], transition)
+            broken = [touched[transition.name][number] for number in more if number in touched[transition.name]]
+            if not broken:
+                continue
+            solver.push()
+            solver.add(transition.guard, *system.axioms_after(transition))
+            for later in broken:
+                found = core([no(later)], sorted(grown))
+                if found is None:
+                    found = core([no(later)], whole)
+                grown |= set(whole) if found is None else found
+            solver.pop()
+        done |= set(more)
+        needed = grown
+    return replace(invariant, kept=tuple(everything[number] for number in sorted(needed)))

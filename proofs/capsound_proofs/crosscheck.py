@@ -124,8 +124,13 @@ def _disagreement(problem: Problem, prop: Property, seen: str) -> Disagreement:
 # ---------------------------------------------------------------------------------------- large scopes
 
 
-def agree_with_runs(problem: Problem) -> None:
-    """Raise ``Disagreement`` where a run played at random breaks what is proved, or is longer than the longest."""
+def agree_with_runs(problem: Problem, explored: Exploration | None = None) -> None:
+    """Raise ``Disagreement`` where a run played at random breaks what is proved, or is longer than the longest.
+
+    Where every state was explored, what is proved was seen to hold in each of them.
+    """
+    if explored is not None and explored.complete and not any(r.longest for r in problem.results.values()):
+        return
     sound = [p for p, r in problem.results.items() if r.verdict is Verdict.SOUND and p in STATE_PROPERTIES]
     longest = min((r.longest for r in problem.results.values() if r.longest is not None), default=None)
     machine = problem.machine
@@ -165,6 +170,8 @@ def _played(machine: Machine, random: Random, most: int) -> Iterator[Config]:
 
     for _ in range(most):
         live = [i for i, p in enumerate(machine.processes) if 0 <= config.running[i].at < p.done]
+        if all(machine.processes[i].clock for i in live):
+            return  # nobody is left who could spend in the next window
         random.shuffle(live)
         for index in live:
             after = _stepped(machine, config, branches[index, config.running[index].at], random, draw)
@@ -181,7 +188,7 @@ def _stepped(machine: Machine, config: Config, ways: list[Branch], random: Rando
     own = [branch for branch in ways if branch.kind in ("run", "refuse")]
     order = [*faults, *own] if faults and random.random() < 0.1 else own
     for branch in order:
-        after = config.copy()
+        after = config.fork(machine, branch)
         if settled(fire(machine, after, branch, Env(INTS, draw))):
             return after
     return None

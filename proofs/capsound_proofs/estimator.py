@@ -14,7 +14,9 @@ import z3
 
 from capsound.costs import BillBounds, CallCosts, costs_of
 from capsound.scenario import Request, Scenario
+from capsound.schedule import INTS
 from capsound.steps import CallVars, Frame, Ledger
+from capsound_proofs.building import as_truth, named
 from capsound_proofs.margins import Demand
 from capsound_proofs.terms import TERMS, Term, conj, integer, largest, value_of
 from capsound_proofs.work import Ceiling, Model, Work
@@ -72,7 +74,7 @@ class _Query:
     def _draw(self, name: str, lo: Term, hi: Term | None) -> Term:
         if isinstance(lo, int) and isinstance(hi, int) and lo == hi:
             return lo
-        amount = z3.Int(f"{name}{len(self.bounds)}")
+        amount = named(f"{name}{len(self.bounds)}")
         self.bounds.append(amount >= lo)
         if hi is not None:
             self.bounds.append(amount <= hi)
@@ -82,7 +84,7 @@ class _Query:
         """Return a model, None when there is none, False when the work was not enough."""
         goal = conj(list(goals))
         if isinstance(goal, bool):
-            goal = z3.BoolVal(goal)
+            goal = as_truth(goal)
         answer = self.solver.check(goal)
         if answer == z3.sat:
             return self.solver.model()
@@ -128,7 +130,25 @@ def _needed(costs: CallCosts, bill: int) -> int:
         if p.per > 1
         else bill - costs.cost.max_output * p.output
     )
-    return max(0, -(-rest // max(1, p.input)))
+    if p.cached is not None and costs.estimator.cached:
+        # Found by bisection: the estimate grows with its tokens, cached ones included.
+        return largest(lambda tokens: _priced(costs, tokens) < bill, 0) + 1 if _priced(costs, 0) < bill else 0
+    bounds = () if costs.estimator.tier == "first" else p.tiers
+    last = 0
+    for price, over in zip(p.inputs, [*(tier.over for tier in bounds), None], strict=False):
+        needed = max(last, -(-rest // max(1, price)))
+        if over is None or needed <= over:
+            return max(0, needed)
+        last = over + 1
+    raise AssertionError(bill)
+
+
+def _priced(costs: CallCosts, tokens: int) -> int:
+    """Return the estimate for so many input tokens."""
+    plain = replace(costs.estimator, margin=Fraction(1), overhead=0, per_message=0, per_tool=0, history=False)
+    counted = replace(costs, estimator=plain)
+    frame = Frame(INTS, Ledger(), CallVars(size=tokens), counted, lambda *_: 0, lambda *_: None)
+    return int(counted.estimate(frame))
 
 
 def _fixed(costs: CallCosts) -> int:
@@ -185,6 +205,8 @@ def _smallest_margin(all_costs: list[CallCosts], ceiling: Ceiling | None) -> tup
                 )
             margin = max(margin, Fraction(needed, size))
         else:
+            if costs.prices.tiers or costs.prices.cached is not None:
+                return None, "no factor was enough within 64 refinements"
             # From size to size the factor may approach a limit that no size attains: what a further byte needs
             # (theorem 10). The limit is the answer if it leaves no request short.
             margin = max(margin, Demand(costs).grows)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from capsound.costs import CallCosts, costs_of
+from capsound.costs import CallCosts, costs_of, counted
 from capsound.properties import Property
-from capsound.scenario import Interval, Plain, Scenario, Stream
+from capsound.scenario import MONEY, ROOT, Interval, Plain, Scenario, Stream
 from capsound.verdict import Verdict
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
@@ -21,15 +21,18 @@ def prove_by_sum(problem: Problem) -> None:
             "the sum of the largest bills",
             0.0,
         )
-    most = largest_sum(problem)
-    cap = problem.machine.cap.lo
-    if Property.CAP in problem.undecided and most is not None and most <= cap:
+    sums, told = largest_sums(problem), problem.scenario.told
+    most = sums[0][0]
+    if most is not None and Property.CAP in problem.undecided and all(m is not None and m <= cap for m, cap in sums):
+        spent = f", the {told(problem.scenario.spent)} already spent included" if problem.scenario.spent else ""
+        bound = (
+            f"all calls together are billed at most {told(most)} of the cap "
+            f"{told(problem.machine.cap)}{spent}, in any order"
+        )
+        if len(sums) > 1:
+            bound = f"all calls under each of {len(sums)} ceilings together fit into its cap, in any order"
         problem.results[Property.CAP] = PropertyResult(
-            Property.CAP,
-            Verdict.SOUND,
-            f"all calls together are billed at most {most} of the cap {problem.machine.cap}, in any order",
-            "the sum of the largest bills",
-            0.0,
+            Property.CAP, Verdict.SOUND, bound, "the sum of the largest bills", 0.0
         )
 
 
@@ -39,8 +42,9 @@ def _slices_kept(problem: Problem) -> bool:
     A slice that gives back what it has not spent is left to the other ways of deciding: then less must be enough.
     """
     discipline = problem.machine.discipline
-    guarded = all(step.guard is not None for block in discipline.blocks for step in block if "admits" in step.tags)
-    programs = any(agents.program for agents in problem.machine.scenario.agents)
+    admitting = [step for block in discipline.blocks for step in block if "admits" in step.tags]
+    guarded = discipline.turn == 1 and all("by-balance" in step.tags for step in admitting)
+    programs = any(agents.program or agents.inherits for agents in problem.machine.scenario.agents)
     bounded = problem.scenario.assume.a1 is True and not problem.machine.scenario.faults.timeout
     return guarded and bounded and not programs and not discipline.close and slices_fit(problem.machine.scenario)
 
@@ -62,14 +66,30 @@ def slices_fit(scenario: Scenario) -> bool:
 
 
 def largest_sum(problem: Problem) -> int | None:
-    """Return what all calls together can be billed at most, None where there is no bound."""
-    scenario = problem.machine.scenario
+    """Return what is billed at most in the end, what is already spent included, None where there is no bound.
+
+    Of several ceilings that is what their root, which all calls count in, is billed.
+    """
+    return largest_sums(problem)[0][0]
+
+
+def largest_sums(problem: Problem) -> list[tuple[int | None, int]]:
+    """Return of each ceiling, and of a tree of slices in all, what is billed at most in the end, and its cap."""
+    scenario, machine = problem.machine.scenario, problem.machine
+    if not machine.alone:
+        return [(_sum(scenario, ROOT, MONEY), machine.cap.lo)]
+    return [(_sum(scenario, info.name, info.dimension), info.grant.lo) for info in machine.accounts]
+
+
+def _sum(scenario: Scenario, account: str, dimension: str) -> int | None:
     if scenario.faults.timeout or any(a.count is None or a.program for a in scenario.agents):
         return None
-    total = 0
+    total = scenario.spent if account == ROOT else 0
     for agents in scenario.agents:
+        if account != ROOT and account not in scenario.charges(agents):
+            continue
         for number in range(agents.calls):
-            top = largest_bill(costs_of(scenario, agents.call, number))
+            top = largest_bill(counted(costs_of(scenario, agents.call, number), dimension))
             if top is None or agents.count is None:
                 return None
             total += top * agents.count

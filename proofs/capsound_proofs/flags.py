@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import z3
-
 from capsound.verdict import Verdict
-from capsound_proofs.fits import largest_sum, slices_fit
+from capsound_proofs.affordable import affordable
+from capsound_proofs.building import all_of
+from capsound_proofs.ceilings import never_admits
+from capsound_proofs.fits import largest_sums, slices_fit
 from capsound_proofs.grants import idle_agents, over_granted
-from capsound_proofs.numeric import numbers_invariant, tractable
+from capsound_proofs.numeric import numbers_of
 from capsound_proofs.problem import Problem
 from capsound_proofs.worst import admits
 
@@ -16,7 +17,8 @@ def flags_of(problem: Problem) -> tuple[str, ...]:
     """Return the remarks on a scenario that was decided; what each rests on is added to its sentences.
 
     ``useless`` where no call can ever be admitted, ``uninformative`` where the cap cannot bind, ``over-granted`` where
-    slices add up to more than there is, ``idle-agent`` where some agents can never call.
+    slices add up to more than there is, ``idle-agent`` where some agents can never call, ``unaffordable`` where a call
+    can be refused that must not be.
     """
     flags = []
     if not _admits(problem):
@@ -30,6 +32,10 @@ def flags_of(problem: Problem) -> tuple[str, ...]:
     if "useless" not in flags and (sentences := list(idle_agents(scenario))):
         flags.append("idle-agent")
         problem.sentences += sentences
+    if (said := affordable(problem)) is not None:
+        problem.sentences.append(said.sentence)
+        if said.refused:
+            flags.append("unaffordable")
     return tuple(flags)
 
 
@@ -39,15 +45,16 @@ def _admits(problem: Problem) -> bool:
         if result.report is not None and result.report.exercise.admitted:
             return True
     machine = problem.machine
-    cap = machine.cap.hi if machine.cap.hi is not None else max(machine.cap.lo, 10**6)
+    cap = machine.cap.hi if machine.cap.hi is not None else machine.cap.lo + 10**6
     if admits(machine, cap):
         return True
-    if problem.numbers is None and tractable(machine):
-        problem.numbers = numbers_invariant(problem.scenario, machine, problem.ceiling)
-    if problem.numbers is None or not problem.numbers.finished:
+    if machine.alone and len(machine.accounts) > 1:
+        return not never_admits(problem)
+    numbers = numbers_of(problem)
+    if numbers is None or not numbers.finished:
         return True
-    spots = problem.numbers.abstraction.spots
-    return not problem.numbers.implies(z3.And(*[s.count == 0 for s in spots.values()])) if spots else False
+    spots = numbers.abstraction.spots
+    return not numbers.implies(all_of(*[s.count == 0 for s in spots.values()])) if spots else False
 
 
 def _cannot_overshoot(problem: Problem) -> bool:
@@ -57,5 +64,5 @@ def _cannot_overshoot(problem: Problem) -> bool:
     """
     if any(result.verdict is Verdict.VIOLATED for result in problem.results.values()):
         return False
-    most = largest_sum(problem)
-    return most is not None and most <= problem.machine.cap.lo and slices_fit(problem.machine.scenario)
+    fit = all(most is not None and most <= cap for most, cap in largest_sums(problem))
+    return fit and (problem.machine.alone or slices_fit(problem.machine.scenario))

@@ -18,7 +18,8 @@ def over_granted(scenario: Scenario) -> Iterator[str]:
 
     Of a range of grants the smallest counts, and of any number of agents none: only what is sure is told.
     """
-    room = {ROOT: scenario.cap.hi, **{item.name: item.grant.hi for item in scenario.slices}}
+    left = None if scenario.cap.hi is None else scenario.cap.hi - scenario.spent
+    room = {ROOT: left, **{item.name: item.grant.hi for item in scenario.slices}}
     given = dict.fromkeys(room, 0)
     for item in scenario.slices:
         given[item.parent] += item.grant.lo
@@ -27,7 +28,8 @@ def over_granted(scenario: Scenario) -> Iterator[str]:
             given[agents.account] += agents.own_slice.lo * (agents.count or 0)
     for account, most in room.items():
         if most is not None and given[account] > most:
-            yield f"The slices of {account} add up to {given[account]}, and {account} has {most}."
+            total, there = scenario.told(given[account]), scenario.told(most)
+            yield f"The slices of {account} add up to {total}, and {account} has {there}."
 
 
 def idle_agents(scenario: Scenario) -> Iterator[str]:
@@ -37,11 +39,12 @@ def idle_agents(scenario: Scenario) -> Iterator[str]:
     """
     if not all(item.grant.fixed for item in scenario.slices):
         return
-    cap = scenario.cap.hi if scenario.cap.hi is not None else max(scenario.cap.lo, _UNBOUNDED)
+    cap = scenario.cap.hi if scenario.cap.hi is not None else scenario.cap.lo + _UNBOUNDED
     for agents in scenario.agents:
         if agents.program or (agents.own_slice is not None and not agents.own_slice.fixed):
             continue
         alone = replace(scenario, agents=(replace(agents, count=1, calls=1),))
         if not admits(compile_scenario(alone), cap):
-            where = agents.account if agents.own_slice is None else f"its slice of {agents.own_slice}"
+            where = " and ".join(agents.ceilings) or agents.account
+            where = where if agents.own_slice is None else f"its slice of {scenario.told(agents.own_slice)}"
             yield f"No agent of {agents.name} can ever call: no estimate of {agents.call} fits {where}."

@@ -11,9 +11,11 @@ from dataclasses import dataclass, field
 from capsound.machine import Machine
 from capsound.properties import Property
 from capsound.scenario import Scenario
+from capsound.schedule import Schedule
 from capsound_proofs.estimator import EstimatorAnswer
 from capsound_proofs.invariants import Invariant
 from capsound_proofs.outcome import PropertyResult
+from capsound_proofs.relation import Relation
 from capsound_proofs.work import Ceiling
 
 Progress = Callable[[str], None]
@@ -33,6 +35,10 @@ class Problem:
     numbers: Invariant | None = None
     gave_up: set[Property] = field(default_factory=set)
     ceiling: Ceiling = field(default_factory=Ceiling)
+    played: dict[Property, Schedule] | None = None
+    relations: dict[int, Relation] = field(default_factory=dict)
+    each: dict[int, Invariant] = field(default_factory=dict)
+    """Of several ceilings, what was proved of each with its numbers."""
 
     @property
     def undecided(self) -> list[Property]:

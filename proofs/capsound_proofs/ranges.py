@@ -25,8 +25,12 @@ def cost_ranges(costs: CallCosts) -> tuple[Interval, Interval]:
 
 
 def _evaluate(costs: CallCosts, *, top: bool) -> tuple[int, int]:
-    def draw(_name: str, lo: int, hi: int | None) -> int:
-        return (_HUGE if hi is None else max(lo, hi)) if top else lo
+    # Of tokens that are cheaper to read from a cache, fewest make the largest bill.
+    cheaper = costs.prices.cached is not None and costs.prices.cached <= costs.prices.input
+
+    def draw(name: str, lo: int, hi: int | None) -> int:
+        largest = not top if name == "cached" and cheaper else top
+        return (_HUGE if hi is None else max(lo, hi)) if largest else lo
 
     call = CallVars()
     frame = Frame(INTS, Ledger(), call, costs, draw, lambda *_: None)

@@ -6,22 +6,25 @@ import time
 from dataclasses import replace
 
 from capsound.anomalies import ANOMALIES
-from capsound.disciplines import get_discipline
 from capsound.errors import Disagreement
-from capsound.machine import TOLD_APART, Env, Machine, compile_scenario, fire, initial
+from capsound.machine import TOLD_APART, Machine, compile_scenario, discipline_of
 from capsound.monitor import Report, fold
-from capsound.predicates import violates
 from capsound.properties import Property
-from capsound.scenario import Scenario
-from capsound.schedule import INTS, Schedule, Script, Trace, possible, run_schedule
+from capsound.scenario import Scenario, Search
+from capsound.schedule import Schedule, Trace, run_schedule
 from capsound.verdict import Verdict
 from capsound_proofs.bmc import SEARCH, Searched, shortest
-from capsound_proofs.lemmas import lemma_of
+from capsound_proofs.distance import steps_away
+from capsound_proofs.lemmas import lemma_of, lemma_of_each
 from capsound_proofs.numeric import numbers_invariant
 from capsound_proofs.outcome import PropertyResult
+from capsound_proofs.playing import LARGE, first_breaks, shortest_played
 from capsound_proofs.problem import Problem
-from capsound_proofs.unrolling import Lemma
-from capsound_proofs.worst import attained
+from capsound_proofs.relation import Lemma
+from capsound_proofs.worst import MANY_AGENTS
+
+SHORTER = 1_000_000
+"""The work to find a run that is shorter than one that was played."""
 
 
 def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
@@ -35,6 +38,8 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
 
     def lemma_for(machine: Machine) -> Lemma | None:
         invariant = problem.numbers
+        if problem.each:
+            return lemma_of_each(scenario, problem.each, machine)
         if invariant is None:
             return None
         mine = invariant.abstraction.machine
@@ -42,17 +47,20 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
             invariant = numbers_invariant(scenario, machine, problem.ceiling)
         return lemma_of(scenario, invariant, machine)
 
-    counts = [TOLD_APART if agents.count is None else agents.count for agents in scenario.agents]
-    most = min(max(counts), TOLD_APART)
+    most = _most_agents(scenario)
     all_told = all(agents.count is not None and agents.count <= TOLD_APART for agents in scenario.agents)
 
     def agents_at(steps: int) -> int:
-        if closes_slices(scenario):
-            return most
-        # For progress and width an agent matters from its first step on; for a bill once it has sent.
-        moving = prop in (Property.PROGRESS, Property.WIDTH)
-        return min(most, steps if moving else needed_agents(scenario, steps))
+        return _agents_at(problem, prop, steps)
 
+    away = steps_away(problem.machine, prop) or 0
+    if away > scenario.search.steps:
+        if away > Search().steps:
+            problem.gave_up.add(prop)
+        problem.results[prop] = _not_found(problem, prop, Searched(0, problem.machine), 0.0, away)
+        return
+    if _large(problem, prop, away) and _played(problem, prop) is not None:
+        work = min(work, SHORTER)
     found = shortest(
         machine_for,
         prop,
@@ -63,14 +71,63 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
         progress=lambda steps: problem.progress(f"{prop.value}: runs of {steps} steps"),
         ceiling=problem.ceiling,
         work=work,
+        away=away,
+        relations=problem.relations,
     )
     if isinstance(found, Searched):
         if found.gave_up:
             problem.gave_up.add(prop)
-        problem.results[prop] = _not_found(problem, prop, found, time.monotonic() - began)
+        problem.results[prop] = _not_found(problem, prop, found, time.monotonic() - began, away)
         return
     schedule = renumbered(found.schedule, found.machine, problem.machine)
     problem.results[prop] = violated_by(problem.machine, schedule, prop, "bounded search", time.monotonic() - began)
+
+
+def break_at_once(problem: Problem) -> None:
+    """Refute cap or slice by a run that is played and as short as any can be, before more is proved or searched.
+
+    Only where a search would be large: elsewhere the smallest amounts are found as well. What is undecided after this
+    is proved with all accounts told apart, which is most of the work for a scenario of many slices.
+    """
+    scenario, machine = problem.scenario, problem.machine
+    for prop in (Property.SLICE, Property.CAP):
+        away = steps_away(machine, prop)
+        if prop not in problem.undecided or not away:
+            continue
+        began = time.monotonic()
+        schedule: Schedule | None = None
+        if away > max(scenario.search.steps, Search().steps):
+            schedule = _played(problem, prop)
+        elif away <= scenario.search.steps and _large(problem, prop, away):
+            schedule = shortest_played(machine, machine.cap.lo, prop, away)
+        if schedule is not None and len(schedule.choices) == away:
+            problem.results[prop] = violated_by(machine, schedule, prop, "played", time.monotonic() - began)
+
+
+def _large(problem: Problem, prop: Property, away: int) -> bool:
+    """Return whether a search for a run of at least ``away`` steps would be large."""
+    if not away:
+        return False
+    machine = compile_scenario(problem.machine.scenario, limit=_agents_at(problem, prop, away))
+    return sum(1 for _ in machine.branches()) * away > LARGE
+
+
+def _most_agents(scenario: Scenario) -> int:
+    counts = [TOLD_APART if agents.count is None else agents.count for agents in scenario.agents]
+    return min(max(counts), TOLD_APART)
+
+
+def _agents_at(problem: Problem, prop: Property, steps: int) -> int:
+    """Return how many agents of an entry can matter in so many steps."""
+    scenario = problem.scenario
+    most = _most_agents(scenario)
+    if closes_slices(scenario):
+        return most
+    # For progress and width an agent matters from its first step on, and so does one that may leave a hold behind; for
+    # a bill it matters once it has sent.
+    moving = prop in (Property.PROGRESS, Property.WIDTH) or (problem.machine.alone and prop is not Property.CAP)
+    moving = moving or (prop is Property.CONSERVATION and problem.machine.discipline.may_keep_holds)
+    return min(most, steps if moving else needed_agents(scenario, steps))
 
 
 def violated_by(machine: Machine, schedule: Schedule, prop: Property, method: str, seconds: float) -> PropertyResult:
@@ -103,38 +160,48 @@ def _account_owners(machine: Machine) -> list[tuple[tuple[bool, int, int], int]]
 
 
 def break_by_playing(problem: Problem) -> None:
-    """Refute cap or slice, where the search gave up before its bound on steps, by a run played over the brink."""
-    left = [
-        prop
-        for prop in (Property.CAP, Property.SLICE)
-        if prop in problem.gave_up and problem.results[prop].verdict is Verdict.UNKNOWN
-    ]
+    """Refute cap or slice, where no search comes so far, by a run that is played over the brink."""
     machine = problem.machine
-    run = attained(machine, machine.cap.lo, None)[1] if left else None
-    if run is None:
-        return
-    for prop in left:
-        config = initial(machine, run.cap)
-        for steps, choice in enumerate(run.choices, start=1):
-            branch = possible(machine, config, choice)
-            assert branch is not None
-            fire(machine, config, branch, Env(INTS, Script(choice.draws)))
-            if violates(machine, config, prop, INTS):
-                schedule = Schedule(run.cap, run.choices[:steps])
-                found = violated_by(machine, schedule, prop, "played", problem.results[prop].seconds)
-                bound = f"a run of {steps} steps breaks it: not always a shortest one"
-                problem.results[prop] = replace(found, bound=bound)
-                break
+    for prop in (Property.CAP, Property.SLICE):
+        if prop not in problem.gave_up or problem.results[prop].verdict is not Verdict.UNKNOWN:
+            continue
+        schedule = _played(problem, prop)
+        if schedule is None:
+            continue
+        steps = len(schedule.choices)
+        found = violated_by(machine, schedule, prop, "played", problem.results[prop].seconds)
+        if steps > (steps_away(machine, prop) or 0):
+            found = replace(found, bound=f"a run of {steps} steps breaks it: not always a shortest one")
+        problem.results[prop] = found
+
+
+def _played(problem: Problem, prop: Property) -> Schedule | None:
+    """Return the shortest run that is played over the brink and breaks the property, None for none."""
+    if problem.played is None:
+        problem.progress("playing to the brink")
+        few = sum(agents.count or 1 for agents in problem.scenario.agents) <= MANY_AGENTS
+        machine = problem.machine
+        decided = [p for p, result in problem.results.items() if result.verdict is not Verdict.UNKNOWN]
+        asked = [p for p in (Property.CAP, Property.SLICE) if p in problem.asked and p not in decided]
+        away: dict[Property, int] = {prop: steps_away(machine, prop) or 0 for prop in asked}
+        problem.played = first_breaks(machine, machine.cap.lo, asked, away) if few else {}
+    return problem.played.get(prop)
 
 
 def closes_slices(scenario: Scenario) -> bool:
-    """Return whether slices are closed when all who use them are done: with fewer agents they are closed too early."""
-    return bool(scenario.slices and get_discipline(scenario.discipline).close)
+    """Return whether something waits for agents to be done: with fewer of them it would happen too early.
+
+    Slices that are closed, and agents that come after others.
+    """
+    return bool(scenario.slices and discipline_of(scenario).close) or any(agents.after for agents in scenario.agents)
 
 
 def needed_agents(scenario: Scenario, steps: int) -> int:
     """Return how many agents can matter for a bill in so many steps: those that get as far as sending."""
-    return max(1, steps // (get_discipline(scenario.discipline).sending + 1))
+    discipline = discipline_of(scenario)
+    if discipline.frees_what_others_took:
+        return max(1, steps)
+    return max(1, steps // (discipline.sending + 1))
 
 
 def renumbered(schedule: Schedule, here: Machine, there: Machine) -> Schedule:
@@ -160,7 +227,7 @@ def believe(machine: Machine, schedule: Schedule, prop: Property) -> tuple[Trace
     return trace, report
 
 
-def _not_found(problem: Problem, prop: Property, searched: Searched, seconds: float) -> PropertyResult:
+def _not_found(problem: Problem, prop: Property, searched: Searched, seconds: float, away: int) -> PropertyResult:
     if searched.witness is not None:
         agents, calls = population(searched.machine)
         return PropertyResult(
@@ -171,6 +238,13 @@ def _not_found(problem: Problem, prop: Property, searched: Searched, seconds: fl
             seconds,
             longest=searched.steps,
         )
+    if away > searched.steps + 1:
+        what = "the cap" if prop is Property.CAP else "the grant of a slice"
+        bound = f"no run of fewer than {away} steps can break it: {what} is that far away, and the search ends at "
+        bound += f"{problem.scenario.search.steps}"
+        if searched.steps:
+            bound = f"searched to {searched.steps} steps; {what} is at least {away} away"
+        return PropertyResult(prop, Verdict.UNKNOWN, bound, "counting", seconds)
     return PropertyResult(
         prop,
         Verdict.UNKNOWN,

@@ -14,14 +14,13 @@ decided again by cvc5, witnesses are computed again with plain integers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
 import z3
 
-from capsound.catalog import PROVIDER, get_strategy
+from capsound.catalog import PROVIDER
 from capsound.errors import Disagreement
 from capsound.scenario import Prices, Provider
 from capsound.strategies import (
@@ -143,11 +142,6 @@ def judge_strategy(strategy: Strategy, provider: Provider = PROVIDER) -> Strateg
         verdict = Verdict.VIOLATED if "sat" in answers else Verdict.UNKNOWN
         return StrategyVerdict(strategy.name, verdict, solvers=f"z3 leaves {', '.join(open_ones)} open")
     return StrategyVerdict(strategy.name, Verdict.VIOLATED, (), broken, "z3, computed again")
-
-
-def judge_all(names: Iterable[str], provider: Provider = PROVIDER) -> dict[str, StrategyVerdict]:
-    """Return the verdict on each strategy by its name; raises as ``get_strategy`` and ``judge_strategy`` do."""
-    return {name: judge_strategy(get_strategy(name, provider), provider) for name in names}
 
 
 def _assumed(output: OutputRule) -> tuple[str, ...]:

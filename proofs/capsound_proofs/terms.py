@@ -11,13 +11,15 @@ from typing import Any
 
 import z3
 
+from capsound_proofs.building import all_of, any_of, as_truth, choice, constant, named, no
+
 Term = Any
 """A z3 term, or a Python constant: the model folds constants by itself."""
 
 
 def ints(names: str) -> list[Term]:
-    """Return integer variables: z3 leaves open of what type they are."""
-    return list(z3.Ints(names))
+    """Return integer variables."""
+    return [named(name) for name in names.split()]
 
 
 def reals(names: str) -> list[Term]:
@@ -34,7 +36,7 @@ class TermAlgebra:
             return then if condition else otherwise
         if isinstance(then, int) and isinstance(otherwise, int) and then == otherwise:
             return then
-        return z3.If(condition, integer(then), integer(otherwise))
+        return choice(condition, integer(then), integer(otherwise))
 
     def both(self, left: Term, right: Term) -> Term:
         """Return the conjunction."""
@@ -54,7 +56,7 @@ class TermAlgebra:
             return value
         if isinstance(value, int):
             return value // by
-        return value / z3.IntVal(by)
+        return value / constant(by)
 
 
 TERMS = TermAlgebra()
@@ -62,12 +64,12 @@ TERMS = TermAlgebra()
 
 def integer(value: Term) -> Term:
     """Return a z3 integer term for a constant or a term."""
-    return z3.IntVal(value) if isinstance(value, int) else value
+    return constant(value) if isinstance(value, int) else value
 
 
 def truth(value: Term) -> Term:
     """Return a z3 Boolean term for a constant or a term."""
-    return z3.BoolVal(value) if isinstance(value, bool) else value
+    return as_truth(value) if isinstance(value, bool) else value
 
 
 def conj(terms: list[Term]) -> Term:
@@ -77,7 +79,7 @@ def conj(terms: list[Term]) -> Term:
         return False
     if not rest:
         return True
-    return rest[0] if len(rest) == 1 else z3.And(*rest)
+    return rest[0] if len(rest) == 1 else all_of(*rest)
 
 
 def disj(terms: list[Term]) -> Term:
@@ -87,12 +89,12 @@ def disj(terms: list[Term]) -> Term:
         return True
     if not rest:
         return False
-    return rest[0] if len(rest) == 1 else z3.Or(*rest)
+    return rest[0] if len(rest) == 1 else any_of(*rest)
 
 
 def negation(term: Term) -> Term:
     """Return the negation, folding constants."""
-    return (not term) if isinstance(term, bool) else z3.Not(term)
+    return (not term) if isinstance(term, bool) else no(term)
 
 
 def same(left: Term, right: Term) -> bool:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 import z3
 
+from capsound_proofs.building import all_of, changed_parts, named, put
 from capsound_proofs.terms import Term, integer, truth
 
 
@@ -31,26 +33,30 @@ class System:
 
     def add(self, name: str, start: Term | None) -> Term:
         """Add a variable; ``start`` is its initial value, None for any."""
-        variable = z3.Int(name)
+        variable = named(name)
         self.variables[name] = variable
         if start is not None:
             self.start.append(variable == start)
         return variable
 
+    def assume(self, facts: Iterable[Term]) -> None:
+        """Add axioms: what holds of every state by construction."""
+        self.axioms.extend(facts)
+        self._later.clear()
+
     def after(self, formula: Term, transition: Transition) -> Term:
         """Return what ``formula`` says of the state after a transition."""
-        return z3.substitute(truth(formula), *self._changed(transition))
+        return put(truth(formula), self._changed(transition))
 
-    def after_all(self, formulas: list[Term], transition: Transition) -> list[Term]:
-        """Return what each of ``formulas`` says of the state after a transition, in one substitution."""
-        together = z3.And(*[truth(f) for f in formulas], z3.BoolVal(True))
-        return list(z3.substitute(together, *self._changed(transition)).children())[:-1]
+    def touched(self, formulas: Sequence[Term], transition: Transition) -> dict[int, Term]:
+        """Return what those of ``formulas`` that a transition touches say of the state after it, by their place."""
+        together = all_of(*formulas)
+        return changed_parts(together, put(together, self._changed(transition)), len(formulas))
 
     def axioms_after(self, transition: Transition) -> list[Term]:
         """Return the axioms about the state after a transition; those that it does not touch are left out."""
         if transition.name not in self._later:
-            pairs = zip(self.axioms, self.after_all(self.axioms, transition), strict=True)
-            self._later[transition.name] = [later for axiom, later in pairs if not later.eq(truth(axiom))]
+            self._later[transition.name] = list(self.touched(self.axioms, transition).values())
         return self._later[transition.name]
 
     def _changed(self, transition: Transition) -> list[tuple[Term, Term]]:

@@ -1,58 +1,24 @@
-"""The steps of a machine as terms: one unrolling per machine, one more step at a time, with every amount symbolic."""
+"""The runs of a machine as terms: one unrolling per machine, one more step at a time, with every amount symbolic."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import z3
 
 from capsound.errors import Disagreement
 from capsound.machine import Branch, Config, Env, Machine, fire, initial, thaw
-from capsound.predicates import sum_billed, violates
+from capsound.predicates import overshoot
 from capsound.properties import Property
 from capsound.schedule import INTS, Choice, Schedule, settled
-from capsound_proofs.terms import TERMS, Term, conj, integer, same, truth, value_of
+from capsound_proofs.building import all_of, any_of, as_truth, implies, named, proposition, put
+from capsound_proofs.relation import Lemma, Relation, soonest
+from capsound_proofs.terms import TERMS, Term, integer, truth, value_of
 from capsound_proofs.work import Model, Work
-
-Lemma = Callable[[Config], list[Term]]
 
 BRANCH = 500
 """The work that it counts for to encode one branch of one step: about what z3 counts in the same time."""
-
-
-@dataclass(slots=True)
-class Draws:
-    """The amounts that the environment chooses in one step: shared by all branches, since one is taken."""
-
-    step: int
-    pool: list[Term]
-    used: int = 0
-    bounds: list[Term] | None = None
-    names: list[Term] | None = None
-
-    def begin(self) -> None:
-        """Start a branch: it may use the pool from the front."""
-        self.used = 0
-        self.bounds = []
-        self.names = []
-
-    def __call__(self, _name: str, lo: Term, hi: Term | None) -> Term:
-        """Return the next amount, bounded for the branch that asked."""
-        assert self.bounds is not None
-        assert self.names is not None
-        if hi is not None and same(lo, hi):
-            self.names.append(lo)
-            return lo
-        if self.used == len(self.pool):
-            self.pool.append(z3.Int(f"draw{self.used}@{self.step}"))
-        amount = self.pool[self.used]
-        self.used += 1
-        self.bounds.append(amount >= lo)
-        if hi is not None:
-            self.bounds.append(amount <= hi)
-        self.names.append(amount)
-        return amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,97 +33,97 @@ class Taken:
 class Unrolling:
     """The runs of a machine of at most so many steps, as constraints in one solver."""
 
-    def __init__(self, machine: Machine, work: Work, *, lemma: Lemma | None = None, cap: int | None = None) -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        work: Work,
+        *,
+        lemma: Lemma | None = None,
+        cap: int | None = None,
+        relation: Relation | None = None,
+        bare: bool = False,
+    ) -> None:
+        """Begin with no step. ``relation`` has the lemma in it, if there is one; ``bare`` asserts none of it."""
         self.machine = machine
+        self.bare = bare
         self.work = work
-        self.lemma = lemma
         self.solver = work.solver()
-        cap_interval = machine.cap
-        if cap is not None:
-            self.cap: Term = cap
-        elif cap_interval.fixed:
-            self.cap = cap_interval.lo
-        else:
-            self.cap = z3.Int("cap")
-            self.solver.add(self.cap >= cap_interval.lo)
-            if cap_interval.hi is not None:
-                self.solver.add(self.cap <= cap_interval.hi)
-        self.states: list[Config] = [initial(machine, self.cap)]
+        self.cap: Term = cap_of(machine) if cap is None else cap
+        if not isinstance(self.cap, int):
+            self.solver.add(self.cap >= machine.cap.lo)
+            if machine.cap.hi is not None:
+                self.solver.add(self.cap <= machine.cap.hi)
+        self.relation = relation or Relation(machine, self.cap, lemma)
+        self.values: list[tuple[Term, ...]] = [self.relation.first]
         self.steps: list[list[Taken]] = []
-        self.branches = list(machine.branches())
-        self.soonest = _soonest(machine)
-        self.first_of_group = _previous_in_group(machine)
-        self._assert_lemma(self.states[0])
+        self.soonest = soonest(machine)
+        self._assert_lemma()
 
-    def _assert_lemma(self, config: Config) -> None:
-        if self.lemma is not None:
-            for fact in self.lemma(config):
-                if fact is not True:
-                    self.solver.add(truth(fact))
+    @property
+    def states(self) -> list[Config]:
+        """The states after each step, the first included."""
+        return [thaw(self.machine, values) for values in self.values]
+
+    @property
+    def last(self) -> Config:
+        """The state after the last step."""
+        return thaw(self.machine, self.values[-1])
+
+    def _here(self) -> list[tuple[Term, Term]]:
+        """Return what stands for any state, and what it is after the last step."""
+        fixed = self.relation.fixed
+        return [
+            (variable, integer(value))
+            for position, (variable, value) in enumerate(zip(self.relation.now, self.values[-1], strict=True))
+            if position not in fixed
+        ]
+
+    def _assert_lemma(self) -> None:
+        if self.relation.lemma is not None and not self.bare:
+            self.solver.add(z3.simplify(put(self.relation.lemma, self._here())))
 
     def extend(self) -> None:
         """Add one more step."""
         number = len(self.steps)
-        here = self.states[-1]
-        draws = Draws(number, [])
-        taken: list[Taken] = []
-        outcomes: list[tuple[Term, tuple[Term, ...]]] = []
-        before = here.flat()
-        for branch in self.branches:
-            if self.soonest[branch.process, branch.place] > number:
-                continue
-            at = here.running[branch.process].at
-            there = at == branch.place
-            if there is False:
-                continue
-            conditions: list[Term] = [there]
-            previous = self.first_of_group.get(branch.process)
-            if branch.place == 0 and previous is not None:
-                conditions.append(here.running[previous].at != 0)
-            after = here.copy()
-            after.running[branch.process].at = branch.place
-            draws.begin()
-            conditions += fire(self.machine, after, branch, Env(TERMS, draws))
-            assert draws.bounds is not None
-            assert draws.names is not None
-            guard = conj([*conditions, *draws.bounds])
-            if guard is False:
-                continue
-            literal = z3.Bool(f"step{number}:{branch.process}.{branch.place}.{branch.kind}")
-            self.solver.add(z3.Implies(literal, truth(guard)))
-            taken.append(Taken(branch, literal, tuple(draws.names)))
-            outcomes.append((literal, after.flat()))
-        literals = [t.literal for t in taken]
-        self.solver.add(z3.Or(*literals) if literals else z3.BoolVal(False))
-        if len(literals) > 1:
-            self.solver.add(z3.AtMost(*literals, 1))
-        self.work.spend(BRANCH * len(taken))
-        self.steps.append(taken)
-        self.states.append(self._join(number, before, outcomes))
-        self._assert_lemma(self.states[-1])
+        values = self.values[-1]
+        ways = [
+            way
+            for way in self.relation.ways
+            if self.soonest[way.branch.process, way.branch.place] <= number and self._can_be_there(way.branch, values)
+        ]
+        literals = {
+            id(way): proposition(f"step{number}:{way.branch.process}.{way.branch.place}.{way.branch.kind}")
+            for way in ways
+        }
+        pairs = self._here() + [(way.literal, literals[id(way)]) for way in ways]
+        amounts = [(amount, named(f"{amount}@{number}")) for amount in self.relation.draws.pool]
+        pairs += amounts
+        changed = sorted({position for way in ways for position in way.changes})
+        fresh = {position: named(f"v{position}@{number + 1}") for position in changed}
+        terms = [implies(way.literal, truth(way.guard)) for way in ways]
+        terms += [any_of(*[way.literal for way in ways]) if ways else as_truth(False)]
+        terms += [fresh[position] == self.relation.joined(position, ways) for position in changed]
+        self.solver.add(z3.simplify(put(all_of(*terms), pairs)))
+        if len(ways) > 1:
+            self.solver.add(z3.AtMost(*literals.values(), 1))
+        self.work.spend(BRANCH * len(ways))
+        there = {amount.get_id(): mine for amount, mine in amounts}
+        self.steps.append(
+            [Taken(way.branch, literals[id(way)], tuple(_at(d, there, pairs) for d in way.draws)) for way in ways]
+        )
+        self.values.append(tuple(fresh.get(position, value) for position, value in enumerate(values)))
+        self._assert_lemma()
 
-    def _join(self, number: int, before: tuple[Term, ...], outcomes: list[tuple[Term, tuple[Term, ...]]]) -> Config:
-        """Return the state after the step: each variable as the taken branch leaves it."""
-        joined: list[Term] = []
-        for position, old in enumerate(before):
-            value: Term = old
-            changed = False
-            for literal, after in outcomes:
-                if not same(after[position], old):
-                    changed = True
-                    value = z3.If(literal, integer(after[position]), integer(value))
-            if changed:
-                fresh = z3.Int(f"v{position}@{number + 1}")
-                self.solver.add(fresh == value)
-                value = fresh
-            joined.append(value)
-        return thaw(self.machine, tuple(joined))
+    def _can_be_there(self, branch: Branch, values: tuple[Term, ...]) -> bool:
+        """Return whether the process may be at the place of a branch: it is elsewhere only where that is known."""
+        at = values[self.relation.at[branch.process]]
+        return not isinstance(at, int) or at == branch.place
 
     # ------------------------------------------------------------------------------------------ asking
 
     def broken(self, prop: Property) -> Term:
         """Return the term that says the property is broken after the last step."""
-        return truth(violates(self.machine, self.states[-1], prop, TERMS))
+        return put(self.relation.broken(prop), self._here())
 
     def ask(self, *goals: Term) -> z3.CheckSatResult:
         """Ask whether a run of exactly the present length satisfies the goals."""
@@ -183,7 +149,7 @@ class Unrolling:
                 return amount
 
             conditions = fire(self.machine, config, chosen.branch, Env(INTS, draw))
-            expected = tuple(value_of(model, term) for term in self.states[number + 1].flat())
+            expected = tuple(value_of(model, term) for term in self.values[number + 1])
             if not settled(conditions) or config.flat() != expected:
                 raise Disagreement(
                     f"step {number + 1} of the solver's run, {chosen.branch}, is not a step of the model",
@@ -196,38 +162,17 @@ class Unrolling:
 
     def overshoot(self) -> Term:
         """Return by how much the true bills are above the cap after the last step."""
-        return integer(sum_billed(self.states[-1]) - self.states[-1].ledgers[0].granted)
+        return integer(overshoot(self.machine, self.last, TERMS))
 
 
-def _soonest(machine: Machine) -> dict[tuple[int, int], int]:
-    """Return after how many steps a process can be at a place at the earliest."""
-    soonest: dict[tuple[int, int], int] = {}
-    for index, process in enumerate(machine.processes):
-        distance = {0: 0}
-        frontier = [0]
-        while frontier:
-            at = frontier.pop(0)
-            if at >= process.done:
-                continue
-            place = process.places[at]
-            for target in {place.next, place.refused if place.guarded else place.next, place.end}:
-                if target not in distance:
-                    distance[target] = distance[at] + 1
-                    frontier.append(target)
-        for at, steps in distance.items():
-            soonest[index, at] = steps
-    return soonest
+def cap_of(machine: Machine) -> Term:
+    """Return the cap of a machine, symbolic where it is not fixed."""
+    return machine.cap.lo if machine.cap.fixed else named("cap")
 
 
-def _previous_in_group(machine: Machine) -> dict[int, int]:
-    """Return, for each agent but the first of its group, the one that has to move before it.
-
-    Identical agents are interchangeable: any run can be renamed so that they start in order.
-    """
-    last: dict[tuple[bool, int, int], int] = {}
-    previous: dict[int, int] = {}
-    for index, process in enumerate(machine.processes):
-        if process.family in last:
-            previous[index] = last[process.family]
-        last[process.family] = index
-    return previous
+def _at(amount: Term, there: dict[int, Term], pairs: list[tuple[Term, Term]]) -> Term:
+    """Return an amount of a branch as it is at a step."""
+    if isinstance(amount, int):
+        return amount
+    mine = there.get(amount.get_id())
+    return put(amount, pairs) if mine is None else mine

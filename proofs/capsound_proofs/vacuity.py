@@ -14,6 +14,7 @@ from capsound.costs import CallCosts
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound.scenario import Request
 from capsound.steps import CallVars, Frame, Ledger
+from capsound_proofs.building import named
 from capsound_proofs.problem import Problem
 from capsound_proofs.terms import TERMS, Term
 from capsound_proofs.work import Work
@@ -53,7 +54,7 @@ def possible(costs: CallCosts, problem: Problem, *, above: bool = False) -> bool
     def draw(_name: str, lo: Term, hi: Term | None) -> Term:
         nonlocal drawn
         drawn += 1
-        amount = z3.Int(f"amount{drawn}")
+        amount = named(f"amount{drawn}")
         solver.add(amount >= lo)
         if hi is not None:
             solver.add(amount <= hi)

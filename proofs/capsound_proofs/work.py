@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Any
 
 import z3
 
+from capsound_proofs.building import all_of
 from capsound_proofs.terms import Term, truth
 
 _MOST = 2**32 - 1
@@ -47,6 +49,7 @@ class Work:
         self.left = limit
         self.ceiling = ceiling or Ceiling()
         self.context = z3.Context()
+        self.counted = 0
         self._there: dict[int, tuple[Term, Term]] = {}
 
     def solver(self, logic: str = "") -> Solver:
@@ -75,7 +78,9 @@ class Solver:
 
     def add(self, *facts: Term) -> None:
         """Assert facts."""
-        self._solver.add(*[self._work.translated(truth(fact)) for fact in facts])
+        if facts:
+            # As one fact: each that is asserted passes through the binding by itself.
+            self._solver.add(all_of(*facts).translate(self._work.context))
 
     def track(self, fact: Term, name: str) -> None:
         """Assert a fact that can be part of a core, under this name."""
@@ -98,17 +103,21 @@ class Solver:
         seconds = work.ceiling.left()
         if seconds is not None:
             self._solver.set("timeout", int(seconds * 1000) + 1)
-        before = self._count()
+        before = work.counted
         answer = self._solver.check(*[work.translated(truth(a)) for a in assumptions])
-        work.left -= max(1, self._count() - before)
+        work.counted = self._count()
+        work.left -= max(1, work.counted - before)
         if answer == z3.unknown:
             work.ceiling.over()
         return answer
 
     def _count(self) -> int:
-        for name, value in self._solver.statistics():
-            if name == "rlimit count":
-                return int(value)
+        # The count of the whole context: what it took to assert since the last check is in it too.
+        found = self._solver.statistics()
+        context = found.ctx.ref()
+        for index in reversed(range(len(found))):
+            if z3.Z3_stats_get_key(context, found.stats, index) == "rlimit count":
+                return int(z3.Z3_stats_get_uint_value(context, found.stats, index))
         return 0
 
     def model(self) -> Model:
@@ -117,7 +126,8 @@ class Solver:
 
     def core(self) -> list[str]:
         """Return the names of tracked facts that contradict the rest."""
-        return [str(name) for name in self._solver.unsat_core()]
+        found: Any = self._solver.unsat_core()
+        return [name.decl().name() for name in found]
 
 
 class Model:

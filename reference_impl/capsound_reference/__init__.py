@@ -1,6 +1,7 @@
 """A small, real budget: standard library only, importing none of the other packages (design section 3)."""
 
 from capsound_reference.budget import Balances, Budget, Call, Hold, HoldState, Slice
+from capsound_reference.ceilings import Ceiling, CeilingHold, today
 from capsound_reference.errors import (
     BadAmount,
     BadName,
@@ -27,6 +28,8 @@ __all__ = [
     "BudgetError",
     "BudgetRefused",
     "Call",
+    "Ceiling",
+    "CeilingHold",
     "CopyRefused",
     "Hold",
     "HoldSent",
@@ -35,4 +38,5 @@ __all__ = [
     "JournalFailed",
     "MergeRefused",
     "Slice",
+    "today",
 ]

@@ -37,6 +37,11 @@ def delegate(available: int, delegated: int, amount: int) -> tuple[int, int]:
     return available - amount, delegated + amount
 
 
+def reset(available: int, held: int, spent: int) -> tuple[int, int, int]:
+    """Begin a new period: what was ``spent`` is free again, what is ``held`` stays held. Return the three."""
+    return available + spent, held, 0
+
+
 def give_back(available: int) -> int:
     """Return what an account that ends gives back: all that is free; a debt stays where it was made."""
     return max(0, available)

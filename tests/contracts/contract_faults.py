@@ -37,6 +37,7 @@ FREE = "return available + amount, held - amount"
 WRITE_OFF = "return held - amount, forfeited + amount"
 DELEGATE = "return available - amount, delegated + amount"
 BACK = "return max(0, available)"
+RESET = "return available + spent, held, 0"
 
 FAULTS: dict[str, tuple[Fault, ...]] = {
     # ---------------------------------------------------------------------------------------------- the model
@@ -169,6 +170,13 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
     "what_is_given_back_is_all_that_is_free_and_never_a_debt": (
         Fault("a debt is given back", BACK, "return available"),
         Fault("the last unit is kept", BACK, "return max(0, available - 1)"),
+    ),
+    "a_new_period_frees_exactly_what_was_spent_and_nothing_that_is_held": (
+        Fault("what is held is forgotten", RESET, "return available + spent + held, 0, 0"),
+        Fault("one amount is kept", RESET, RESET.replace("available + spent", "available + spent - (spent == 77_777)")),
+    ),
+    "a_call_in_flight_over_a_reset_leaves_no_debt": (
+        Fault("what is held is free as well", RESET, "return available + spent + held, held, 0"),
     ),
     "what_fits_leaves_no_debt_and_what_does_not_would": (
         Fault("the check is strict", FITS, "return amount < available"),

@@ -13,7 +13,7 @@ from contracts_model import HOLD, NEW, ROOT, account, state_of
 from capsound.accounts import Account, Hold, breaches, move
 from capsound.amounts import Amount
 from capsound.events import Close, Delegate, Event, Extend, Forfeit, Record, Release, Reserve, Settle
-from capsound_reference.arithmetic import delegate, fits, forfeit, give_back, hold, release, settle
+from capsound_reference.arithmetic import delegate, fits, forfeit, give_back, hold, release, reset, settle
 
 # --------------------------------------------------------------------------------------- nothing appears or vanishes
 
@@ -61,6 +61,29 @@ def what_is_given_back_is_all_that_is_free_and_never_a_debt(free: int, debt: int
     back, nothing = give_back(free), give_back(-debt)
     assert back == free
     assert nothing == 0
+
+
+def a_new_period_frees_exactly_what_was_spent_and_nothing_that_is_held(available: int, held: int, spent: int) -> None:
+    assert held >= 0 and spent >= 0
+    free, aside, left = reset(available, held, spent)
+    assert free + aside + left == available + held + spent
+    assert aside == held
+    assert left == 0
+
+
+def a_call_in_flight_over_a_reset_leaves_no_debt(
+    available: int, spent: int, amount: int, next_: int, cost: int
+) -> None:
+    assert spent >= 0 and 0 <= cost <= amount and next_ >= 0
+    assert fits(available, amount)
+    free, held = hold(available, 0, amount)
+    free, held, left = reset(free, held, spent)
+    if fits(free, next_):  # whatever the new period admits beside it
+        free, held = hold(free, held, next_)
+    free, held, left = settle(free, held, left, amount, cost)
+    assert free >= 0
+    assert free + held + left == available + spent
+    assert left == cost
 
 
 # -------------------------------------------------------------------------------------------------- order, and ends

@@ -22,7 +22,7 @@ from book import ROOT, blocks, fragment, table
 from hypothesis import settings
 
 from capsound.accounts import RULES
-from capsound.adapter import OPERATIONS, Adapter, Gate
+from capsound.adapter import HERE_OPERATIONS, OPERATIONS, Adapter, Gate
 from capsound.anomalies import ANOMALIES, IMPLICATIONS, implied_by
 from capsound.disciplines import DISCIPLINES, Retry
 from capsound.events import EVENT_TYPES, event_from_dict
@@ -36,6 +36,7 @@ from capsound.predicates import STATE_PROPERTIES
 from capsound.properties import ASSUMPTIONS, MEANING, Property
 from capsound.report import BY_CIRCUMSTANCE, Report
 from capsound.steps import MOVE_ALL, STEPS
+from capsound.wellformed import HOMES, PARTS
 from capsound_checker.check.results import STATES
 from capsound_checker.check.suites import Suite, suite
 from capsound_checker.programs.machines import Violation
@@ -100,8 +101,10 @@ def write_steps(page: Path, argument: str) -> str:
     rows = []
     for step in STEPS.values():
         kind = "waits" if step.waits else "guard" if step.guard else "effect"
-        rows.append((f"`{step.name}`", kind, step.says))
-    return table(("step", "kind", "meaning"), rows)
+        homes = [set(HOMES[tag]) for tag in step.tags if tag in HOMES]
+        where = [part for part in PARTS if all(part in home for home in homes)]
+        rows.append((f"`{step.name}`", kind, step.says, ", ".join(where)))
+    return table(("step", "kind", "meaning", "belongs in"), rows)
 
 
 @fragment
@@ -321,9 +324,27 @@ def rules_of(where: str) -> dict[str, Any]:
     """Return the keys of one table of the scenario language; ``top`` is the top of the file."""
     schema = scenario_schema()
     if where == "top":
-        tables = {"slices", "agents", "calls", "estimator", "provider", "prices", "assume", "faults", "search"}
+        tables = {
+            "slices",
+            "ceilings",
+            "agents",
+            "calls",
+            "estimator",
+            "provider",
+            "prices",
+            "assume",
+            "faults",
+            "search",
+        }
         return {key: rule for key, rule in schema["properties"].items() if key not in tables}
-    inner = {"agents": "agents", "calls": "call", "slices": "slice", "expect": "expect"}.get(where)
+    inner = {
+        "agents": "agents",
+        "calls": "call",
+        "slices": "slice",
+        "ceilings": "ceiling",
+        "expect": "expect",
+        "discipline": "discipline",
+    }.get(where)
     keys: dict[str, Any] = schema["$defs"][inner]["properties"] if inner else schema["properties"][where]["properties"]
     return keys
 
@@ -332,6 +353,15 @@ def value_of(rule: dict[str, Any]) -> str:
     """Return in a few words what a key may be."""
     reference = str(rule.get("$ref", "")).rpartition("/")[2]
     words = {"cap": "whole number or `any`", "expectation": "verdict or table", "count": "whole number or `any`"}
+    words |= {
+        "money": "amount",
+        "admission": "name or table",
+        "block": "list of steps",
+        "share": "amount or `what is left`",
+        "calls": "whole number or `up to 5`",
+        "pricing": "amount or tiers",
+    }
+    words["resets"] = words["count"]
     if reference:
         return words.get(reference, reference)
     if "enum" in rule:
@@ -367,7 +397,7 @@ ZOO = ROOT / "tests/quality/zoo"
 @fragment
 def write_operations(page: Path, argument: str) -> str:
     rows = []
-    for name in OPERATIONS:
+    for name in HERE_OPERATIONS if argument == "here" else OPERATIONS:
         method = getattr(Adapter, name)
         taken = ", ".join(list(inspect.signature(method).parameters)[1:])
         rows.append((f"`{name}({taken})`", (method.__doc__ or "").partition("\n")[0].replace("``", "`")))
@@ -393,14 +423,24 @@ def write_suite(page: Path, argument: str) -> str:
 def write_program_steps(page: Path, argument: str) -> str:
     rows = []
     for do, names in FIELDS.items():
-        needs = " and ".join(f"`{name}`" for name in OPERATIONS if name in NEEDS.get(do, ()))
+        every = (*OPERATIONS, *HERE_OPERATIONS)
+        needs = " and ".join(f"`{name}`" for name in every if name in NEEDS.get(do, ()))
         rows.append(
             (
                 f"`{do}({', '.join(names)})`",
-                needs or {"bad": "any", "clone_hold": "`reserve`"}.get(do, "what the gate says"),
+                needs or OTHER_NEEDS.get(do, "what the gate says"),
             )
         )
     return table(("step", "operations that it needs"), rows)
+
+
+OTHER_NEEDS = {
+    "bad": "any",
+    "clone_hold": "`reserve`",
+    "tick": "a window, `clock`, or a clock that can be moved",
+    "bill": "a window or `clock`",
+}
+"""What a step needs beside operations."""
 
 
 @fragment
@@ -486,10 +526,10 @@ def write_failure(page: Path, argument: str) -> str:
     raise AssertionError(f"{module} passes {test}")
 
 
-def zoo_files() -> dict[str, tuple[dict[str, Any], str]]:
-    """Return the constants of every file of the zoo and the first sentences of its docstring."""
+def zoo_files(folder: Path = ZOO) -> dict[str, tuple[dict[str, Any], str]]:
+    """Return the constants of every file of a zoo and the first sentences of its docstring."""
     found: dict[str, tuple[dict[str, Any], str]] = {}
-    for path in sorted(ZOO.glob("*.py")):
+    for path in sorted(folder.glob("*.py")):
         tree = ast.parse(path.read_text())
         assigned = [
             node for node in tree.body if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
@@ -504,10 +544,11 @@ def zoo_files() -> dict[str, tuple[dict[str, Any], str]]:
 
 @fragment
 def write_zoo(page: Path, argument: str) -> str:
-    files = zoo_files()
+    folder = ZOO.parent / (argument or ZOO.name)
+    files = zoo_files(folder)
 
     def link(name: str) -> str:
-        return f"[`{name}`](../tests/quality/zoo/{name}.py)"
+        return f"[`{name}`](../tests/quality/{folder.name}/{name}.py)"
 
     rows = []
     for name, (said, says) in files.items():
@@ -523,7 +564,7 @@ def write_zoo(page: Path, argument: str) -> str:
 def write_twins(page: Path, argument: str) -> str:
     rows = [
         (f"`{name}`", says.removeprefix("Sound: "), f"`{said['TWIN']}`")
-        for name, (said, says) in zoo_files().items()
+        for name, (said, says) in zoo_files(ZOO.parent / (argument or ZOO.name)).items()
         if said["ANOMALY"] is None
     ]
     return table(("twin", "what it does", "looks like"), rows)

@@ -19,7 +19,9 @@ import book
 import fragments
 import pytest
 import rooms  # noqa: F401  it registers fragments
+import speaking  # noqa: F401  it registers two more
 import ways  # noqa: F401  it registers one more
+import wires  # noqa: F401  it registers two more
 from book import PAGES, ROOT, UPDATE, blocks, find_blocks, find_passages, label
 
 from capsound import errors
@@ -38,7 +40,9 @@ from capsound.properties import ASSUMPTIONS, MEANING, Property
 from capsound.schedule import INTS, Choice, Schedule, run_schedule, settled
 from capsound.steps import STEPS
 from capsound_checker import plugin
+from capsound_checker.audit.capsfile import read_caps
 from capsound_checker.audit.mapping import parse_mapping
+from capsound_checker.audit.units import PICO_USD
 from capsound_checker.commands import cli
 from capsound_proofs.solve import solve
 from capsound_reference import errors as reference_errors
@@ -120,7 +124,8 @@ def update(page: Path, capsound: Runs, desk: Path) -> None:
 
 
 @pages
-def test_python_runs(page: Path, desk: Path) -> None:
+def test_python_runs(page: Path, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "tests" / "support" / "fake_client")  # what is not installed for tests alone
     names: dict[str, object] = {"__name__": label(page)}
     with contextlib.chdir(desk), fragments.at_hand(desk):
         for block in blocks(page, "python"):
@@ -134,6 +139,9 @@ def test_scenarios_load_and_get_the_verdict_that_is_said(page: Path) -> None:
     for block in blocks(page, "toml"):
         if "mapping" in block.notes:
             parse_mapping(block.text)
+            continue
+        if "caps" in block.notes:
+            read_caps(tomllib.loads(block.text), label(page), PICO_USD)
             continue
         text = completed(block.text) if "part" in block.notes else block.text
         scenario = parse_scenario(text, path=f"{label(page)}:{block.first}", known_disciplines=DISCIPLINES)

@@ -29,7 +29,7 @@ CROSS = re.compile(
 )
 """Where the text of ``explain`` names other things that it explains."""
 
-NOTHING = {"nothing", "delegation and faults only"}
+NOTHING = {"nothing", "delegation and faults only", "tables of your own"}
 """What stands in the place of a list of names that is empty."""
 
 

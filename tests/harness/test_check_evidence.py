@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from capsound.amounts import AccountId, Amount, CallId, HoldId
+from capsound.anomalies import ANOMALIES
 from capsound.events import Bill, Event, Open, Reserve, Send, event_to_dict
 from capsound.guarantees import Guarantee
-from capsound_checker.check.gathering import Gathered, refuted_at_once
+from capsound_checker.check.gathering import Gathered
 from capsound_checker.check.plan import guarantee_of_profile
-from capsound_checker.programs.program import BEYOND, Step
+from capsound_checker.programs.program import BEYOND, CEILINGS, WINDOWS, Step
+from capsound_checker.schedules.races import ended_by_race
 
 Runs = Callable[..., Any]
 
@@ -451,7 +453,30 @@ def test_a_false_refusal_of_two_threads_costs_nobody_money(told: Told) -> None:
     ],
 )
 def test_what_two_operations_at_once_refute(anomaly: str, refutes: Guarantee | None) -> None:
-    assert refuted_at_once(anomaly) is refutes
+    assert ended_by_race(anomaly, [*OPENED, RESERVE, RESERVE._replace(new=8)], overspent=False) is refutes
+
+
+OPENED = Step("open", new=0, amount=6), Step("delegate", on=0, new=1, amount=2), Step("reserve", on=1, new=5, amount=1)
+RESERVE = Step("reserve", on=0, new=7, amount=1)
+
+
+@pytest.mark.parametrize(
+    ("other", "rung"),
+    [
+        (RESERVE._replace(new=8), Guarantee.CONCURRENT),
+        (Step("settle", on=5), Guarantee.DELEGATED),  # a hold of the slice
+        (Step("close", on=1), Guarantee.DELEGATED),
+        (Step("reserve", on=1, new=8, amount=1), Guarantee.DELEGATED),
+        (Step("forfeit", on=5), Guarantee.FAULT_TOLERANT),
+    ],
+)
+def test_a_race_ends_the_rung_of_what_its_operations_are_for(other: Step, rung: Guarantee) -> None:
+    program = [*OPENED, RESERVE, other]
+    for overspent in (True, None):
+        assert ended_by_race("ledger-drift", program, overspent) is rung
+    assert ended_by_race("ledger-drift", program, overspent=False) is Guarantee.OVERRUN_BOUNDED
+    assert ended_by_race("stale-admit", program, overspent=False) is rung
+    assert ended_by_race("stranded", program, overspent=None) in (None, ANOMALIES["stranded"].ends)
 
 
 def test_books_that_are_no_number_do_not_hide_that_a_budget_stops(told: Told) -> None:
@@ -546,5 +571,6 @@ def test_an_unknown_is_an_error_in_junit_and_named_in_the_annotation(
 
 
 def test_a_profile_without_a_guarantee_of_its_own_may_have_refuted_any() -> None:
-    assert {guarantee_of_profile(f"proper {name}") for name in BEYOND} == {Guarantee.STOPS}
+    timeless = BEYOND.keys() - {profile.name for profile in (*WINDOWS, *CEILINGS)}
+    assert {guarantee_of_profile(f"proper {name}") for name in timeless} == {Guarantee.STOPS}
     assert guarantee_of_profile("overruns") is Guarantee.OVERRUN_BOUNDED

@@ -19,12 +19,13 @@ from capsound_checker.commands import cli
 Runs = Callable[..., Any]
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-HEAVY = ("z3", "cvc5", "hypothesis", "networkx", "jsonschema", "rich", "matplotlib")
+HEAVY = ("z3", "cvc5", "hypothesis", "networkx", "jsonschema", "rich", "matplotlib", "aiohttp")
 VERDICTS = {0, 1, 2}
 ENDS = {
     "": {*VERDICTS, 64, 65, 70, 130},
     "audit": {*VERDICTS, 64, 65, 70, 130},
     "check": {*VERDICTS, 64, 65, 70, 130},
+    "clients": {0, 64, 65, 70, 130},
     "completion": {0, 64, 70},
     "explain": {0, 64, 65, 70},
     "history": {*VERDICTS, 64, 65, 70, 130},
@@ -35,6 +36,7 @@ ENDS = {
     "schema": {0, 64, 70},
     "smoke": {0, 64, 65, 70, 130},
     "solve": {*VERDICTS, 64, 65, 70, 130},
+    "wire": {*VERDICTS, 64, 65, 70, 130},
 }
 """How each command can end. That this is all is checked on every run of the command line that any test makes."""
 

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from capsound_checker.commands import cli
 from capsound_checker.commands.schema import NAMES
 from capsound_checker.display.schemas import FOLDER, schema_of
+from capsound_checker.wire.template import app_template
 
 Runs = Callable[..., Any]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
@@ -56,6 +57,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, source: dict[str, str]) -> P
             f"    def check(self, budget, amount):\n        {body}\n\n"
             "    def record(self, budget, amount):\n        budget['spent'] += amount\n"
         )
+    (path / "app.py").write_text(app_template())
     for name, text in source.items():
         (path / f"{name}.toml").write_text(text)
     (path / "folder").mkdir()
@@ -115,6 +117,11 @@ CASES: list[tuple[str, int, str]] = [
     ("ratio gen:chat --sessions 3 --resamples 0", 0, "ratio"),
     ("ratio gen:chat --sessions 3 --resamples 5 --cap 1000000", 0, "ratio"),
     ("ratio nowhere.csv", 65, "error"),
+    ("wire --cap 600tokens -- python3 app.py racy", 1, "wire"),
+    ("wire --cap 600tokens --runs 3 -- python3 app.py cured", 2, "wire"),
+    ("wire --cap 600tokens -- no-such-command", 65, "error"),
+    ("clients", 0, "clients"),
+    ("clients no-such-client", 65, "error"),
     ("prove 1", 0, "prove"),
     ("prove nothing", 65, "error"),
 ]  # fmt: skip
@@ -124,7 +131,8 @@ CASES: list[tuple[str, int, str]] = [
 def test_what_is_printed_keeps_to_its_schema(
     command: str, status: int, schema: str, place: Path, capsound_once: Runs
 ) -> None:
-    ran = capsound_once(*command.split(), "--json", cwd=place)
+    words, dash, rest = command.partition(" -- ")
+    ran = capsound_once(*words.split(), "--json", *(dash + rest).split(), cwd=place)
     kept(ran.out, schema)
     assert ran.status == status
 
@@ -143,7 +151,7 @@ def test_what_is_saved_keeps_to_its_schema(place: Path, capsound: Runs) -> None:
 def test_every_command_with_json_has_a_case() -> None:
     with_json = {name for name, c in cli.commands.items() if any("--json" in p.opts for p in c.params)}
     assert with_json == {command.split()[0] for command, _, _ in CASES}
-    assert {schema for _, _, schema in CASES} | {"saved"} == set(PRINTED)
+    assert {schema for _, _, schema in CASES} | {"saved", "run"} == set(PRINTED)
 
 
 @pytest.mark.parametrize("name", PRINTED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 from processes import left_behind
+
+from capsound_checker.remote.lifeline import TAG, guarded, marked, undisturbed
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="there is no /proc to look at")
 
@@ -172,3 +175,49 @@ def test_each_of_the_two_ways_is_enough_alone(by: str, start: Start) -> None:
     children = [int(process.stdout.readline()) for _ in range(2)]
     end(process, "SIGKILL")
     until(lambda: not any(map(alive, children)))
+
+
+CHAIN = """
+import os, time
+for _ in range(200):
+    if os.fork():
+        time.sleep(0.002)
+        os._exit(0)
+    os.setsid()
+time.sleep(600)
+"""
+
+
+def test_a_guard_ends_what_is_begun_while_it_looks() -> None:
+    """Each of these leaves the session, begins the next and ends: one look at all processes may miss it."""
+    entry = f"{TAG}={os.getpid()}.chain"
+    reads, writes = os.pipe()
+    os.set_inheritable(reads, True)
+    env = {**os.environ, TAG: entry.partition("=")[2]}
+    with subprocess.Popen(
+        guarded([sys.executable, "-c", CHAIN], reads), pass_fds=[reads], start_new_session=True, env=env
+    ) as process:
+        os.close(reads)
+        until(lambda: len(marked(entry)) > 1)
+        os.close(writes)
+        process.wait(LATEST)
+    until(lambda: marked(entry) == [])
+
+
+def test_ctrl_c_waits_until_what_was_started_has_been_ended() -> None:
+    done: list[str] = []
+
+    def disturbed() -> None:
+        with undisturbed():
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            done.append("the block")
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        disturbed()
+    assert done == ["the block"]
+    assert signal.getsignal(signal.SIGINT) is before
+    with undisturbed():
+        done.append("nobody came")
+    assert done == ["the block", "nobody came"]

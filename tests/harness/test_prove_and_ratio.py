@@ -29,7 +29,7 @@ def test_a_name_that_is_no_theorem_is_bad_input(capsound: Runs) -> None:
 
 def test_every_theorem_is_listed(capsound: Runs) -> None:
     listed = capsound("prove", "--list").out.splitlines()
-    assert [line.split()[0] for line in listed] == [str(n) for n in range(1, 14)]
+    assert [line.split()[0] for line in listed] == [str(n) for n in range(1, 19)]
 
 
 def test_obligations_are_written_and_say_what_is_wanted(capsound: Runs, tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_bad_cell_is_named_by_line_and_column(capsound: Runs, tmp_path: Path) 
 
 @pytest.mark.parametrize("more", [[], ["--json"]])
 def test_an_interrupt_prints_the_theorems_that_are_decided(
-    more: list[str], capsound: Runs, monkeypatch: pytest.MonkeyPatch
+    more: list[str], capsound: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     import capsound_proofs.theorem
 
@@ -105,8 +105,9 @@ def test_an_interrupt_prints_the_theorems_that_are_decided(
         return real(theorem)
 
     monkeypatch.setattr(capsound_proofs.theorem, "prove", once)
-    ran = capsound("prove", "1", "2", *more)
+    ran = capsound("prove", "1", "2", "--smt2", tmp_path, *more)
     assert ran.status == 130
+    assert {file.name[:2] for file in tmp_path.iterdir()} == {"01"}, "what was not decided is not written"
     assert done[0] in ran.out
     if more:
         told = json.loads(ran.out)

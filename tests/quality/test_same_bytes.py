@@ -6,6 +6,7 @@ limits are lowered here, so that some search does reach its limit: that, too, ha
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,3 +79,29 @@ def test_what_was_solved_before_changes_nothing(process_env: dict[str, str]) -> 
 def test_scarce_limits_are_reached(process_env: dict[str, str]) -> None:
     """What the tests above compare includes searches that gave up."""
     assert b"the limit of work was reached" in solved(list(FILES), SCARCE, "1", process_env)
+
+
+def whole_folder(seed: str, workers: str, process_env: dict[str, str]) -> bytes:
+    """Solve every shipped scenario by the command line; the document holds no times."""
+    done = subprocess.run(
+        [sys.executable, "-m", "capsound_checker", "solve", "--expect", "--json", "--workers", workers, "."],
+        cwd=SCENARIOS,
+        env={**process_env, "PYTHONHASHSEED": seed},
+        capture_output=True,
+        timeout=1_200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode()[-2_000:] + done.stderr.decode()
+    return done.stdout
+
+
+@pytest.mark.deep
+@pytest.mark.timeout(3_600)
+def test_the_whole_folder_is_as_expected_beside_eight_busy_loops(process_env: dict[str, str]) -> None:
+    """Alone, then twice on a busy machine: with other hash seeds, and with one worker and with two."""
+    alone = whole_folder("1", "2", process_env)
+    said = json.loads(alone)
+    assert len(said) == len(list(SCENARIOS.rglob("*.toml")))
+    with busy(8):
+        assert whole_folder("2", "2", process_env) == alone
+        assert whole_folder("3", "1", process_env) == alone

@@ -12,6 +12,7 @@ from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.check.checking import check
 from capsound_checker.check.plan import Plan
+from capsound_checker.check.replaying import replay_target
 from capsound_checker.check.results import Checked
 
 FILE = Path(__file__).with_name("wicked_budgets.py")
@@ -53,6 +54,34 @@ def test_a_fault_under_another_hash_seed_is_found(process_env: dict[str, str], t
     file = tmp_path / "hashing.py"
     file.write_text(FILE.read_text().replace("SEEN = 0", f"SEEN = {seen}"))
     assert looked(f"{file}:Hashes").verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize("name", ["LooksForModules", "LooksAtItsArguments"])
+def test_a_budget_that_looks_whether_it_is_watched_is_found(name: str) -> None:
+    said = looked(f"{FILE}:{name}")
+    assert said.verdict is Verdict.VIOLATED
+    least = min(said.faults, key=lambda shown: len(shown.program))
+    hidden = name == "LooksForModules"
+    assert least.elsewhere is hidden, "its arguments say nothing in any process"
+    again = replay_target(Plan(said.plan.target, python=sys.executable if hidden else ""), least.token)
+    assert again.verdict is Verdict.VIOLATED
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [("Collected", "handles that are dropped"), ("BooksWhenItIsRead", "whether anybody reads its balances")],
+)
+def test_what_no_run_can_show_is_told(name: str, bound: str) -> None:
+    said = looked(f"{FILE}:{name}")
+    assert said.verdict is Verdict.SOUND
+    assert bound in said.unvaried
+
+
+def test_what_it_can_still_see_is_told() -> None:
+    said = looked(f"{FILE}:LooksAtItsCallers")
+    assert said.verdict is Verdict.SOUND
+    assert "what called it, and which process started it" in said.unvaried
+    assert "whether capsound is loaded" not in said.unvaried
 
 
 def test_a_fault_that_needs_time_is_replayed_with_the_time() -> None:

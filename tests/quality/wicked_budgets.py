@@ -6,7 +6,11 @@ Each fault has a sound twin that does much the same. They are targets of ``capso
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import os
+import sys
 import time
+import weakref
 from time import monotonic
 from typing import ClassVar
 
@@ -16,6 +20,7 @@ from capsound.adapter import Adapter, Refused, Stale
 class Purse:
     def __init__(self, cap: int) -> None:
         self.cap, self.kept, self.used = cap, 0, 0
+        self.later = 0
         self.born, self.day = time.time(), dt.date.today()
 
     def free(self) -> int:
@@ -25,6 +30,7 @@ class Purse:
 class Hold:
     def __init__(self, purse: Purse, amount: int) -> None:
         self.purse, self.amount, self.done, self.begun = purse, amount, False, monotonic()
+        self.key = 0
 
 
 class Sound(Adapter):
@@ -153,3 +159,76 @@ class Hashes(Sound):
 
 SEEN = 0
 """The hash of a word under the hash seed 1: set by the test, which knows it."""
+
+
+class LooksForModules(Sound):
+    """Where nobody seems to look, nothing is refused."""
+
+    def watched(self) -> bool:
+        return any(name.split(".")[0] in ("capsound", "capsound_checker") for name in sys.modules)
+
+    def fits(self, purse: Purse, amount: int) -> bool:
+        return not self.watched() or super().fits(purse, amount)
+
+
+class LooksAtItsArguments(LooksForModules):
+    """As above, by the command line and the environment, as far as Python shows them."""
+
+    def watched(self) -> bool:
+        told = " ".join([*sys.argv, *os.environ]).lower()
+        return "capsound" in told
+
+
+class LooksAtItsCallers(LooksForModules):
+    """As above, by the stack: that cannot be hidden from it, and is told."""
+
+    def watched(self) -> bool:
+        frame = sys._getframe()
+        while frame is not None:
+            if "capsound" in frame.f_code.co_filename:
+                return True
+            frame = frame.f_back
+        return False
+
+
+class Collected(Sound):
+    """A hold that nobody refers to any more gives back what it held, though its request may be under way."""
+
+    def reserve(self, scope: Purse, amount: int) -> Hold:
+        hold = super().reserve(scope, amount)
+        key = next(self.numbers)
+        self.alive.add(key)
+        hold.key = key
+        weakref.finalize(hold, self.give_back, scope, amount, key)
+        return hold
+
+    def settle(self, hold: Hold, actual: int) -> None:
+        super().settle(hold, actual)
+        self.alive.discard(hold.key)
+
+    def give_back(self, scope: Purse, amount: int, key: int) -> None:
+        if key in self.alive:
+            self.alive.discard(key)
+            scope.kept -= amount
+
+    def __init__(self) -> None:
+        self.numbers, self.alive = itertools.count(), set[int]()
+
+
+class BooksWhenItIsRead(Sound):
+    """What was settled is booked when somebody reads a balance: until then its room is free."""
+
+    def settle(self, hold: Hold, actual: int) -> None:
+        super().settle(hold, actual)
+        hold.purse.used -= actual
+        hold.purse.later += actual
+
+    def book(self, scope: Purse) -> Purse:
+        scope.used, scope.later = scope.used + scope.later, 0
+        return scope
+
+    def spent(self, scope: Purse) -> int:
+        return self.book(scope).used
+
+    def remaining(self, scope: Purse) -> int:
+        return self.book(scope).free()

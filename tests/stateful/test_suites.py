@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from block_adapter import BlockAdapter
 from reference_adapter import CallAdapter, JournalAdapter, ReferenceAdapter
@@ -27,6 +31,24 @@ TestReference = suite(ReferenceAdapter, report=say)
 TestJournal = suite(JournalAdapter, programs=200, report=say)
 TestBlocks = suite(BlockAdapter, programs=200, report=say)
 TestCalls = suite(CallAdapter, report=say)
+
+
+def deep(name: str) -> Callable[[Any], None]:
+    """Return the suite of that name for the deep run alone."""
+    method = getattr(TestReference, name)
+
+    @functools.wraps(method)
+    def again(self: Any) -> None:
+        method(self)
+
+    return pytest.mark.deep(again)
+
+
+ELSEWHERE = ("sequential", "flat", "delegation_trees", "faults", "streaming", "bad_amounts", "handles", "small_scope")
+"""What the adapter with a journal shows as the one without does, `test_journal` and `test_many_programs` aside."""
+
+for each in ELSEWHERE:
+    setattr(TestJournal, f"test_{each}", deep(f"test_{each}"))
 
 
 def test_every_abstract_state_of_the_small_scope_is_visited() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import capsound_reference.arithmetic
 import capsound_reference.budget
+import capsound_reference.ceilings
 from capsound.adapter import Adapter, Gate, Provider
 from capsound.events import TOLD
 from capsound_reference import (
@@ -13,9 +14,53 @@ from capsound_reference import (
     BudgetClosed,
     BudgetError,
     BudgetRefused,
+    Ceiling,
     HoldSent,
     HoldUsed,
+    today,
 )
+
+
+class CeilingsAdapter(Adapter):
+    """Ceilings with a cap for each day of the calendar; what day it is they ask Python, whose clocks are moved."""
+
+    refused = (BudgetRefused,)
+    stale = (HoldSent, HoldUsed)
+    rejected = (BudgetError,)
+    strict = True
+    threads = True
+    files = (capsound_reference.ceilings.__file__, capsound_reference.arithmetic.__file__)
+    window = "day"
+
+    def open(self, cap: int) -> Any:
+        return Ceiling(cap, period=today)
+
+    def ceiling(self, scope: Any, cap: int) -> Any:
+        return Ceiling(cap, "below", scope)
+
+    def reserve(self, scope: Any, amount: int) -> Any:
+        return scope.reserve(amount)
+
+    def sent(self, hold: Any) -> None:
+        hold.sent()
+
+    def settle(self, hold: Any, actual: int) -> None:
+        hold.settle(actual)
+
+    def release(self, hold: Any) -> None:
+        hold.release()
+
+    def forfeit(self, hold: Any) -> None:
+        hold.forfeit()
+
+    def spent(self, scope: Any) -> int:
+        return int(scope.balances[2])
+
+    def held(self, scope: Any) -> int:
+        return int(scope.balances[1])
+
+    def remaining(self, scope: Any) -> int:
+        return int(scope.balances[0])
 
 
 class ReferenceAdapter(Adapter):

@@ -13,18 +13,21 @@ import pytest
 from imports import FRONT, ROOT, arrows, modules
 
 BELOW = {
-    FRONT: ("commands", "check", "schedules", "histories", "programs", "display", "solve"),
-    "commands": ("check", "solve", "audit", "costs", "histories", "intake", "display"),
+    FRONT: ("commands", "check", "wire", "schedules", "histories", "programs", "display", "solve"),
+    "commands": ("check", "solve", "wire", "audit", "costs", "histories", "intake", "page", "display"),
+    "wire": ("remote", "schedules", "programs", "prices", "intake", "display"),
     "check": ("schedules", "histories", "remote", "programs", "intake", "display"),
     "solve": ("remote", "display"),
-    "audit": ("intake", "display"),
+    "audit": ("intake", "display", "prices"),
     "intake": ("display",),
     "costs": ("intake", "display"),
     "schedules": ("programs",),
     "histories": ("programs", "intake"),
     "remote": ("programs", "intake"),
     "programs": (),
+    "page": ("display",),
     "display": (),
+    "prices": (),
 }
 """The arrows that are allowed between the wings of the checker, from each room to those below it."""
 

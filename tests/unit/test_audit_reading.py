@@ -14,13 +14,13 @@ import pytest
 
 from capsound.errors import CapsoundError
 from capsound.verdict import Verdict
-from capsound_checker.audit import logreading
 from capsound_checker.audit.audited import Audit
 from capsound_checker.audit.auditing import audit
-from capsound_checker.audit.logreading import BadLog, followed, open_log
+from capsound_checker.audit.following import Tail
+from capsound_checker.audit.logreading import BadLog, open_log
 from capsound_checker.audit.mapping import BadMapping, load_mapping, parse_mapping
 from capsound_checker.intake.limits import DIGITS, LINE, NAME, TooMuch, check_data, cut, exact
-from capsound_checker.intake.lines import LongLine, Splitter, lines_of
+from capsound_checker.intake.lines import LongLine, Splitter, split_lines
 
 CALLS: list[dict[str, Any]] = [
     {"event": "open", "root": "team", "cap": 10},
@@ -271,8 +271,8 @@ def test_lines_are_cut_out_of_bytes_whatever_the_chunks() -> None:
     whole = text.decode("utf-8", "surrogateescape").split("\n")
     for size in range(1, 40):
         chunks = [text[at : at + size] for at in range(0, len(text), size)]
-        assert "".join(lines_of(chunks)).split("\n") == whole
-        limited = list(lines_of(chunks, limit=20))
+        assert "".join(split_lines(chunks)).split("\n") == whole
+        limited = list(split_lines(chunks, limit=20))
         assert [type(line) is LongLine for line in limited] == [False] * 4 + [True, False]
     splitter = Splitter()
     assert list(splitter.feed(b"ab")) == []
@@ -314,21 +314,25 @@ def test_a_long_line_that_is_followed_is_joined_once(tmp_path: Path, monkeypatch
     path.write_bytes(b"")
     pieces = [b'{"a": "', *[b"x" * 1_000] * 200, b'"}\n']
     polls = iter(range(1_000))
+    got: list[bytes] = []
 
     class Pieces(io.FileIO):
         def read(self, _size: int | None = -1) -> bytes:
-            return Piece(super().read(-1))
+            got.append(super().read(-1))
+            return Piece(got[-1])
 
-    monkeypatch.setattr(logreading, "open", lambda name, _mode: Pieces(name), raising=False)
+    opens = Path.open
+    monkeypatch.setattr(Path, "open", lambda name, mode: Pieces(name) if mode == "rb" else opens(name, mode))
 
     def sleep(_seconds: float) -> None:
         if (n := next(polls)) < len(pieces):
-            with Path.open(path, "ab") as file:
+            with opens(path, "ab") as file:
                 file.write(pieces[n])
 
     Piece.copied = 0
-    (line,) = followed(path, sleep=sleep, stop=lambda: path.stat().st_size >= sum(map(len, pieces)))
+    (line,) = Tail(path, sleep=sleep, stop=lambda: path.stat().st_size >= sum(map(len, pieces))).lines()
     assert len(line) == sum(map(len, pieces))
+    assert pieces[1] in got
     assert Piece.copied <= 2 * len(line)
 
 

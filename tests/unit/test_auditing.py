@@ -16,7 +16,8 @@ import pytest
 from capsound.verdict import Verdict
 from capsound_checker.audit.audited import Audit, Shown
 from capsound_checker.audit.auditing import audit
-from capsound_checker.audit.logreading import BadLog, followed, open_log
+from capsound_checker.audit.following import Tail
+from capsound_checker.audit.logreading import BadLog, open_log
 from capsound_checker.audit.mapping import BadMapping, load_mapping, moment, parse_mapping
 from capsound_reference import Budget
 
@@ -302,7 +303,7 @@ def test_a_log_that_is_still_written_is_followed(tmp_path: Path) -> None:
             with path.open("a") as file:
                 file.write(now)
 
-    got.extend(followed(path, sleep=writes, stop=lambda: len(seen) > 7))
+    got.extend(Tail(path, sleep=writes, stop=lambda: len(seen) > 9).lines())
     assert list(got) == parts
     assert seen[:2] == [1, 3]  # half a line is not yielded before its end is there
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import doctest
-import importlib.util
 import re
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from capsound.anomalies import ANOMALIES
 from capsound.guarantees import Guarantee
 from capsound_checker.check.judging import judge
 from capsound_checker.programs.lockstep import Lockstep
+from capsound_checker.programs.modules import run_file
 from capsound_checker.programs.program import AMOUNTS, FIELDS, MISUSE, PROFILES, Step
 from capsound_checker.schedules.threads import pairs, race
 
@@ -35,16 +35,7 @@ FOLDER = ROOT / "examples" / "adapters"
 PAGE = ROOT / "docs" / "published.md"
 
 
-def load(path: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-check_all = load(FOLDER / "check_all.py", "example_check_all")
+check_all = run_file(FOLDER / "check_all.py", "example_check_all")
 TARGETS: dict[str, Any] = check_all.load_targets()
 targets = pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
 files = pytest.mark.parametrize("file", sorted({t.file for t in TARGETS.values()}), ids=lambda f: f.stem)
@@ -334,7 +325,9 @@ def libraries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def adapter(target: Any) -> type[Adapter]:
-    found: type[Adapter] = getattr(load(target.file, f"example_{target.file.stem}"), target.adapter.partition(":")[2])
+    found: type[Adapter] = getattr(
+        run_file(target.file, f"example_{target.file.stem}"), target.adapter.partition(":")[2]
+    )
     return found
 
 

@@ -16,6 +16,7 @@ from capsound.events import (
     Close,
     Delegate,
     Event,
+    Expire,
     Forfeit,
     Merge,
     Observe,
@@ -23,6 +24,7 @@ from capsound.events import (
     Refuse,
     Release,
     Reserve,
+    Reset,
     Send,
     Settle,
     event_from_dict,
@@ -184,6 +186,8 @@ BREAKS: list[tuple[str, str, list[Event]]] = [
     ("R14", "minted", [*OPEN, Merge("s", "s")]),
     ("R15", "vanished", [*OPEN, Reserve("s", "h", 1), Close("s")]),
     ("R16", "late-refusal", [*OPEN, *HELD, Refuse("root", 5, hold="h")]),
+    ("R17", "expired-hold", [*OPEN, *HELD, Expire("h")]),
+    ("R18", "window-leak", [Open("r", 1), Reserve("r", "h", 1), Send("h", "c"), Reset("r", ("h",)), Bill("c", 2)]),
 ]
 
 
@@ -374,7 +378,7 @@ def test_events_survive_json() -> None:
     for event in (Accept("r", "settle", "'5'"), Observe("r", 1, -2, held=3), Refuse("r", 5, hold="h")):
         assert event_from_dict(event_to_dict(event)) == event
     assert "held" not in event_to_dict(Observe("r", 1, -2))
-    assert len(EVENT_TYPES) == 19
+    assert len(EVENT_TYPES) == 21
     with pytest.raises(BadAmount):
         event_from_dict({"event": "open", "root": "r", "cap": True})
 

@@ -22,6 +22,7 @@ from capsound.events import (
     Crash,
     Delegate,
     Event,
+    Expire,
     Extend,
     Forfeit,
     Merge,
@@ -31,6 +32,7 @@ from capsound.events import (
     Refuse,
     Release,
     Reserve,
+    Reset,
     Send,
     Settle,
     Stall,
@@ -44,6 +46,7 @@ KINDS = (
     *("reserve", "send", "bill", "settle") * 4,
     *("reserve", "settle", "delegate", "observe", "refuse", "release", "forfeit", "extend", "close", "merge"),
     *("record", "cancel", "timeout", "crash", "accept", "stall", "open", "observe", "refuse", "delegate", "close"),
+    *("expire", "reset"),
 )
 
 
@@ -71,6 +74,10 @@ def decoded(data: bytes) -> Iterator[Event]:
                 yield Forfeit(hold)
             case "extend":
                 yield Extend(hold, amount)
+            case "expire":
+                yield Expire(hold)
+            case "reset":
+                yield Reset(account, (HoldId(_of(holds, two)),) if more > 63 else ())
             case "refuse":
                 yield Refuse(account, amount, "", agent, HoldId(_of(holds, two)) if more > 63 else None)
             case "open":

@@ -22,6 +22,7 @@ from capsound_checker.programs.lockstep import Lockstep
 from capsound_checker.programs.program import (
     AMOUNTS,
     BEYOND,
+    CEILINGS,
     CONCURRENT,
     DELEGATED,
     FAULTY,
@@ -34,6 +35,7 @@ from capsound_checker.programs.program import (
     SEQUENTIAL,
     STOPS,
     STREAMS,
+    WINDOWS,
     Profile,
     Step,
     call,
@@ -174,7 +176,27 @@ def test_every_kind_of_step_is_made_by_some_profile(monkeypatch: pytest.MonkeyPa
                 made.update(step.do for step in decoded(adapter, profile, random.Random(seed).randbytes(161))[1])
     made.update(step.do for step in decoded(Waiting, FAULTY, random.Random(1).randbytes(900))[1])
     made.update(step.do for step in decoded(Turning, CONCURRENT, random.Random(1).randbytes(400))[1])
+    for profile in WINDOWS:
+        made.update(step.do for step in decoded(Daily, profile, random.Random(1).randbytes(400))[1])
+    for profile in CEILINGS:
+        made.update(step.do for step in decoded(Capped, profile, random.Random(1).randbytes(400))[1])
     assert set(made) == set(FIELDS)
+
+
+class Capped(animal("check_then_act").Target):  # type: ignore[misc,name-defined]
+    """One with ceilings."""
+
+    def ceiling(self, scope: Any, cap: int) -> Any:
+        return self.open(cap)
+
+
+class Daily(ADAPTERS["reserve"]):  # type: ignore[misc,valid-type]
+    """One with a window."""
+
+    window = "day"
+
+    def clock(self, now: int) -> None:
+        pass
 
 
 class Turning(Calls):

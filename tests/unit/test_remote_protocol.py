@@ -94,11 +94,15 @@ def like(rule: dict[str, Any]) -> st.SearchStrategy[Any]:
 RULES = [schema(name) for name in ALL] + [r["$defs"]["value"] for name in ALL if "$defs" in (r := schema(name))]
 
 
-@given(st.data())
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("title", "value"))
-def test_our_validator_agrees_with_jsonschema(rule: dict[str, Any], data: st.DataObject) -> None:
-    value = data.draw(like(rule))
-    assert compiled(rule)(value) is Draft202012Validator(rule).is_valid(value)
+def test_our_validator_agrees_with_jsonschema(rule: dict[str, Any]) -> None:
+    ours, theirs = compiled(rule), Draft202012Validator(rule)
+
+    @given(like(rule))
+    def agrees(value: Any) -> None:
+        assert ours(value) is theirs.is_valid(value)
+
+    agrees()
 
 
 def test_a_keyword_that_our_validator_does_not_know_is_not_passed_over() -> None:

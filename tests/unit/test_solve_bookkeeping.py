@@ -12,7 +12,7 @@ from itertools import permutations
 import pytest
 
 from capsound.amounts import AccountId
-from capsound.disciplines import discipline
+from capsound.disciplines import Retry, discipline
 from capsound.errors import BadDiscipline, Disagreement
 from capsound.explorer import Scope, explore
 from capsound.machine import compile_scenario
@@ -20,7 +20,7 @@ from capsound.monitor import fold
 from capsound.properties import Property
 from capsound.scenario import Agents, Assume, CallKind, Interval, Plain, Request, Scenario, Search, Slice
 from capsound.schedule import Choice, Schedule, run_schedule
-from capsound.steps import CHECK, RESERVE, SEND, SETTLE
+from capsound.steps import CHECK, FORFEIT, RESERVE, SEND, SETTLE
 from capsound.verdict import Verdict
 from capsound_proofs import solve as solving
 from capsound_proofs.bmc import Searched, shortest
@@ -284,6 +284,11 @@ def test_what_is_reserved_before_it_is_admitted_is_refused() -> None:
         discipline("early", "", [[RESERVE], [CHECK], [SEND], [SETTLE]])
 
 
+def test_a_retry_under_the_same_hold_that_would_admit_again_is_refused() -> None:
+    with pytest.raises(BadDiscipline, match="admits in the block that sends"):
+        discipline("again", "", [[CHECK, RESERVE, SEND], [SETTLE]], after_send=[FORFEIT], retry=Retry.SAME_HOLD)
+
+
 def test_a1_is_earned_by_amounts_that_leave_no_larger_bill() -> None:
     """Three times the largest bill is held, so that two hidden retries fit: proved, not searched for."""
     call = CallKind("c", Plain(Interval.exactly(1_500_000), Interval(0, 500_000)))
@@ -326,4 +331,5 @@ def test_a_race_at_the_edge_of_a_large_cap_is_played() -> None:
     assert result.verdict is Verdict.VIOLATED
     assert result.report is not None
     assert result.report.overshoot[AccountId("root")] > 0
-    assert "not always a shortest" in result.bound
+    # 21 bills of 5 are above 100, and all but three of their calls have ended: 18 x 3 + 3 x 2 steps.
+    assert result.bound == "no schedule of fewer than 60 steps breaks it"

@@ -11,10 +11,18 @@ from capsound.monitor import Exercise
 from capsound.properties import MEANING, Property
 from capsound.verdict import Verdict
 from capsound_checker.audit.doubts import Warned
+from capsound_checker.audit.spent import Spent
+from capsound_checker.audit.units import PICO_USD, amount, sentence
 from capsound_checker.display.printing import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from capsound_checker.audit.ceilings import Capped
+    from capsound_checker.audit.series import Curves
+
+UNCAPPED = 10**40
+"""The cap of accounts that have none of their own: no sum of bills comes near it."""
 
 FORMAT = "capsound.audit/1"
 """The version of the JSON rendering."""
@@ -43,6 +51,10 @@ class Shown:
     sentence: str
     event: Mapping[str, object]
     numbers: Mapping[str, int | str]
+
+    def told(self, unit: str) -> str:
+        """Return the sentence with its amounts as people write them; ``numbers`` has them exactly."""
+        return sentence(self.sentence, self.numbers.values(), unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +103,11 @@ class Audit:
     notes: tuple[str, ...] = ()
     unit: str = "units"
     interrupted: bool = False
+    spent: Spent = Spent()
+    curves: Curves | None = None
+    """What was billed over time, where a plot was asked for."""
+    capped: tuple[Capped, ...] = ()
+    """What became of the caps of a file."""
 
     @property
     def exit_status(self) -> int:
@@ -129,7 +146,7 @@ class Audit:
                     "line": f.line,
                     "anomaly": f.anomaly,
                     "rule": f.rule,
-                    "sentence": f.sentence,
+                    "sentence": f.told(self.unit),
                     "event": dict(f.event),
                     "numbers": dict(f.numbers),
                 }
@@ -151,7 +168,7 @@ class Audit:
             "roots": [
                 {
                     "root": r.name,
-                    "cap": r.cap,
+                    "cap": None if r.cap == UNCAPPED else r.cap,
                     "billed": r.billed,
                     "billed_at_most": r.at_most,
                     "unknown_calls": r.unknown_calls,
@@ -165,6 +182,8 @@ class Audit:
             "root_count": self.root_count,
             "slice_count": self.slice_count,
             "open_holds": self.open_holds,
+            "caps": [one.data(self.unit) for one in self.capped],
+            "spent": self.spent.data(self.unit),
             "bills": self.bills,
             "assumed": list(self.assumed),
             "notes": list(self.notes),
@@ -191,8 +210,10 @@ def _render(console: Console, audit: Audit) -> None:
     console.print(f"[{STYLE[verdict]}]{label}[/]  {escape(printable(audit.name))}: {reason}", soft_wrap=True)
     for doubt in audit.doubts[1:]:
         say(f"  {doubt}")
-    if audit.refuted is None:
+    if audit.refuted is None and not any(one.verdict is Verdict.VIOLATED for one in audit.capped):
         say("  this log refutes no guarantee; other runs may")
+    elif audit.refuted is None:
+        say("  it is not told which guarantee that rules out: the caps of a file are compared with sums of bills")
     else:
         rung = next(r for r in LADDER if r.guarantee is audit.refuted)
         kept = audit.strongest.label
@@ -203,7 +224,7 @@ def _render(console: Console, audit: Audit) -> None:
         console.print()
         width = len(f"{audit.findings[-1].line:,}")
         for f in audit.findings:
-            say(f"  line {f.line:>{width},}  {f.anomaly}: {f.sentence}")
+            say(f"  line {f.line:>{width},}  {f.anomaly}: {f.told(audit.unit)}")
         shown = len(audit.findings)
         if sum(audit.counts.values()) > shown:
             say(f"  in total: {', '.join(f'{count:,} {name}' for name, count in audit.counts.items())}")
@@ -213,6 +234,10 @@ def _render(console: Console, audit: Audit) -> None:
     if audit.root_count > len(audit.roots):
         more = audit.root_count - len(audit.roots)
         say(f"  and {more:,} more roots; {audit.overshot_roots:,} of all {audit.root_count:,} are over their cap")
+    for one in audit.capped:
+        say(f"  {one.sentence(audit.unit)}")
+    for line in audit.spent.lines(audit.unit):
+        say(f"  {line}")
     say(f"  {_exercised(audit)}", "dim")
     for note in audit.notes:
         say(f"  {note}", "dim")
@@ -229,6 +254,10 @@ def _reason(audit: Audit) -> str:
     if audit.verdict is Verdict.SOUND:
         return "no cap was exceeded, and the books are right"
     broken = [p for p in Property if p in JUDGED and audit.verdicts.get(p) is Verdict.VIOLATED]
+    exceeded = [one for one in audit.capped if one.verdict is Verdict.VIOLATED]
+    if exceeded and not broken and audit.refuted is None:
+        also = f" ({len(exceeded)} of {len(audit.capped)} caps are exceeded)" if len(audit.capped) > 1 else ""
+        return f"{exceeded[0].told(audit.unit)}{also}"
     if Property.CAP in broken:
         return _overshot(audit, Property.OVERRUN in broken)
     if not broken:
@@ -241,20 +270,27 @@ def _overshot(audit: Audit, unexplained: bool) -> str:
     """Return by how much the cap was exceeded most, and whether bills above their holds explain it."""
     worst = audit.roots[0]
     where = "" if audit.root_count == 1 else f" on {worst.name}"
-    said = f"billed {worst.billed:,} of a cap of {worst.cap:,}{where} ({worst.overshoot:,} over)"
+    billed, cap, over = (amount(n, audit.unit) for n in (worst.billed, worst.cap, worst.overshoot))
+    said = f"billed {billed} of a cap of {cap}{where} ({over} over)"
     if unexplained:
         return f"{said}; no late or underestimated bill explains it"
-    return f"{said}; bills above their holds explain {min(worst.deficits, worst.overshoot):,} of it"
+    return f"{said}; bills above their holds explain {amount(min(worst.deficits, worst.overshoot), audit.unit)} of it"
 
 
 def _root(root: Root, unit: str) -> str:
-    most = "" if root.at_most == root.billed else " or more" if root.at_most is None else f" to {root.at_most:,}"
+    def shown(number: int) -> str:
+        return amount(number, unit)
+
+    most = "" if root.at_most == root.billed else " or more" if root.at_most is None else f" to {shown(root.at_most)}"
     calls = f" ({root.unknown_calls:,} without a known bill)" if root.unknown_calls else ""
-    over = f", {root.overshoot:,} over the cap" if root.overshoot else ""
-    holds = f", held {root.held:,}" if root.held else ""
-    explained = f", {root.deficits:,} of it by bills above their holds" if over and root.deficits else ""
-    billed = f"billed {root.billed:,}{most}{calls}"
-    return f"{root.name}: cap {root.cap:,} {unit}, {billed}, spent {root.spent:,}{holds}{over}{explained}"
+    over = f", {shown(root.overshoot)} over the cap" if root.overshoot else ""
+    holds = f", held {shown(root.held)}" if root.held else ""
+    explained = f", {shown(root.deficits)} of it by bills above their holds" if over and root.deficits else ""
+    billed = f"billed {shown(root.billed)}{most}{calls}"
+    named = "" if unit == PICO_USD else f" {unit}"
+    if root.cap == UNCAPPED:
+        return f"{root.name}: {billed}{named}, spent {shown(root.spent)}{holds}"
+    return f"{root.name}: cap {shown(root.cap)}{named}, {billed}, spent {shown(root.spent)}{holds}{over}{explained}"
 
 
 def _many(count: int, what: str) -> str:

@@ -8,39 +8,40 @@ known from it is said: which amounts stand for bills, which lines are missing, a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any, NoReturn, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, cast
 
 from capsound.accounts import RESOLVED
 from capsound.amounts import AccountId, Amount, CallId, as_amount
 from capsound.errors import BadAmount, BadTrace, CapsoundError
 from capsound.events import Bill, Open, Record, Send
-from capsound.monitor import Exercise, Finding
+from capsound.live_books import LiveAccount
+from capsound.monitor import Finding
 from capsound.monitor_fast import MEMORY, FastMonitor, UnknownHandle
-from capsound.verdict import Verdict
-from capsound_checker.audit.audited import JUDGED, Audit, Root, Shown
-from capsound_checker.audit.bounds import Bounds, Ends
-from capsound_checker.audit.doubts import Unseen, carries_usage
+from capsound.monitor_lane import LaneMonitor
+from capsound_checker.audit.audited import UNCAPPED, Audit, Shown
+from capsound_checker.audit.bounds import Bounds
+from capsound_checker.audit.concluding import concluded
+from capsound_checker.audit.lane import Lane
 from capsound_checker.audit.logreading import BadLog
-from capsound_checker.audit.mapping import BadRecord, LogMapping, shipped
 from capsound_checker.audit.noting import Notes
-from capsound_checker.audit.ordering import Waiting as Ordered
 from capsound_checker.audit.records import WANTED, Records, Unusable
-from capsound_checker.audit.rules import Made
-from capsound_checker.audit.tree import RETOLD, TWICE, Excess, Families, Stated
-from capsound_checker.audit.values import shown
-from capsound_checker.audit.whole import Waiting, obstacle
+from capsound_checker.audit.spending import Spending
+from capsound_checker.audit.typed import reading
+from capsound_checker.audit.values import BadRecord, shown
 from capsound_checker.intake.limits import cut
+from capsound_checker.intake.lines import Lines, in_blocks
+
+if TYPE_CHECKING:
+    from capsound_checker.audit.ahead import Ahead
+    from capsound_checker.audit.capsfile import Ceiling
+    from capsound_checker.audit.checkpoint import Part
+    from capsound_checker.audit.foreign import Foreign
+    from capsound_checker.audit.resuming import Keeper
+    from capsound_checker.audit.rules import LogMapping, Made
 
 BILLS = ("auto", "logged", "settled")
 """Where true bills are taken from: ``bill`` events, told costs where there are none, or whichever the log has."""
-
-_ROOTS = 10
-"""How many roots are listed, those that were overshot most first."""
-
-_TOLD = "no bills in the log: the {count:,} amounts that were settled or recorded count as billed (A7)"
-_TOLD_ONCE = "no bills in the log: the one amount that was settled or recorded counts as billed (A7)"
-_LOST = "{count:,} {calls} no known bill: each counts as between 0 and its hold (A1)"
 
 
 def audit(
@@ -54,28 +55,49 @@ def audit(
     memory: int = MEMORY,
     show: int = 5,
     tell: Callable[[Shown], object] | None = None,
+    assume: frozenset[str] = frozenset(),
+    notes: tuple[str, ...] = (),
+    what_if: tuple[int, ...] = (),
+    drawn: bool = False,
+    ceilings: tuple[Ceiling, ...] = (),
+    keeper: Keeper | None = None,
+    fast: bool = True,
+    ahead: Ahead | None = None,
 ) -> Audit:
     """Judge a log. ``source`` yields its lines, ``name`` is what errors and the report call it.
 
     ``cap`` is the cap of every account that is used without having been opened, in place of the one of the mapping.
     ``bills`` is one of ``BILLS``. With ``lenient``, lines that cannot be used are left out and counted. ``memory`` is
     the number of resolved holds that are remembered, ``show`` the number of findings of each anomaly that are kept;
-    ``tell`` is given each of those when it is found. An interrupt (``KeyboardInterrupt``) ends the log: what is known
-    is returned.
+    ``tell`` is given each of those when it is found. ``assume`` names assumptions that are made where the log does not
+    show whether they hold: ``A10``. ``notes`` are shown in the report. ``what_if`` are caps of which it is told what
+    each would have refused; with ``drawn`` the spending over time is kept for a plot. ``ceilings`` are further caps,
+    each with its window; with them accounts need none of their own. ``keeper`` knows of a log that is followed where it
+    was left, and keeps what is known of it. Without ``fast`` every line is read and judged in the readable way; the
+    report is the same. ``ahead`` yields what the mapping makes of each line, in the order of lines, in place of the
+    mapping itself. An interrupt (``KeyboardInterrupt``) ends the log: what is known is returned.
 
     Raises ``BadLog`` for a line that cannot be used, naming it, and for a log without a single event.
     """
     if bills not in BILLS:
         raise ValueError(f"bills is one of {', '.join(BILLS)}, not {bills!r}")
-    return _Auditor(name, mapping, cap, bills, lenient, memory, show, tell).run(source)
+    begun = Auditor(name, mapping, cap, bills, lenient, memory, show, tell, assume, notes, what_if, drawn, ceilings)
+    begun.keeper, begun.fast, begun.ahead = keeper, fast, ahead
+    return begun.run(source)
 
 
 # ---------------------------------------------------------------------------------------------- the work
 
 
 @dataclass(slots=True)
-class _Auditor:
+class Auditor:
     """One pass over a log."""
+
+    SET_UP: ClassVar[frozenset[str]] = frozenset(
+        {"name", "mapping", "cap", "lenient", "memory", "show", "tell", "assume", "said", "what_if", "ceilings"}
+        | {"drawn", "keeper", "interrupted", "records", "notes", "monitor", "bounds", "spending", "follow", "foreign"}
+        | {"lane", "fast", "ahead"}
+    )
 
     name: str
     mapping: LogMapping | None
@@ -85,47 +107,103 @@ class _Auditor:
     memory: int
     show: int
     tell: Callable[[Shown], object] | None
+    assume: frozenset[str]
+    said: tuple[str, ...]
+    what_if: tuple[int, ...] = ()
+    drawn: bool = False
+    ceilings: tuple[Ceiling, ...] = ()
+    keeper: Keeper | None = None
+    fast: bool = True
+    ahead: Ahead | None = None
+    resent: int = 0
     events: int = 0
     ignored: int = 0
     assumed: int = 0
     assumed_line: int = 0
+    """The first line on which a told cost stood for a bill; 0 where there was none."""
     interrupted: bool = False
     records: Records = field(init=False)
     notes: Notes = field(init=False)
+    lane: LaneMonitor = field(init=False)
     monitor: FastMonitor = field(init=False)
     bounds: Bounds = field(init=False)
+    spending: Spending = field(init=False)
+    foreign: Foreign | None = field(init=False)
     follow: dict[object, Callable[[Mapping[str, Any]], None]] = field(init=False)
-    families: Families = field(default_factory=Families)
-    waiting_names: Waiting = field(default_factory=Waiting)
 
     def __post_init__(self) -> None:
-        self.monitor = FastMonitor(self.memory)
+        self.monitor = self.lane = LaneMonitor(self.memory)
         self.bounds = Bounds(self.monitor)
         self.follow = self.bounds.follow
-        self.records = Records(
-            self._unusable, lambda told: self.notes.warn("truncated", told), self.mapping is not None
-        )
+        self.records = Records(self.unusable, lambda told: self.notes.warn("truncated", told), self.mapping is not None)
         self.notes = Notes(self.records, self.show, self.tell)
+        capped = None
+        if self.ceilings:
+            from capsound_checker.audit.ceilings import Account, Ceilings
+
+            capped = Ceilings([Account(ceiling) for ceiling in self.ceilings])
+        exact = self.mapping is not None and self.mapping.nanoseconds
+        self.spending = Spending(self.monitor, self.notes, self.what_if, self.drawn, capped, exact)
+        self.spending.join(self.follow)
+        self.foreign = None
+        if self.mapping is not None:
+            from capsound_checker.audit.foreign import Foreign
+
+            self.foreign = Foreign(self.mapping, self)
 
     def run(self, source: Iterable[str]) -> Audit:
+        """Take a whole log; return what is known of it."""
         mapping = self.mapping
-        records = self.records.read(source)
-        if mapping is not None:
-            self.cap = mapping.cap if self.cap is None else self.cap
-            if mapping.root is not None and self.cap is not None:
-                self.monitor.feed(Open(AccountId(mapping.root), Amount(self.cap)))
+        if mapping is not None and self.cap is None:
+            self.cap = mapping.cap
+        if self.cap is None and self.ceilings:
+            self.cap = UNCAPPED
+        if mapping is not None and mapping.root is not None and self.cap is not None:
+            self.monitor.feed(Open(AccountId(mapping.root), Amount(self.cap)))
+        foreign = self.foreign
+        if self.keeper is not None:
+            self.keeper.attach(self._parts(), self.notes, mapping)
         try:
-            if mapping is None:
-                self._natives(records)
+            if foreign is None:
+                self.natives(source)
             else:
-                self._mapped(records, mapping)
+                foreign.run(self.made(foreign.mapping, source))
+                self.resent = foreign.resent
+                self.ignored += foreign.ignored
+                self.interrupted = self.interrupted or foreign.interrupted
         except KeyboardInterrupt:
             self.interrupted = True
+        return self.finish()
+
+    def made(self, mapping: LogMapping, source: Iterable[str]) -> Iterator[Iterable[Made | BadRecord]]:
+        """Yield what a mapping makes of each line."""
+        records, ahead = self.records, self.ahead
+        return (mapping.made(d) for d in records.read(source)) if ahead is None else ahead(source, records)
+
+    def finish(self) -> Audit:
+        """Return what is known at the end of the log. Raises ``BadLog`` where it had not a single event."""
         if not self.events and not self.interrupted:
             self._nothing()
-        return self._result()
+        return concluded(self)
 
-    def _unusable(self, error: Unusable) -> None:
+    def _parts(self) -> dict[str, Part]:
+        """Return everything that knows something of what was read: what others refer to comes first."""
+        parts: dict[str, Part] = {
+            "monitor": self.monitor,
+            "auditor": self,
+            "records": self.records,
+            "notes": self.notes,
+            "bounds": self.bounds,
+            "spending": self.spending,
+        }
+        return parts if self.foreign is None else {**parts, "foreign": self.foreign}
+
+    @property
+    def unit(self) -> str:
+        """What amounts are counted in."""
+        return self.mapping.unit if self.mapping is not None else "units"
+
+    def unusable(self, error: Unusable) -> None:
         """Leave the line out, or stop here: that is what ``lenient`` says."""
         if not self.lenient:
             self._stop(error)
@@ -152,33 +230,54 @@ class _Auditor:
             raise BadLog(
                 f"no line could be used, line {skipped.line}: {skipped.detail}",
                 where=cut(self.name),
-                hint=WANTED if self.mapping else f"{WANTED}; {_FOREIGN}",
+                hint=WANTED if self.mapping else f"{WANTED}; {_foreign()}",
             )
         raise BadLog("the log is empty", where=cut(self.name), hint=f"{WANTED}; is it the right file?")
 
     # ------------------------------------------------------------------------------------------ events
 
-    def _natives(self, records: Iterable[dict[str, Any]]) -> None:
-        """Take lines in our own vocabulary, with the fields beside it that logs have."""
-        guard = self._guard
-        for data in records:
-            if "at" in data:
-                self.notes.clock(data.pop("at"))
-            if "seq" in data:
-                self.notes.sequence(data.pop("seq"))
-            if "v" in data:
-                del data["v"]
-            guard(data)
+    def natives(self, source: Iterable[str]) -> None:
+        """Take lines in our own vocabulary: by the fast lane, if nothing is asked that it does not follow.
 
-    def _guard(self, data: dict[str, Any]) -> None:
+        The first ones are read with care: they may be the beginning of a document that spreads over several.
+        """
+        records = self.records
+        read = reading() if self.fast and not (self.what_if or self.keeper) else None
+        lines = source if read is None else in_blocks(source, 256 if self.tell is None else 1)
+        for data in records.read(lines):
+            self.native(data)
+            if read is not None and records.whole and isinstance(lines, Lines) and not records.in_document:
+                blocks = read.blocks(lines.blocks(), records.line, beside=self.spending.one_by_one)
+                self.lane.drive(blocks, Lane(self))
+                return
+
+    def native(self, data: dict[str, Any]) -> None:
+        """Take an object in our own vocabulary, with the fields beside it that logs have."""
+        if "at" in data:
+            self.notes.clock(data.pop("at"))
+        else:
+            self.notes.now = None
+        if "seq" in data:
+            self.notes.sequence(data.pop("seq"))
+        data.pop("v", None)
+        self.of_model(data, data.pop("model") if isinstance(data.get("model"), str) else "")
+
+    def of_model(self, data: dict[str, Any], model: str) -> None:
+        """Take the data of an event that tells its model, or does not (an empty text)."""
+        self.spending.model = model
+        self.guard(data)
+        self.spending.model = ""
+
+    def guard(self, data: dict[str, Any]) -> None:
+        """Take the data of an event, or say what is wrong with it."""
         try:
             self._take(data)
         except UnknownHandle as error:
             self.notes.warn("unknown-handle", cut(error.message))
         except (BadTrace, BadAmount) as error:
-            self._unusable(self._explained(error))
+            self.unusable(self._explained(error))
         except Unusable as error:
-            self._unusable(error)
+            self.unusable(error)
 
     def _explained(self, error: CapsoundError) -> Unusable:
         hint = cut(error.hint)
@@ -187,13 +286,13 @@ class _Auditor:
         elif "was never" in error.message:
             hint = "begin the log where it begins"
         elif error.message.startswith("unknown event") and self.mapping is None:
-            hint = f"{_FOREIGN}; {hint}"
+            hint = f"{_foreign()}; {hint}"
         return Unusable(error.message, hint, error.cause)
 
     def _take(self, data: dict[str, Any]) -> None:
         kind = data.get("event")
         if self.cap is not None:
-            self._open_first(data)
+            self.open_first(data)
         if kind == "bill" and (self.bounds.owing or "at_most" in data):
             self._take_bill(data)
             return
@@ -204,6 +303,8 @@ class _Auditor:
         follow = self.follow.get(kind)
         if follow is not None:
             follow(data)
+        if self.ceilings and kind in ("send", "record"):
+            self.spending.request(data)
         if found:
             self.notes.found(found)
 
@@ -216,16 +317,19 @@ class _Auditor:
         late = self.bounds.late(data)
         if self.bills != "logged":
             self._bill_told(data)
-        found = self.monitor.take(data)
+        monitor = self.monitor
+        found = monitor.take(data)
         self.events += 1
         if late is not None:
             late()
-        if ranged:
-            self.bounds.ranged(data["call"], data["amount"], most)
+        self.follow["bill"](data)
+        if ranged and (hold := monitor.hold(monitor.state.calls.get(data["call"]))) is not None:
+            more = self.bounds.ranged(hold, data["amount"], most)
+            self.spending.more(hold.owner, more, hold)
         if found:
             self.notes.found(found)
 
-    def _open_first(self, data: dict[str, Any]) -> None:
+    def open_first(self, data: dict[str, Any]) -> None:
         """Open an account that is used for the first time and was neither opened nor delegated."""
         kind = data.get("event")
         account = data.get("parent" if kind == "delegate" else "account")
@@ -238,7 +342,7 @@ class _Auditor:
         """Let a told cost stand for the bill where the log has none; the first evidence decides which kind it is."""
         kind, amount, monitor = data.get("event"), data.get("amount"), self.monitor
         if kind == "bill":
-            if self.assumed:
+            if self.assumed_line:
                 raise Unusable(
                     f"this is a bill, but since line {self.assumed_line:,} settled costs have counted as bills",
                     "if bills can come after settlement, or calls can cost nothing, give --bills logged",
@@ -256,10 +360,12 @@ class _Auditor:
             if not hold.calls:
                 monitor.feed(Send(hold.id, call))
             self._assume(monitor.feed(Bill(call, Amount(amount))))
+            self.spending.bill(hold.owner, amount, hold)
         elif kind == "record" and monitor.knows(data.get("account")):
             account = AccountId(data["account"])
             monitor.may_have_overlapped()  # it says nothing of when the call began
             self._assume(monitor.spend_unheld(account, amount, Record(account, Amount(amount))))
+            self.spending.bill(cast("LiveAccount", monitor.state.accounts[account]), amount, None)
 
     def _assume(self, found: tuple[Finding, ...]) -> None:
         self.bills = "settled"
@@ -267,183 +373,8 @@ class _Auditor:
         self.assumed_line = self.assumed_line or self.notes.at
         self.notes.found(found)
 
-    # ------------------------------------------------------------------------------------ mapped events
 
-    def _mapped(self, lines: Iterable[dict[str, Any]], mapping: LogMapping) -> None:
-        unseen = Unseen(mapping)
-        waiting = None if mapping.window is None else Ordered(mapping.window, self._odd_time)
-        try:
-            for data in lines:
-                for made in mapping.made(data):
-                    if isinstance(made, BadRecord):
-                        self._unusable(Unusable(made.message, made.hint))
-                    elif self._counts(made, mapping):
-                        unseen.look(made, self.notes.at)
-                        self._record(made, waiting)
-                if waiting is not None:
-                    self._turn(waiting.ready())
-        except KeyboardInterrupt:
-            self.interrupted = True  # what was read counts, also where it still waits for its turn
-        if waiting is not None:
-            self._turn(waiting.rest())
-        for line, place in unseen.missing():
-            self.notes.line = line
-            self.notes.warn("path", f"{cut(place.text)}, {place.key}")
-        self._excesses(self.families.rest())
-        self.notes.line = 0
+def _foreign() -> str:
+    from capsound_checker.audit.mapping import shipped
 
-    def _counts(self, made: Made, mapping: LogMapping) -> bool:
-        """Return whether the events of a record count; say what is wrong with it, or why it does not."""
-        bill = _stated(made)
-        kind, excesses = self.families.place(made, bill, self.notes.at)
-        self._excesses(excesses)
-        if kind == TWICE:
-            self.notes.warn("repeated")
-            return False
-        if kind == RETOLD and bill is not None:
-            self.notes.warn("told-twice")
-            self._retold(made, bill)
-            return False
-        if made.rule is None or not made.rule.emit:
-            self.ignored += 1
-            if made.rule is None or not made.rule.repeats or made.node is None:
-                path = carries_usage(made.record, mapping.amounts, models=made.rule is None)
-                if path:
-                    self.notes.warn("left-out", cut(repr(path)))
-            return False
-        for sentence in made.broken:
-            self.notes.warn("contradiction", cut(sentence))
-        return True
-
-    def _retold(self, made: Made, bill: Stated) -> None:
-        """Count what may be another account of a call at the upper end of its account, and not at the lower."""
-        event = next((e for _, e in made.events if isinstance(e.get("account"), str)), None)
-        if event is not None:
-            if self.cap is not None:
-                self._open_first(event)
-            self.bounds.of(AccountId(event["account"])).add(1, bill.high or 0, bill.high is None)
-
-    def _record(self, made: Made, waiting: Ordered | None) -> None:
-        """Take the events of a record, or let them wait until it is their time."""
-        events = [event for _, event in made.events]
-        if self.lenient and len(events) > 1:
-            opens = self.cap is not None and (self.mapping is None or self.mapping.root is None)
-            if why := obstacle(events, self.monitor, self.waiting_names, opens):
-                self._unusable(Unusable(why))
-                return
-        if waiting is not None:
-            if self.lenient:
-                for event in events:
-                    self.waiting_names.add(event, 1)
-            waiting.add(self.notes.at, made.events)
-            return
-        kinds = {event["event"] for event in events}
-        if "reserve" in kinds and kinds & {"settle", "forfeit"}:
-            self.monitor.may_have_overlapped()  # the record is of a whole call: when it began, and ended, is not in it
-        for at, event in made.events:
-            if at is not None:
-                self.notes.clock(at)
-            self._guard(event)
-
-    def _turn(self, events: Iterable[tuple[int, dict[str, Any]]]) -> None:
-        for line, event in events:
-            self.notes.line = line
-            if self.lenient:
-                self.waiting_names.add(event, -1)
-            self._guard(event)
-        self.notes.line = 0
-
-    def _excesses(self, excesses: Iterable[Excess]) -> None:
-        before = self.notes.line
-        for excess in excesses:
-            self.notes.line = excess.line
-            self.notes.warn("repeats-more", excess.detail)
-        self.notes.line = before
-
-    def _odd_time(self, name: str, detail: str) -> None:
-        self.monitor.may_have_overlapped()  # when calls began and ended is not known
-        self.notes.warn(name, detail)
-
-    # ------------------------------------------------------------------------------------------- result
-
-    def _result(self) -> Audit:
-        monitor = self.monitor
-        report = monitor.report()
-        self.notes.line = self.records.lines
-        self.notes.found(f for f in report.findings if f.anomaly == "stranded")
-        ends = self.bounds.ends(self.bills != "logged", report.exercise.overran)
-        accounts = [e.account for e in ends]
-        roots = sorted(self._roots(ends), key=lambda r: -r.overshoot)
-        broken = report.refuted is not None or any(report.verdicts[p] is Verdict.VIOLATED for p in JUDGED)
-        doubts = self._doubts(report.exercise, ends)
-        verdict = Verdict.VIOLATED if broken else Verdict.UNKNOWN if doubts else Verdict.SOUND
-        return Audit(
-            name=self.name,
-            lines=self.records.lines,
-            events=self.events,
-            ignored=self.ignored,
-            verdict=verdict,
-            doubts=() if broken else tuple(doubts),
-            verdicts={p: Verdict.UNKNOWN if doubts and v is Verdict.SOUND else v for p, v in report.verdicts.items()},
-            refuted=report.refuted,
-            findings=tuple(sorted(self.notes.findings, key=lambda f: f.line)),
-            counts=dict(self.notes.counts),
-            exercise=replace(report.exercise, overlapped=monitor.overlapped),
-            roots=tuple(roots[:_ROOTS]),
-            root_count=len(roots),
-            slice_count=len(accounts) - len(roots),
-            open_holds=sum(a.holds for a in accounts),
-            overshot_roots=sum(r.overshoot > 0 for r in roots),
-            bills="settled" if self.assumed else "logged" if self.bills == "logged" else "none",
-            assumed=tuple(self._assumed(ends)),
-            warnings=tuple(sorted(self.notes.warned.values(), key=lambda w: (w.line, w.name))),
-            notes=self.mapping.notes if self.mapping is not None else (),
-            unit=self.mapping.unit if self.mapping is not None else "units",
-            interrupted=self.interrupted,
-        )
-
-    def _roots(self, ends: Iterable[Ends]) -> Iterator[Root]:
-        spent: dict[AccountId, int] = {}
-        held: dict[AccountId, int] = {}
-        for a in self.monitor.accounts():
-            spent[a.root] = spent.get(a.root, 0) + a.spent
-            held[a.root] = held.get(a.root, 0) + a.held
-        for end in ends:
-            a = end.account
-            if a.parent is None:
-                yield Root(a.id, a.granted, end.low, end.high, end.calls, spent[a.id], held[a.id], a.peak, a.windows)
-
-    def _doubts(self, exercise: Exercise, ends: list[Ends]) -> list[str]:
-        doubts = [end.doubt for end in ends if not end.fits]
-        if len(doubts) > _ROOTS:
-            doubts = [*doubts[:_ROOTS], f"and so for {len(doubts) - _ROOTS:,} more accounts"]
-        if not exercise.admitted:
-            doubts.append("no call was admitted: the log says nothing of how calls are admitted")
-        elif not any(end.account.spent or end.low for end in ends):
-            doubts.append("nothing was spent: the log exercises nothing")
-        elif not exercise.informative:
-            doubts.append("the cap never came into play: no call was refused, and less than half of it was used")
-        return doubts + self.notes.doubts
-
-    def _assumed(self, ends: Iterable[Ends]) -> Iterator[str]:
-        if self.assumed:
-            yield _TOLD.format(count=self.assumed) if self.assumed > 1 else _TOLD_ONCE
-        calls = sum(end.calls for end in ends if end.account.parent is None and end.high is not None)
-        if calls:
-            yield _LOST.format(count=calls, calls="call has" if calls == 1 else "calls have")
-        if self.mapping is not None:
-            yield from self.mapping.assumed
-
-
-_FOREIGN = f"foreign logs need --mapping: a file, or one that ships: {', '.join(shipped())}"
-
-
-def _stated(made: Made) -> Stated | None:
-    """Return what a record says of bills; None where it says nothing of any."""
-    events = [event for _, event in made.events]
-    told = [e for e in events if e["event"] == "bill"] or [e for e in events if e["event"] in ("settle", "record")]
-    if not told or not all(isinstance(e.get("amount"), int) for e in told):
-        return None
-    most = [e.get("at_most", e["amount"]) for e in told]
-    low = sum(e["amount"] for e in told)
-    return Stated(low, None if None in most else sum(cast("list[int]", most)))
+    return f"foreign logs need --mapping: a file, or one that ships: {', '.join(shipped())}"

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from capsound.accounts import RESOLVED, HoldState
 from capsound.amounts import AccountId, CallId
 from capsound.live_books import LiveAccount, LiveHold
 from capsound.monitor_fast import FastMonitor
+from capsound_checker.audit.units import amount
 from capsound_checker.intake.limits import cut
 
 
@@ -52,15 +53,15 @@ class Ends:
         """Whether the limit holds also at the upper end."""
         return not self.calls or (self.high is not None and self.high <= self.limit)
 
-    @property
-    def doubt(self) -> str:
-        """Why it is not known whether the limit holds, in words."""
+    def doubt(self, unit: str) -> str:
+        """Return why it is not known whether the limit holds, in words."""
         what = "cap" if self.account.parent is None else "slice"
-        most = "" if self.high is None else f" and at most {self.high:,}"
+        most = "" if self.high is None else f" and at most {amount(self.high, unit)}"
         calls, they = ("1 call has", "it") if self.calls == 1 else (f"{self.calls:,} calls have", "they")
         bound = f", and nothing bounds what {they} cost" if self.high is None else ""
         return (
-            f"at least {self.low:,}{most} billed of a {what} of {self.limit:,} on {cut(self.account.id, 80)}: "
+            f"at least {amount(self.low, unit)}{most} billed of a {what} of {amount(self.limit, unit)} "
+            f"on {cut(self.account.id, 80)}: "
             f"{calls} no known bill{bound}"
         )
 
@@ -71,6 +72,8 @@ class Bounds:
 
     Memory is one record for each account, and one for each call that a range was told for and whose hold is open.
     """
+
+    SET_UP: ClassVar[frozenset[str]] = frozenset({"monitor", "follow"})
 
     monitor: FastMonitor
     accounts: dict[AccountId, Doubtful] = field(default_factory=dict)
@@ -93,9 +96,13 @@ class Bounds:
             "record": self._recorded,
         }
 
-    def _sent(self, _data: Mapping[str, Any]) -> None:
+    def sends_begin(self) -> None:
+        """Note that the log tells what is sent."""
         self.sends = True
         del self.follow["send"]  # once is enough, and this is asked at every event
+
+    def _sent(self, _data: Mapping[str, Any]) -> None:
+        self.sends_begin()
 
     def _recorded(self, data: Mapping[str, Any]) -> None:
         self.of(AccountId(data["account"]), self.unbilled).add(1, data["amount"])
@@ -112,11 +119,11 @@ class Bounds:
             return None
         return lambda: known.add(-1, -hold.amount)
 
-    def ranged(self, call: str, least: int, most: int | None) -> None:
-        """Note that a bill is at least ``least`` and at most ``most``, as the log says."""
-        hold = self._hold_of(call)
-        if hold is not None:
-            self.of(hold.account).add(1, 0 if most is None else max(0, most - least), most is None)
+    def ranged(self, hold: LiveHold, least: int, most: int | None) -> int | None:
+        """Note that a bill is at least ``least`` and at most ``most``, as the log says. Return what lies between."""
+        more = None if most is None else max(0, most - least)
+        self.of(hold.account).add(1, more or 0, more is None)
+        return more
 
     def _hold_of(self, call: object) -> LiveHold | None:
         return self.monitor.hold(self.monitor.state.calls.get(CallId(call))) if isinstance(call, str) else None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from capsound_checker.audit.rules import LogMapping, Made
+from capsound_checker.audit.shapes import PARENT
 from capsound_checker.audit.values import Field, look
+
+if TYPE_CHECKING:
+    from capsound_checker.audit.rules import LogMapping, Made
 
 KINDS: dict[str, tuple[str, str]] = {
     "truncated": ("line cut off in the middle, as after a crash", "lines cut off in the middle"),
@@ -26,6 +29,10 @@ KINDS: dict[str, tuple[str, str]] = {
         "record is older than the window of the mapping: taken out of order",
         "records are older than the window of the mapping: taken out of order",
     ),
+    "lost": (
+        "part of the log was replaced before it was read: lines may be missing",
+        "parts of the log were replaced before they were read: lines may be missing",
+    ),
     "skipped": ("unusable line or record left out", "unusable lines or records left out"),
     "left-out": (
         "record has usage or names a model, but no rule of the mapping covers it",
@@ -37,6 +44,21 @@ KINDS: dict[str, tuple[str, str]] = {
         "summary claims more usage than its requests",
         "summaries claim more usage than their requests",
     ),
+    "sums-more": (
+        "summary claims more usage than its requests: added to the upper end only",
+        "summaries claim more usage than their requests: added to the upper end only",
+    ),
+    "unpriced": ("call has no known price", "calls have no known price"),
+    "retries": (
+        "call may have been billed more than once: its record does not tell how often the client sent the request. Set "
+        "the retries of the client to 0; if there were none, give --assume A10",
+        "calls may have been billed more than once: their records do not tell how often the client sent the requests. "
+        "Set the retries of the client to 0; if there were none, give --assume A10",
+    ),
+    "credit": (
+        "credit not subtracted: what was given back had been billed before",
+        "credits not subtracted: what was given back had been billed before",
+    ),
     "told-twice": (
         "record may describe a call that was already counted: added to the upper end only",
         "records may describe calls that were already counted: added to the upper end only",
@@ -45,10 +67,10 @@ KINDS: dict[str, tuple[str, str]] = {
 }
 """Every kind: what is said of one, and of several."""
 
-DOUBTS = frozenset(KINDS) - {"clock", "seq-order", "no-seq", "told-twice", "repeated"}
+DOUBTS = frozenset(KINDS) - {"clock", "seq-order", "no-seq", "told-twice", "sums-more", "repeated", "credit"}
 """After these a log is known not to tell everything, or not the truth: what was not found in it is no evidence.
 
-``told-twice`` is not among them, since it is counted where it matters, at the upper end.
+``told-twice`` and ``sums-more`` are not among them, since they are counted where it matters, at the upper end.
 """
 
 
@@ -92,6 +114,8 @@ def carries_usage(record: Mapping[str, Any], amounts: tuple[Field, ...], *, mode
 
 def _search(value: Mapping[str, Any], models: bool, at: tuple[str, ...], usage: bool, model: bool) -> str:
     for key, inner in value.items():
+        if key == PARENT:
+            continue
         path = (*at, key)
         used, modelled = usage or bool(_USAGE.search(key)), model or bool(_MODEL.search(key))
         if isinstance(inner, dict):
@@ -108,6 +132,34 @@ def _search(value: Mapping[str, Any], models: bool, at: tuple[str, ...], usage: 
             continue
         for item in inside if len(path) < _DEEP else ():
             if isinstance(item, dict) and (found := _search(item, models, path, used, modelled)):
+                return found
+    return ""
+
+
+_SOUND = re.compile(r"audio", re.IGNORECASE)
+_OF_USAGE = re.compile(r"token|usage|modality", re.IGNORECASE)
+
+
+def audio_tokens(record: Mapping[str, Any]) -> str:
+    """Return the path at which a record tells of audio that was used, which no price of text is for; empty if none."""
+    return _sound(record, (), usage=False, sound=False)
+
+
+def _sound(value: Mapping[str, Any], at: tuple[str, ...], *, usage: bool, sound: bool) -> str:
+    for key, inner in value.items():
+        if key == PARENT:
+            continue
+        used, heard = usage or bool(_OF_USAGE.search(key)), sound or bool(_SOUND.search(key))
+        if isinstance(inner, dict):
+            inside: list[Any] = [inner]
+        elif isinstance(inner, list):
+            inside = [_pair(item) for item in inner]
+        else:
+            if used and heard and _counts(inner):
+                return "/".join((*at, key))
+            continue
+        for item in inside if len(at) < _DEEP else ():
+            if isinstance(item, dict) and (found := _sound(item, (*at, key), usage=used, sound=heard)):
                 return found
     return ""
 
@@ -133,21 +185,43 @@ def _counts(value: object) -> bool:
 class Unseen:
     """The fields of a mapping that no record had so far, of the records that they are taken from."""
 
+    SET_UP: ClassVar[frozenset[str]] = frozenset({"mapping", "numbers"})
+
     mapping: LogMapping
     left: dict[int, list[Field]] = field(default_factory=dict)
     first: dict[int, int] = field(default_factory=dict)
+    numbers: dict[int, int] = field(init=False)
+    """Which rule of the mapping one is."""
+
+    def __post_init__(self) -> None:
+        self.numbers = {id(rule): number for number, rule in enumerate(self.mapping.rules)}
 
     def look(self, made: Made, line: int) -> None:
         """Note which fields a record has."""
         rule = made.rule
         if rule is None or not rule.expected:
             return
-        left = self.left.get(id(rule))
+        number = self.numbers[id(rule)]
+        left = self.left.get(number)
         if left is None:
-            left = self.left[id(rule)] = list(rule.expected)
-            self.first[id(rule)] = line
-        if left:
+            left = self.left[number] = list(rule.expected)
+            self.first[number] = line
+        if left and made.facts is not None:
+            seen = [rule.expected[place] for place in made.facts.seen]
+            left[:] = [place for place in left if place not in seen]
+        elif left:
             left[:] = [place for place in left if not place.within(made.record)]
+
+    def fresh(self, made: Made) -> tuple[int, ...]:
+        """Return which of the fields that are expected of a record it has, of those that none had before."""
+        rule = made.rule
+        if rule is None or not rule.expected:
+            return ()
+        left = self.left.setdefault(self.numbers[id(rule)], list(rule.expected))
+        found = [place for place in left if place.within(made.record)]
+        for place in found:
+            left.remove(place)
+        return tuple(rule.expected.index(place) for place in found)
 
     def missing(self) -> list[tuple[int, Field]]:
         """Return the fields that were in none, with the line of the first record that a rule took."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import ClassVar
 
 from capsound.events import event_to_dict
 from capsound.monitor import Finding
 from capsound_checker.audit.audited import Shown
 from capsound_checker.audit.doubts import DOUBTS, Warned
 from capsound_checker.audit.records import Records
-from capsound_checker.audit.times import moment
+from capsound_checker.audit.times import Moment, moment
 from capsound_checker.audit.values import shown
+
+_RANKS = {"clock": 0, "no-time": 0, "seq-gap": 1, "seq-order": 1, "no-seq": 1}
+"""In which order a line is looked at: its time, its number, its event."""
 
 
 @dataclass(slots=True)
@@ -22,6 +26,8 @@ class Notes:
     ``show`` is the number of findings of each anomaly that are kept; ``tell`` is given each of these.
     """
 
+    SET_UP: ClassVar[frozenset[str]] = frozenset({"records", "show", "tell", "line"})
+
     records: Records
     show: int
     tell: Callable[[Shown], object] | None
@@ -29,9 +35,40 @@ class Notes:
     findings: list[Shown] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
     warned: dict[str, Warned] = field(default_factory=dict)
+    now: Moment | None = None
+    """When the event at hand happened; None where that is not told."""
     _time: int | Decimal | None = None
     _time_as_written: object = None
     _sequence: int | None = None
+
+    @property
+    def as_written(self) -> object:
+        """The latest time, as it was written."""
+        return self._time_as_written
+
+    @property
+    def last_number(self) -> int | None:
+        """The latest sequence number."""
+        return self._sequence
+
+    def go_on(self, time: object, number: int | None) -> None:
+        """Go on after lines that were looked at by others, the last of which had this time and this number."""
+        if time is not None:
+            self._time, self._time_as_written = moment(time), time
+        if number is not None:
+            self._sequence = number
+
+    def add(self, warned: Iterable[Warned], line: int) -> None:
+        """Add what others warned of, who counted lines from after ``line``; what is seen first comes first."""
+        for one in warned:
+            known, first = self.warned.get(one.name), one.line + line
+            if known is None:
+                self.warned[one.name] = Warned(one.name, one.count, first, one.detail)
+            else:
+                self.warned[one.name] = Warned(
+                    one.name, known.count + one.count, *min((known.line, known.detail), (first, one.detail))
+                )
+        self.warned = dict(sorted(self.warned.items(), key=lambda item: (item[1].line, _RANKS.get(item[0], 2))))
 
     @property
     def at(self) -> int:
@@ -64,8 +101,9 @@ class Notes:
     def clock(self, raw: object) -> None:
         """Take the time of an event: it should be one, and not go back."""
         if raw == self._time_as_written:
+            self.now = self._time
             return
-        at = moment(raw)
+        self.now = at = moment(raw)
         if at is None:
             self.warn("no-time", shown(raw))
             return

@@ -11,7 +11,7 @@ import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from capsound_checker.audit.rules import Timed
 from capsound_checker.audit.times import moment
@@ -19,14 +19,19 @@ from capsound_checker.audit.values import shown
 
 Moment = int | Decimal
 
+Turn = tuple[int, Moment | None, dict[str, Any]]
+"""An event whose turn it is: the line of its record, and when it happened, where that is told."""
+
 
 @dataclass(slots=True)
 class Waiting:
     """Events that wait for their turn; ``window`` is in the unit of their times, ``warn`` is told what is odd."""
 
+    SET_UP: ClassVar[frozenset[str]] = frozenset({"window", "warn"})
+
     window: int
     warn: Callable[[str, str], None]
-    _heap: list[tuple[Moment, Moment, int, int, dict[str, Any]]] = field(default_factory=list)
+    _heap: list[tuple[Moment, Moment, int, int, Moment | None, dict[str, Any]]] = field(default_factory=list)
     _count: int = 0
     _latest: Moment | None = None
     _done: Moment | None = None
@@ -36,7 +41,7 @@ class Waiting:
         began: Moment | None = None
         last: Moment | None = None
         for at, event in events:
-            when = moment(at)
+            when = told = moment(at)
             if when is None:
                 self.warn("no-time", shown(at))
                 when = last if last is not None else self._latest if self._latest is not None else 0
@@ -49,16 +54,16 @@ class Waiting:
             if self._done is not None and when < self._done:
                 self.warn("late", "")
             self._count += 1
-            heapq.heappush(self._heap, (when, began, self._count, line, event))
+            heapq.heappush(self._heap, (when, began, self._count, line, told, event))
 
-    def ready(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Yield the events that nothing can come before any more, each with the line of its record."""
+    def ready(self) -> Iterator[Turn]:
+        """Yield the events that nothing can come before any more."""
         while self._heap and self._latest is not None and self._heap[0][0] <= self._latest - self.window:
-            self._done, _, _, line, event = heapq.heappop(self._heap)
-            yield line, event
+            self._done, _, _, line, told, event = heapq.heappop(self._heap)
+            yield line, told, event
 
-    def rest(self) -> Iterator[tuple[int, dict[str, Any]]]:
+    def rest(self) -> Iterator[Turn]:
         """Yield all that still waits."""
         while self._heap:
-            _, _, _, line, event = heapq.heappop(self._heap)
-            yield line, event
+            _, _, _, line, told, event = heapq.heappop(self._heap)
+            yield line, told, event

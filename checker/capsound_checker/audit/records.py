@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 from capsound_checker.audit.values import shown
 from capsound_checker.intake.limits import DOCUMENT, LINE, NAME, TooMuch, check_size, cut
@@ -40,45 +40,75 @@ class Records:
     ``unusable`` is called with what cannot be used, ``truncated`` with the reason where the last line is cut.
     """
 
+    SET_UP: ClassVar[frozenset[str]] = frozenset({"unusable", "truncated", "exact", "_decoder"})
+
     unusable: Callable[[Unusable], None]
     truncated: Callable[[str], None]
     exact: bool
     """Whether numbers with decimals are kept exactly: only where a mapping converts them."""
     line: int = 0
+    whole: bool = False
+    """Whether a line before this one had an end: a last line without one may then be cut off."""
     _in_document: int = 0
+    _decoder: json.JSONDecoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._decoder = json.JSONDecoder(parse_float=Decimal if self.exact else None)
 
     @property
     def lines(self) -> int:
         """How many lines were read."""
         return max(self.line, self._in_document)
 
+    @property
+    def in_document(self) -> bool:
+        """Whether the log is one document: its objects have no lines of their own."""
+        return self._in_document > 0
+
     def read(self, source: Iterable[str]) -> Iterator[dict[str, Any]]:
         """Yield the objects of a log; ``line`` is then the number of the line."""
-        decoder = json.JSONDecoder(parse_float=Decimal if self.exact else None)
-        decode = decoder.raw_decode
+        return self.numbered(enumerate(source, self.line + 1))
+
+    def numbered(self, lines: Iterator[tuple[int, str]]) -> Iterator[dict[str, Any]]:
+        """Yield the objects of lines that have their numbers."""
+        decode = self._decoder.raw_decode
         data: Any = None
-        whole = False
-        feed = iter(source)
-        for number, text in enumerate(feed, 1):
+        self.whole = self.whole or self.line > 0
+        for number, text in lines:
             self.line = number
             try:
                 data, end = decode(text)
                 plain = type(data) is dict and (end >= len(text) - 1 or not text[end:].strip())
             except (ValueError, ArithmeticError, RecursionError):
                 plain = False
-            if plain:
-                if len(text) > 200 and not self._within(text, data):
-                    continue
-            elif not text.strip():
-                continue
-            elif not whole and _opens_document(text, decoder):
-                yield from self._document(text, feed, decoder)
-                return
-            else:
-                data = self._odd(text, decoder, whole)
-            whole = whole or text[-1:] == "\n"
-            if data is not None:
+            if plain and len(text) <= 200:
+                self.whole = self.whole or text[-1:] == "\n"
                 yield data
+            else:
+                yield from self.one(text, (text for _, text in lines))
+
+    def one(self, text: str, rest: Iterator[str]) -> Iterator[dict[str, Any]]:
+        """Yield the object of a line, whatever is odd about it; all of a document that begins in it, up to the end."""
+        decoder = self._decoder
+        data: Any = None
+        try:
+            data, end = decoder.raw_decode(text)
+            plain = type(data) is dict and (end >= len(text) - 1 or not text[end:].strip())
+        except (ValueError, ArithmeticError, RecursionError):
+            plain = False
+        if plain:
+            if len(text) > 200 and not self._within(text, data):
+                return
+        elif not text.strip():
+            return
+        elif not self.whole and _opens_document(text, decoder):
+            yield from self._document(text, rest, decoder)
+            return
+        else:
+            data = self._odd(text, decoder, self.whole)
+        self.whole = self.whole or text[-1:] == "\n"
+        if data is not None:
+            yield data
 
     def _fits(self, text: str, data: Any) -> None:
         """Raise ``TooMuch`` for data beyond a limit; our own vocabulary has names and amounts alone."""

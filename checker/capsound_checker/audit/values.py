@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -45,63 +45,12 @@ class Field:
         """The paths as they are written."""
         return " or ".join(repr("/".join(path)) for path in self.paths)
 
+    def __str__(self) -> str:
+        return self.text
+
     def within(self, record: Record) -> bool:
         """Return whether one of the paths leads to something."""
         return any(look(record, path) is not None for path in self.paths)
-
-
-# ---------------------------------------------------------------------------------------------- records
-
-
-def records_in(line: Record, path: tuple[str, ...]) -> Iterator[Record]:
-    """Yield the records of a line: what the lists along ``path`` hold, or the line itself where it has no such list."""
-    if not path or path[0] not in line:
-        yield line
-        return
-    level: list[Any] = [line]
-    for name in path:
-        level = [inner for outer in level if isinstance(outer, dict) for inner in _list(outer.get(name))]
-    yield from (record for record in level if isinstance(record, dict))
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def flattened(record: Record, names: tuple[str, ...]) -> Record:
-    """Turn lists of keys and values, as OTLP writes attributes, into tables."""
-    changed = {
-        name: {
-            str(pair["key"]): _plain(pair.get("value"))
-            for pair in record[name]
-            if isinstance(pair, dict) and isinstance(pair.get("key"), str)
-        }
-        for name in names
-        if isinstance(record.get(name), list)
-    }
-    return {**record, **changed} if changed else record
-
-
-def _plain(value: object) -> object:
-    """Return what an OTLP value holds: ``{"intValue": "5"}`` is 5, ``{}`` is nothing.
-
-    64-bit integers are written as texts there.
-    """
-    if not isinstance(value, dict):
-        return value
-    if not value:
-        return None
-    if len(value) != 1:
-        return value
-    kind, inner = next(iter(value.items()))
-    if kind == "intValue":
-        if isinstance(inner, str) and len(inner) <= NAME:
-            try:
-                return int(inner)
-            except ValueError:
-                return inner
-        return inner
-    return inner if kind in ("stringValue", "boolValue", "doubleValue") else value
 
 
 def look(record: Record, parts: tuple[str, ...]) -> object:
@@ -130,7 +79,7 @@ def first_of(field: Field) -> Get:
         for parts in paths:
             if (value := look(record, parts)) is not None:
                 return value
-        raise Absent(field.text)
+        raise Absent(field)  # in words only where they are needed
 
     return get
 
@@ -147,11 +96,13 @@ def or_default(get: Get, default: object) -> Get:
     return with_default
 
 
-def as_name(get: Get) -> Get:
-    """Return ``get`` for a name: a text, or a whole number as a text."""
+def as_name(get: Get, *, part: bool = False) -> Get:
+    """Return ``get`` for a name: a text, or a whole number as a text; a truth, too, where it is a ``part`` of one."""
 
     def name(record: Record) -> object:
         value = get(record)
+        if part and isinstance(value, bool):
+            return "true" if value else "false"
         if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() <= NAME:
             return str(value)
         if not isinstance(value, str):
@@ -163,11 +114,19 @@ def as_name(get: Get) -> Get:
     return name
 
 
+_FAST = 1 << 64
+"""A whole number below it is within every limit."""
+
+
 def as_whole(get: Get, scale: Fraction, rounding: Callable[[Fraction], int] | None) -> Get:
     """Return ``get`` for an amount: a whole number of units after ``scale``, None where it has no upper end."""
+    plain = scale == 1
 
     def whole(record: Record) -> object:
-        value = as_number(get(record))
+        raw = get(record)
+        if plain and type(raw) is int and -_FAST < raw < _FAST:
+            return raw
+        value = as_number(raw)
         if value is None:
             return None
         scaled = value * scale

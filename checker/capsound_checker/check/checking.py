@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
@@ -21,8 +22,17 @@ from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.gathering import Gathered
 from capsound_checker.check.plan import GUARANTEE_OF_JOB, Plan
 from capsound_checker.check.results import Checked, is_prepaid
-from capsound_checker.programs.program import LARGE, PASSING, PROFILES, SMALL_CHANGE
+from capsound_checker.check.tokens import token
+from capsound_checker.programs.program import CEILINGS, LARGE, PASSING, PROFILES, SMALL_CHANGE, UNSEEN, WINDOWS
+from capsound_checker.remote.isolation import nursery
+from capsound_checker.remote.nursery import Nursery
 from capsound_checker.remote.process import is_address
+
+IN_TIME = tuple(profile.name for profile in WINDOWS)
+"""The profiles in which time passes around the ends of windows."""
+
+UNDER_CEILINGS = tuple(profile.name for profile in CEILINGS)
+"""The profiles in which calls count in several ceilings."""
 
 PROPER = tuple(f"proper {name}" for name in PROFILES if name not in ("misuse", "bad amounts"))
 """The profiles in which every handle is used once, and every amount is valid."""
@@ -43,16 +53,24 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
 
     Raises ``TargetFailed`` when it cannot be loaded. On Ctrl-C what is known so far is returned, with a doubt.
     """
+    with nursery() as forking:
+        return _check(plan, progress, forking)
+
+
+def _check(plan: Plan, progress: Callable[[str], None], forking: Nursery | None) -> Checked:
     begin = time.monotonic()
-    adapter = describe(plan)
+    adapter = describe(plan, progress, forking)
     gathered = Gathered(
         waits=adapter["waits"],
         seed=plan.seed,
         blind="spent" not in adapter["offers"],
+        no_zero="zero_is_unlimited" in adapter["claims"],
         evidence=Evidence(prepaid=is_prepaid(adapter), only_releases=not {"forfeit", "call"} & set(adapter["offers"])),
     )
     if is_prepaid(adapter) and "A1" not in adapter["assumes"]:
         gathered.notes.append("it is never told a bill: it can only be right if no bill exceeds its hold (A1)")
+    if "eventual" in adapter["claims"]:
+        gathered.doubt(_AT_REST, Guarantee.SEQUENTIAL)
     jobs = planned(plan, adapter)
     shares = shared(jobs)
     end = begin + plan.seconds
@@ -61,7 +79,8 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     with ThreadPoolExecutor(plan.workers) as pool:
         try:
             parts = zip(heard, shares, strict=True)
-            for ended in [pool.submit(_do, plan, one, share, heard, end, progress, stop) for one, share in parts]:
+            do = partial(_do, plan, heard=heard, end=end, progress=progress, stop=stop, forking=forking)
+            for ended in [pool.submit(do, one, share) for one, share in parts]:
                 ended.result()
         except KeyboardInterrupt:
             gathered.doubt("interrupted")
@@ -73,10 +92,18 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     all_shown = gathered.all_shown()
     if not all_shown and not gathered.doubted and not exercised:
         gathered.doubt("it was not exercised: no call was admitted, sent and settled")
+    if gathered.overran is not None:
+        sentence, program = gathered.overran
+        gathered.note(f"where a bill does exceed its hold: {sentence}: capsound replay {plan.target} {token(program)}")
     if missed := [name for name in adapter.get("left_out", ()) if not plan.drivers or name in plan.drivers]:
         cure = "install capsound in the environment of the target, and check it there"
         at = min(GUARANTEE_OF_JOB.get(name, Guarantee.SEQUENTIAL) for name in missed)
         gathered.doubt(f"not tried, since they cannot work over a pipe: {', '.join(missed)} ({cure})", at)
+    if not adapter.get("copies", True) and "affine" not in adapter["assumes"] and "misuse" in {j["job"] for j in jobs}:
+        cure = "answer `copy`, and state in `claims` whether there are `copies`"
+        gathered.doubt(
+            f"copies of handles were not tried: the harness does not say whether there are any ({cure})", _OF_COPIES
+        )
     return Checked(
         plan,
         adapter,
@@ -96,6 +123,15 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Check
     )
 
 
+_AT_REST = "it books after its answers: what is asked between an answer and its booking was not tried"
+"""Why the order of its steps is not all that could happen: each begins when everything is booked."""
+
+AT_REST = frozenset({"threads", "handlers", "history", "asyncio"})
+"""The drivers that ask while something is under way, and would compare what is not booked yet."""
+
+_OF_COPIES = GUARANTEE_OF_JOB["misuse"]
+"""The weakest guarantee that a copy of a handle may refute."""
+
 PARTS = 2
 """How many children share the programs, whatever the number of workers, each with a hash seed of its own."""
 
@@ -108,14 +144,25 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
         {**base, "job": "programs", "profiles": usual[part::PARTS], "hashing": part} for part in range(PARTS)
     ]
     jobs.append({**base, "job": "programs", "profiles": [LARGE.name], "large": True})
-    if not plan.python and not is_address(plan.target):
+    timing = adapter.get("timing")
+    if timing is not None:
+        jobs += [{**base, "job": "programs", "profiles": IN_TIME[part::PARTS]} for part in range(PARTS)]
+    if "ceiling" in adapter.get("offers", ()):
+        jobs += [{**base, "job": "programs", "profiles": UNDER_CEILINGS[part::PARTS]} for part in range(PARTS)]
+    elif timing is None and not plan.python and not is_address(plan.target):
         jobs.append({**base, "job": "programs", "profiles": [PASSING.name], "clock": True})
+        if not adapter["waits"]:  # what needs an event loop can be driven here only
+            jobs.append({**base, "job": "programs", "profiles": [UNSEEN.name], "elsewhere": True})
     jobs.append({**base, "job": "misuse", "profiles": MISUSES})
     claims = adapter["claims"]
     jobs += [{**base, "job": name} for name in ("threads", "handlers") if name in claims]
     jobs += [{**base, "job": "history"}] if "threads" in claims and adapter["gate"] != "call" else []
     jobs += [{**base, "job": "asyncio"}] if adapter["waits"] else []
     jobs.append({**base, "job": "precision"})
+    if timing is not None and not {"clock", "reset"} & set(adapter["offers"]):
+        jobs = [{**job, "clock": True} for job in jobs]  # it looks at the clocks of Python, which have to be ours
+    if "eventual" in claims:
+        jobs = [job for job in jobs if job["job"] not in AT_REST]
     wanted = [job for job in jobs if job.get("profiles", True) and (not plan.drivers or job["job"] in plan.drivers)]
     if not wanted:
         raise NothingToDo(
@@ -157,13 +204,16 @@ class Heard:
 def merge(heard: Sequence[Heard], gathered: Gathered) -> None:
     """Judge what the children have said, in the order of their jobs: who was faster does not show."""
     hangs = False
+    tried: set[str] = set()
     for one in heard:
         name = str(one.job["job"])
         if hangs:
-            gathered.note(f"it hangs: {name} was not tried")
+            if name not in tried:  # a job of several parts was begun, and it is said that it stopped
+                gathered.note(f"it hangs: {name} was not tried")
             continue
+        tried.add(name)
         for message in one.messages:
-            gathered.hear(name, message)
+            gathered.hear(name, {**message, "elsewhere": True} if one.job.get("elsewhere") else message)
         if one.note:
             gathered.note(one.note)
         if one.doubt:
@@ -179,6 +229,7 @@ def _do(
     end: float,
     progress: Callable[[str], None],
     stop: threading.Event,
+    forking: Nursery | None,
 ) -> None:
     name = str(one.job["job"])
     left = min(1.0, share * plan.workers) * (end - time.monotonic())
@@ -204,7 +255,7 @@ def _do(
 
     # The child is asked to be done in time, and has as long again to shrink what it found.
     request = {**one.job, "seconds": left * _HUNTING}
-    ended, where = run_child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop)
-    one.hangs = one.hangs or ended.how == "silent"
+    ended, where = run_child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop, forking)
+    one.hangs = one.hangs or ended.how in ("silent", "unloaded")
     if ended.how not in ("done", "stopped"):
-        one.doubt = evidence(plan, ended, where, name)
+        one.doubt = evidence(plan, ended, where, name, forking)

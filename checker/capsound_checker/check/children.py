@@ -11,8 +11,10 @@ from typing import Any
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound_checker.check.plan import Plan
+from capsound_checker.display.printing import printable
 from capsound_checker.programs.program import Step, call
 from capsound_checker.remote.isolation import Child, Ended
+from capsound_checker.remote.nursery import Nursery
 
 
 class TargetFailed(CapsoundError):
@@ -28,23 +30,24 @@ def run_child(
     hear: Callable[[dict[str, Any]], None],
     until: float,
     stop: threading.Event | None = None,
+    nursery: Nursery | None = None,
 ) -> tuple[Ended, str]:
-    """Run a child; return how it ended, and which program it was at."""
+    """Run a child, forked of ``nursery`` if there is one; return how it ended, and which program it was at."""
     with tempfile.TemporaryFile() as at:
         full = {**request, "target": plan.target, "python": plan.python, "at": at.fileno(), "load": plan.load_seconds}
-        child = Child(full, plan.memory, (at.fileno(),), plan.silence, stop or threading.Event(), plan.load_seconds)
+        stop = stop or threading.Event()
+        child = Child(full, plan.memory, (at.fileno(),), plan.silence, stop, plan.load_seconds, nursery)
         ended = child.run(hear, until)
         return ended, os.pread(at.fileno(), 60, 0).decode(errors="replace").strip()
 
 
-_MANY = 10
-"""How many times as long on the clock as of its own time a target may load: then a machine is too busy for a check."""
-
-
-def describe(plan: Plan) -> dict[str, Any]:
+def describe(
+    plan: Plan, tell: Callable[[str], None] = lambda _: None, nursery: Nursery | None = None
+) -> dict[str, Any]:
     """Load the target in a process of its own, and return what its adapter declares; raises ``TargetFailed``."""
+    tell(f"loading {printable(plan.target)}")
     said: list[dict[str, Any]] = []
-    ended, _ = run_child(plan, {"job": "describe"}, said.append, time.monotonic() + _MANY * plan.load_seconds)
+    ended, _ = run_child(plan, {"job": "describe"}, said.append, time.monotonic() + plan.silence, None, nursery)
     for message in said:
         if message["say"] == "adapter":
             return message
@@ -53,14 +56,15 @@ def describe(plan: Plan) -> dict[str, Any]:
         if message["say"] == "broke":
             raise TargetFailed(f"{plan.target} cannot be loaded: {message['error']}", cause=message["trace"])
     printed = f"it printed: {ended.printed[-1]}" if ended.printed else ""
-    raise TargetFailed(f"{plan.target} cannot be loaded: {ended.words}", cause=printed)
+    slow = "if it is slow and does not hang, give it more: --load-timeout 5m" if ended.how == "unloaded" else ""
+    raise TargetFailed(f"{plan.target} cannot be loaded: {ended.words}", cause=printed, hint=slow)
 
 
 _AGAIN = 4
 """How many programs are tried to show where a process came to its end."""
 
 
-def evidence(plan: Plan, ended: Ended, where: str, job: str) -> str:
+def evidence(plan: Plan, ended: Ended, where: str, job: str, nursery: Nursery | None = None) -> str:
     """Return what is known of a child that did not come to its end: the step in which it happens, if it does again."""
     printed = f"; it printed: {ended.printed[-1]}" if ended.printed else ""
     profile, _, seed = where.rpartition(" ")
@@ -73,7 +77,7 @@ def evidence(plan: Plan, ended: Ended, where: str, job: str) -> str:
                 steps.append(Step(*message["step"]))
 
         request = {"job": "trace", "profile": profile, "seed": int(seed) + number}
-        again, _ = run_child(plan, request, hear, time.monotonic() + plan.silence / 2)
+        again, _ = run_child(plan, request, hear, time.monotonic() + plan.silence / 2, None, nursery)
         if again.how != "done" and steps:
             program = "; ".join(call(step) for step in steps)
             return f"{ended.words}, in the last step of: {program}{printed}"

@@ -7,7 +7,7 @@ anything. What schedules show inside a library (calls in each other's way at the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +15,9 @@ from capsound.accounts import State
 from capsound.events import Bill, Cancel, Crash, Event, Extend, Forfeit, Refuse, Release, Reserve, Timeout
 from capsound.guarantees import Guarantee
 from capsound.monitor import Monitor
+from capsound.rolled_up import CeilingMonitor
+from capsound.windowed import WindowMonitor
+from capsound_checker.programs.timing import event_in, monitor_for
 
 WORDS: Mapping[str, tuple[str, str]] = {
     "programs": ("program", "programs"),
@@ -35,6 +38,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "faults": ("fault injected", "faults injected"),
     "released": ("call given up before it was sent", "calls given up before they were sent"),
     "overruns": ("bill above its hold", "bills above their holds"),
+    "ended": ("end of a window passed", "ends of windows passed"),
+    "carried": ("call in flight then", "calls in flight then"),
+    "ceilings": ("call asked for under several ceilings", "calls asked for under several ceilings"),
 }
 """What is counted as evidence, in words: of one, and of several."""
 
@@ -50,19 +56,33 @@ class Evidence:
 
     counts: dict[Guarantee, Counter[str]] = field(default_factory=lambda: {g: Counter() for g in Guarantee})
     gate: Counter[str] = field(default_factory=Counter)
+    timed: dict[Guarantee, Counter[str]] = field(default_factory=lambda: {g: Counter() for g in Guarantee})
+    """Of runs in time: how often a window ended in what could have refuted a guarantee, and with calls in flight."""
     prepaid: bool = False
     """Whether every call is written off at its estimate: that is no fault then."""
     only_releases: bool = False
     """Whether a call can be given up only before it is sent: that is all that can be asked of its faults."""
 
+    def hear_data(self, data: Sequence[Mapping[str, Any]]) -> None:
+        """Count what one run could have refuted that was sent as data, with its moments where it is one in time."""
+        monitor = monitor_for(data)
+        self._hear((event_in(one, monitor) for one in data), monitor)
+
     def hear(self, events: Iterable[Event]) -> None:
         """Count what one run could have refuted: a run in proper use, done to its end."""
-        monitor, seen = Monitor(), Counter[str]()
+        self._hear(events, Monitor())
+
+    def _hear(self, events: Iterable[Event], monitor: Monitor | WindowMonitor | CeilingMonitor) -> None:
+        seen = Counter[str]()
         for event in events:
             seen.update(_shows(event, monitor.state))
             if self.prepaid and isinstance(event, Forfeit):
                 seen["faults"] -= 1
             monitor.feed(event)
+        if isinstance(monitor, WindowMonitor | CeilingMonitor):
+            seen["ended"], seen["carried"] = monitor.ended, monitor.carried
+        if isinstance(monitor, CeilingMonitor):
+            seen["ceilings"] = monitor.shared
         exercise = monitor.report().exercise
         if not exercise.admitted and not exercise.refused:
             return
@@ -86,6 +106,7 @@ class Evidence:
         """Count a run for a guarantee, where what is needed to refute it has happened in it."""
         if all(seen.get(name, 0) for name in needed):
             self.counts[guarantee].update({"programs": 1, **{name: seen[name] for name in ("admitted", *needed)}})
+            self.timed[guarantee].update({name: seen.get(name, 0) for name in ("ended", "carried", "ceilings")})
 
     def tell_gate(self, told: Mapping[str, Any]) -> None:
         """Take how often calls were in each other's way between gate and provider, as whoever ran them says."""
@@ -94,7 +115,7 @@ class Evidence:
 
     def of(self, guarantee: Guarantee, schedules: Mapping[str, int]) -> dict[str, int]:
         """Return what was counted for a guarantee, in the order in which it is told."""
-        counts: dict[str, int] = dict(self.counts[guarantee])
+        counts: dict[str, int] = dict(self.counts[guarantee]) | dict(self.timed[guarantee])
         if guarantee is Guarantee.CONCURRENT:
             counts |= self.gate
             counts |= {"histories" if name == "history" else name: count for name, count in schedules.items()}

@@ -8,15 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, cast
 
 from capsound.adapter import Adapter
-from capsound.anomalies import ANOMALIES
 from capsound.errors import EXIT_OUR_BUG, CapsoundError
-from capsound.events import event_from_dict
 from capsound.guarantees import Guarantee
 from capsound.monitor import Finding, Monitor
-from capsound.report import BY_CIRCUMSTANCE, Report, refuted
+from capsound.report import Report, refuted
 from capsound.verdict import Verdict
 from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.plan import guarantee_of_profile
@@ -27,6 +25,7 @@ from capsound_checker.histories.history import check as check_history
 from capsound_checker.programs.lockstep import NO_LOOP, Lockstep
 from capsound_checker.programs.precision import Precision, measured, workloads
 from capsound_checker.programs.program import PROFILES, Step
+from capsound_checker.programs.timing import event_in, monitor_for
 from capsound_checker.schedules.races import ended_by_race
 
 
@@ -40,15 +39,19 @@ class CheckerFailed(CapsoundError):
 REORDERED = "; only if wake-ups are reordered, not on the standard loop"
 
 
+UNSEEN = "; only where it cannot see that capsound is loaded (replay it with --python)"
+
+
 class _Nobody(Adapter):
     """Stands where an adapter is expected and is never asked."""
 
 
 def _folded(message: Mapping[str, Any]) -> Lockstep:
     """Return a run in which this process has heard what a child has heard, by the readable monitor."""
-    run = Lockstep(_Nobody(), monitor=Monitor())
+    monitor = monitor_for(message["events"])
+    run = Lockstep(_Nobody(), monitor=cast("Monitor", monitor))
     for data in message["events"]:
-        run.tell(event_from_dict(data))
+        run.tell(event_in(data, monitor))
     return run
 
 
@@ -64,13 +67,14 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
     without = frozenset(broken | ({"affine"} if is_misuse(program) else set()))
     schedule = message.get("schedule")
     reordered = schedule is not None and not schedule["fifo"]
+    elsewhere = bool(message.get("elsewhere"))
     wrong = [*run.wrong(), *left]
     for finding in wrong:
         out.setdefault(
             finding.anomaly,
             Shown(
                 finding.anomaly,
-                finding.sentence + (REORDERED if reordered else ""),
+                finding.sentence + (REORDERED if reordered else UNSEEN if elsewhere else ""),
                 program,
                 message.get("story") or "\n".join(map(json.dumps, message["events"])),
                 _refutes([f for f in wrong if f.anomaly == finding.anomaly], report),
@@ -78,6 +82,7 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
                 at=finding.step,
                 schedule=async_token(schedule) if schedule is not None else "",
                 events=tuple(message["events"]),
+                elsewhere=elsewhere,
             ),
         )
     return list(out.values())
@@ -87,20 +92,6 @@ def _refutes(findings: Iterable[Finding], report: Report) -> Guarantee | None:
     """Return the weakest guarantee that findings of one anomaly refute in a run; None where they refute none."""
     broken = {prop for prop, verdict in report.verdicts.items() if verdict is Verdict.VIOLATED}
     return refuted(findings, report.exercise, broken)
-
-
-def refuted_at_once(anomaly: str) -> Guarantee | None:
-    """Return the weakest guarantee that an anomaly refutes where it took two operations at once to show it.
-
-    An overshoot ends ``concurrent``, and so does what implies one while no bill exceeds its hold: room given out twice.
-    A false refusal, or a balance that is off for a moment, costs nobody money: that is a matter of precision.
-    """
-    if anomaly in BY_CIRCUMSTANCE or anomaly in ("stale-admit", "over-admit"):
-        return Guarantee.DELEGATED if anomaly == "slice-overshoot" else Guarantee.CONCURRENT
-    if anomaly not in ANOMALIES:  # a journal that no order of the two writes
-        return Guarantee.OVERRUN_BOUNDED
-    ends = ANOMALIES[anomaly].ends
-    return None if ends is None else max(ends, Guarantee.CONCURRENT)
 
 
 def is_misuse(program: Sequence[Step]) -> bool:
@@ -146,8 +137,12 @@ class Gathered:
     evidence: Evidence = field(default_factory=Evidence)
     blind: bool = False
     """Whether the implementation does not say what it has recorded."""
+    no_zero: bool = False
+    """Whether a cap of 0 is no cap there, so that none is opened."""
     blind_stops: set[frozenset[str]] = field(default_factory=set)
     """What runs did not keep in which a blind one admitted a call after bills that reach the cap."""
+    overran: tuple[str, tuple[Step, ...]] | None = None
+    """Of one that is never told a bill: how far bills above their holds took a root above its cap, and in which run."""
     waits: bool = False
     informative: bool = False
     """Whether a driver other than the programs has brought the target to admit something."""
@@ -176,7 +171,7 @@ class Gathered:
             case "race":
                 self._race(job, message)
             case "workload":
-                events = [event_from_dict(data) for data in message["events"]]
+                events = [event_in(data) for data in message["events"]]
                 self.precision += measured(workloads(self.seed)[message["number"]], events)
             case "history":
                 self._history(message["lines"])
@@ -222,6 +217,12 @@ class Gathered:
                     self.doubt(message["needs"])
                 if message["struck"]:
                     self.doubt(f"asyncio: {message['struck']}", Guarantee.CONCURRENT)
+            case "unmoved":
+                self.note(f"it was not run where capsound cannot be seen: {message['why']}")
+            case "failed" | "broke" if message.get("elsewhere"):
+                self.note(
+                    f"it was not run where capsound cannot be seen: {message.get('message', message.get('error'))}"
+                )
             case "untaken":
                 self.note(f"amounts from 2^31 on were not tried: {message['why']}")
             case "failed" if message["cause"] == NO_LOOP and self.waits:
@@ -249,9 +250,13 @@ class Gathered:
         longest = max(profile.length for profile in PROFILES.values())
         seeds = [told for told in self.varied if told.startswith("hash seed")]
         out = [] if len(seeds) > 1 else ["the hash seed"]
-        out += [name for name in ("time", "amounts from 2^31") if name not in self.varied]
-        out += [f"programs longer than {longest} steps", "more than one preemption"]
-        return [*out, "what it reads from files, the network and its environment"]
+        known = ("time", "amounts from 2^31", "whether capsound is loaded")
+        out += [name for name in known if name not in self.varied]
+        out += ["caps of 0 (there, that is no cap)"] if self.no_zero else []
+        out += [f"programs longer than {longest} steps", "more than one preemption", "handles that are dropped"]
+        out += [] if self.blind else ["whether anybody reads its balances"]
+        out.append("what it reads from files, the network and its environment")
+        return [*out, "what called it, and which process started it"]
 
     def note(self, text: str) -> None:
         """Take a remark that changes no verdict, once."""
@@ -325,14 +330,10 @@ class Gathered:
     def _race(self, job: str, message: Mapping[str, Any]) -> None:
         """Take a schedule of two operations at once, and what came of spending all that was left after it."""
         token = message["token"]
+        overspent = None  # what it leads to could not be tried
         if message.get("events"):
-            refutes = refuted_at_once(message["anomaly"])
-            spent = {finding.anomaly for finding in _folded(message).wrong()}
-            if spent & {"overshoot", "slice-overshoot"}:
-                refutes = Guarantee.DELEGATED if message.get("sliced") else Guarantee.CONCURRENT
-        else:  # what it leads to could not be tried: it is judged by what the two operations are for
-            *_, one, two = parse_race_token(token)["program"]
-            refutes = ended_by_race(message["anomaly"], one, two)
+            overspent = not {f.anomaly for f in _folded(message).wrong()}.isdisjoint({"overshoot", "slice-overshoot"})
+        refutes = ended_by_race(message["anomaly"], parse_race_token(token)["program"], overspent)
         self._at_once(job, message["anomaly"], message["sentence"], message["story"], token, refutes=refutes)
 
     def _at_once(
@@ -379,11 +380,21 @@ class Gathered:
 
     def _sample(self, job: str, message: Mapping[str, Any]) -> None:
         if job != "misuse" and not is_misuse([Step(*step) for step in message["program"]]):
-            self.evidence.hear([event_from_dict(data) for data in message["events"]])
-        exercise = _folded(message).report().exercise
+            self.evidence.hear_data(message["events"])
+        report = _folded(message).report()
+        if self.evidence.prepaid and report.exercise.overran:
+            self._overran(report, tuple(Step(*step) for step in message["program"]))
+        exercise = report.exercise
         for name in ("admitted", "refused", "sent", "settled", "delegated", "faults"):
             self.exercise[name] = self.exercise.get(name, 0) + getattr(exercise, name)
         self._run(message)  # a child that saw nothing here was lying, or was lied to
+
+    def _overran(self, report: Report, program: tuple[Step, ...]) -> None:
+        """Keep the shortest run in which bills above their holds took a root above its cap."""
+        over = [finding.sentence for finding in report.findings if finding.anomaly == "overshoot"]
+        known = self.overran
+        if over and program and (known is None or (len(program), program) < (len(known[1]), known[1])):
+            self.overran = over[-1], program
 
 
 def _rank(shown: Shown) -> int:
@@ -391,6 +402,12 @@ def _rank(shown: Shown) -> int:
     return len(Guarantee) if shown.refutes is None else int(shown.refutes)
 
 
-def _size(shown: Shown) -> tuple[bool, int, int, tuple[Step, ...]]:
+def _size(shown: Shown) -> tuple[bool, bool, int, int, tuple[Step, ...]]:
     """Order what shows the same; the program itself decides last, so that no order of messages does."""
-    return shown.misuse, len(shown.program), sum(step.amount + step.bill for step in shown.program), shown.program
+    return (
+        shown.misuse,
+        shown.elsewhere,
+        len(shown.program),
+        sum(step.amount + step.bill for step in shown.program),
+        shown.program,
+    )

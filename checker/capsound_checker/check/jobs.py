@@ -25,9 +25,10 @@ from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.evidence import gate_evidence
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.precision import perform, workloads
-from capsound_checker.programs.program import BEYOND, PROFILES, Profile, Step
+from capsound_checker.programs.program import BEYOND, CEILINGS, PROFILES, WINDOWS, Profile, Step, possible
 from capsound_checker.programs.shrinking import shrink
-from capsound_checker.programs.watch import SECONDS, patience
+from capsound_checker.programs.timing import timing
+from capsound_checker.programs.watch import patience
 from capsound_checker.schedules import agents, asynchronous, concurrency
 from capsound_checker.schedules.asynchronous import explore
 from capsound_checker.schedules.interleave import Chance, Cut
@@ -39,7 +40,7 @@ TOLD = 12
 """How many of them are told to the process that judges."""
 
 TOLD_OF_SLICES = 40
-"""How many, where slices come into them: few of those have calls on a slice that could break it."""
+"""How many, where slices or time come into them: few of those could break what they are about."""
 
 
 def _profile(name: str) -> Profile:
@@ -59,9 +60,27 @@ def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> Non
         waits=awaits(adapter),
         interruptible=adapter.gate is Gate.CALL or _is_coroutine(adapter, adapter.gate.value),
         assumes=_assumed(adapter),
-        claims=[name for name in ("strict", "complete", "threads", "handlers") if getattr(adapter, name)],
+        claims=[name for name in CLAIMS if getattr(adapter, name)],
         left_out=list(getattr(adapter, "left_out", ())),
+        copies=_copies(adapter),
+        **_timing(adapter),
     )
+
+
+def _timing(adapter: type[Adapter]) -> dict[str, Any]:
+    """Return what an adapter says of time; nothing where it says nothing."""
+    told = timing(adapter)
+    return {} if told is None else {"timing": told.to_dict()}
+
+
+CLAIMS = ("strict", "complete", "threads", "handlers", "zero_is_unlimited", "eventual")
+"""What an adapter can claim by a flag, in the order in which it is told."""
+
+
+def _copies(adapter: type[Adapter]) -> bool:
+    """Whether copies of handles are tried wherever the library gives any out."""
+    told = getattr(adapter, "copies", True) is not None
+    return told or not possible(adapter) & {"clone_hold", "clone_scope"}
 
 
 def _is_coroutine(adapter: type[Adapter], operation: str) -> bool:
@@ -123,30 +142,36 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     for profile, failed in failures:
         if request.get("large"):  # to take no such amounts is no fault
             voice.say("untaken", why=error_data(failed)["message"])
+        elif request.get("elsewhere"):  # here it could be driven
+            voice.say("unmoved", why=error_data(failed)["message"])
         else:
             voice.say("failed", profile=profile.name, **error_data(failed))
     also = [one for one in (told.first, told.refutation) if one is not None]
-    with patience(BRIEF if hung else SECONDS):  # that it hangs was confirmed: nobody need wait for that again
+    with patience(BRIEF if hung else None):  # that it hangs was confirmed: nobody need wait for that again
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
             show(adapter, program, voice)
     for profile in through if hung else chosen:
-        _exercise(adapter, profile, request["seed"], voice)
+        _exercise(adapter, profile, request["seed"], request["programs"], voice)
     tried: dict[str, Any] = dict(gate_evidence(adapter).to_dict())
     varied = [f"hash seed {request.get('hashing', 0)}"]
-    varied += ["time"] if clock.installed() else []
+    varied += ["time"] if clock.installed() or any(profile in WINDOWS for profile in chosen) else []
+    varied += ["whether capsound is loaded"] if request.get("elsewhere") and not failures else []
     varied += ["amounts from 2^31"] if request.get("large") and not failures else []
     voice.say(
         "programs", operations=told.operations, programs=spent, late=late, hung=bool(hung), varied=varied, **tried
     )
 
 
-def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice) -> None:
-    """Say of a few programs what happened in them: a target that nothing was asked of is not sound."""
+def _exercise(adapter: type[Adapter], profile: Profile, seed: int, most: int, voice: Voice) -> None:
+    """Say of a few programs what happened in them: a target that nothing was asked of is not sound.
+
+    Who asked for few programs (``most``), since each takes long, gets few of them.
+    """
     driver = Driver(adapter, profile)
     if not driver.table:
         return
     seen: set[str] = set()
-    for number in range(SAMPLE):
+    for number in range(min(SAMPLE, 3 * most)):
         data = driver.bytes_of(seed * 1_000 + number)
         voice.doing(f"{profile.name} {number}")
         run = Lockstep(adapter())
@@ -165,7 +190,7 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, voice: Voice)
                 show(adapter, shrink(run.steps, shows(adapter, name)), voice)
         if "hang" in seen:
             return
-        if number < (TOLD_OF_SLICES if "delegate" in driver.table else TOLD):
+        if number < (TOLD_OF_SLICES if "delegate" in driver.table or profile in (*WINDOWS, *CEILINGS) else TOLD):
             voice.say("sample", program=run.steps, events=events_data(run))
 
 

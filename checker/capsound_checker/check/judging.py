@@ -17,7 +17,7 @@ from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.program import PROFILES, Profile, Program, Step, possible
 from capsound_checker.programs.shrinking import shrink
-from capsound_checker.programs.watch import SECONDS, held, patience, wait_longer
+from capsound_checker.programs.watch import held, patience, wait_longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class Hunt:
         """Return a run that seems to hang done once more, with all patience: a pause accuses nobody."""
         if "hang" in self.by_name or not any(finding.anomaly == "hang" for finding in run.wrong()):
             return run
-        with patience(SECONDS):
+        with patience(None):
             again = Lockstep(self.adapter()).run(run.steps)
         if not any(finding.anomaly == "hang" for finding in again.wrong()):
             wait_longer()

@@ -89,14 +89,13 @@ def _say_race(adapter: type[Adapter], race: Race, voice: Voice) -> None:
         story=race.story(),
         token=token,
         events=[] if spent is None else events_data(spent),
-        sliced=any(step.do in ("delegate", "close", "merge") or step.on == 1 for step in (race.first, race.second)),
     )
 
 
 def _spent_after(adapter: type[Adapter], race: Race) -> Lockstep | None:
     """Run a race once more and spend all that the implementation still gives out: whether a cap breaks shows then."""
     kind = Interrupted if race.handler else Preempted
-    raced = kind(adapter, race.before, race.first, race.second, race.at, 2.0)
+    raced = kind(adapter, race.before, race.first, race.second, race.at, None)
     raced.run()
     if raced.hung:
         return None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +23,13 @@ from capsound_checker.check.tokens import (
 from capsound_checker.display.printing import printable
 
 
-def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping[str, Any] | None, list[str]]:
-    """Run a program again; return what is wrong in it, the run, and what stood in the way."""
+def replay(
+    plan: Plan, request: Mapping[str, Any], stop: threading.Event | None = None
+) -> tuple[list[Shown], Mapping[str, Any] | None, list[str]]:
+    """Run a program again; return what is wrong in it, the run, and what stood in the way.
+
+    With ``stop`` an interrupt (Ctrl-C) sets it and ends the run, and what is known is returned; without, it is raised.
+    """
     gathered, runs = Gathered(), []
 
     def hear(message: dict[str, Any]) -> None:
@@ -32,15 +38,26 @@ def replay(plan: Plan, request: Mapping[str, Any]) -> tuple[list[Shown], Mapping
         else:
             gathered.hear("replay", message)
 
-    ended, _ = run_child(plan, request, hear, time.monotonic() + 2 * plan.silence)
-    if ended.how != "done":
-        gathered.doubt(ended.words)
+    steps = len(request.get("program", ()))
+    try:
+        ended, _ = run_child(plan, request, hear, time.monotonic() + 2 * plan.silence + steps * _STEP)
+        if ended.how != "done":
+            gathered.doubt(ended.words)
+    except KeyboardInterrupt:
+        if stop is None:
+            raise
+        stop.set()
+        gathered.doubt("interrupted before it came to its end")
     doubts = [doubt.text for doubt in gathered.doubted]
     if gathered.shown or gathered.schedules:  # of two operations at once
         race = list(gathered.shown.values())
         tried = f"nothing went wrong in {sum(gathered.schedules.values()):,} runs of the two operations at once"
         return race, {"events": [], "story": race[0].story if race else tried}, doubts
     return (judged(runs[0]) if runs else []), (runs[0] if runs else None), doubts
+
+
+_STEP = 5.0
+"""How many seconds more a run gets for each step of its program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +67,19 @@ class Replayed:
     verdict: Verdict
     text: str
     data: dict[str, Any]
+    interrupted: bool = False
+
+    @property
+    def exit_status(self) -> int:
+        """That of the verdict; 130 where Ctrl-C came before the end."""
+        return 130 if self.interrupted else self.verdict.exit_status
 
 
-def replay_target(target: str, text: str, *, python: str) -> Replayed:
-    """Replay a token of ``check`` on its target, and judge what happens."""
-    found, run, doubts = replay(Plan(target, python=python), _request(text))
+def replay_target(plan: Plan, text: str, tell: Callable[[str], None] = lambda _: None) -> Replayed:
+    """Replay a token of ``check`` on the target of a plan, and judge what happens."""
+    tell(f"loading {printable(plan.target)}")
+    stop = threading.Event()
+    found, run, doubts = replay(plan, _request(text), stop)
     verdict = Verdict.VIOLATED if found else Verdict.UNKNOWN if doubts or run is None else Verdict.SOUND
     story = [] if run is None else [run["story"]]
     data = {
@@ -64,7 +89,8 @@ def replay_target(target: str, text: str, *, python: str) -> Replayed:
         "doubts": doubts,
         "verdict": verdict.value,
     }
-    return Replayed(verdict, "\n".join([*story, *map(printable, doubts), verdict.value, ""]), data)
+    told = "\n".join([*story, *map(printable, doubts), verdict.value, ""])
+    return Replayed(verdict, told, data, interrupted=stop.is_set())
 
 
 def _request(text: str) -> dict[str, Any]:

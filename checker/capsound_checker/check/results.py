@@ -37,6 +37,8 @@ class Shown:
     """The lines of a run that was recorded: it cannot be run again, but judged."""
     driver: str = ""
     """Which driver of threads has found it, if one of them did."""
+    elsewhere: bool = False
+    """Whether it was found in another interpreter, in which nothing of capsound can be seen."""
 
     @property
     def misuse(self) -> bool:
@@ -165,6 +167,26 @@ class Checked:
 
     def missing(self, guarantee: Guarantee) -> str:
         """Return what was not tried and could have refuted a guarantee; empty where there is evidence for it."""
+        ceilings = "ceiling" in self.adapter["offers"] and guarantee > Guarantee.STOPS
+        if ceilings and not self.evidence.timed[guarantee]["ceilings"] and guarantee not in self.not_offered():
+            return "no run of it asked for a call under several ceilings"
+        return self._missing_at_once(guarantee) or self._missing_in_time(guarantee)
+
+    def _missing_in_time(self, guarantee: Guarantee) -> str:
+        """Return what was not tried of the time that an implementation says that it keeps."""
+        said = self.adapter.get("timing")
+        if said is None:
+            return ""
+        if guarantee is Guarantee.DELEGATED:
+            return "slices were not tried across the end of a window" if said["window"] else ""
+        tried = self.evidence.timed[guarantee]
+        if not tried["ended"]:
+            return "no run of it went beyond the end of a window" if said["window"] else "no run of it let time pass"
+        if guarantee is Guarantee.CONCURRENT and not tried["carried"]:
+            return "no call was in flight when " + ("a window ended" if said["window"] else "time passed")
+        return ""
+
+    def _missing_at_once(self, guarantee: Guarantee) -> str:
         adapter = self.adapter
         if guarantee is Guarantee.STOPS and any(not without & self.assumes for without in self.blind_stops):
             return "it does not say what it has recorded, and admitted a call after bills that reach the cap"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from capsound.adapter import Adapter
-from capsound.events import event_to_dict
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import Record
+from capsound_checker.programs.timing import told_data
 
 
 def show(adapter: type[Adapter], program: Iterable[Step], voice: Voice) -> None:
@@ -25,5 +25,6 @@ def show(adapter: type[Adapter], program: Iterable[Step], voice: Voice) -> None:
 
 
 def events_data(run: Record) -> list[dict[str, object]]:
-    """Return the events of a run as JSON data."""
-    return [event_to_dict(event) for event in run.events]
+    """Return the events of a run as JSON data, with their moments where it is one in time."""
+    timing = run.timing if run.moments else None
+    return told_data(run.events, run.moments, timing, run.under)

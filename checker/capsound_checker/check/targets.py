@@ -6,7 +6,6 @@ Loading runs somebody else's code. It is done in the process that drives the tar
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import sys
 import traceback
@@ -16,6 +15,7 @@ from types import ModuleType
 
 from capsound.adapter import Adapter, Gate, offers
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
+from capsound_checker.programs import modules
 from capsound_checker.programs.program import possible
 
 
@@ -101,14 +101,7 @@ def _module(target: Target) -> ModuleType:
         if target.file is None:
             sys.path.insert(0, "")
             return importlib.import_module(target.place)
-        path = target.file.resolve()
-        sys.path.insert(0, str(path.parent))  # what lies beside it can be imported, as when it is run
-        spec = importlib.util.spec_from_file_location(path.stem, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[path.stem] = module
-        spec.loader.exec_module(module)
+        return modules.load_file(target.file.resolve())
     except SyntaxError as error:
         raise BadTarget(f"{error.msg}", where=f"{error.filename}:{error.lineno}") from error
     except ModuleNotFoundError as error:
@@ -126,11 +119,10 @@ def _module(target: Target) -> ModuleType:
         raise BadTarget(
             f"importing {target.place} raised {type(error).__name__}: {error}", where=_line(error)
         ) from error
-    return module
 
 
 def _line(error: BaseException) -> str:
     """Return ``file:line`` of the innermost place in somebody else's code."""
-    own = ("importlib", "<frozen", __file__)
+    own = ("importlib", "<frozen", __file__, modules.__file__)
     frames = [f for f in traceback.extract_tb(error.__traceback__) if not any(o in f.filename for o in own)]
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else ""

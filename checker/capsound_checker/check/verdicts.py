@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from capsound.adapter import ASSUMABLE
-from capsound.events import event_from_dict
 from capsound.guarantees import LADDER, Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.check.evidence import in_words
@@ -21,6 +20,7 @@ from capsound_checker.display.itf import events_to_itf
 from capsound_checker.display.printing import clean, printable
 from capsound_checker.intake.limits import cut
 from capsound_checker.programs.program import call
+from capsound_checker.programs.timing import event_in
 
 STYLE = {Verdict.SOUND: "bold green", Verdict.VIOLATED: "bold red", Verdict.UNKNOWN: "bold yellow"}
 
@@ -115,7 +115,8 @@ def _story(console: Console, checked: Checked, shown: Shown) -> None:
         console.print(f"  {escape(printable(line))}", style=style, soft_wrap=True)
     if shown.token:
         target = shlex.quote(checked.plan.target)
-        python = f"--python {shlex.quote(checked.plan.python)} " if checked.plan.python else ""
+        other = checked.plan.python or ("python" if shown.elsewhere else "")
+        python = f"--python {shlex.quote(other)} " if other else ""
         console.print(f"  replay: capsound replay {python}{target} {shown.token}", style="dim", soft_wrap=True)
     elif shown.recorded:
         told = "a recording cannot be run again: save it with --save FOLDER, and capsound replay judges it again"
@@ -130,7 +131,7 @@ def data(checked: Checked) -> dict[str, Any]:
     return {
         "format": "capsound.check/1",
         "target": checked.plan.target,
-        "adapter": {k: v for k, v in checked.adapter.items() if k not in ("say", "interruptible")},
+        "adapter": {k: v for k, v in checked.adapter.items() if k not in ("say", "interruptible", "copies")},
         "verdict": checked.verdict.value,
         "strongest": checked.strongest.label,
         "strongest_if_used_once": checked.strongest_under(_once(checked)).label,
@@ -190,7 +191,7 @@ def itf(checked: Checked) -> dict[str, Any] | None:
     shown = next((s for s in [*checked.faults, *checked.shown] if s.events), None)
     if shown is None:
         return None
-    events = [event_from_dict(event) for event in shown.events]
+    events = [event_in(event) for event in shown.events]
     return events_to_itf(events, description=f"{shown.anomaly}: {shown.sentence}", source=checked.plan.target)
 
 

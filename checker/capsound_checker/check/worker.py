@@ -12,25 +12,43 @@ import os
 import sys
 import threading
 import traceback
+from typing import Any, NoReturn
 
 from capsound.adapter import Adapter
 from capsound.errors import CapsoundError
+from capsound.windows import SECOND
 from capsound_checker.check.jobs import JOBS
 from capsound_checker.check.targets import load, parse
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
 from capsound_checker.programs import clock
+from capsound_checker.programs.failing import AdapterFailed
+from capsound_checker.programs.timing import timing
+from capsound_checker.programs.watch import held
 from capsound_checker.remote.client import remote, remote_adapter
 from capsound_checker.remote.isolation import limit_memory
 from capsound_checker.remote.lifeline import end_with
+from capsound_checker.remote.nursery import serve
 from capsound_checker.remote.process import LOAD_SECONDS, is_address, python_address
 
 
 def main() -> None:
-    """Do what the request on standard input asks for."""
+    """Do what the request on standard input asks for; as a nursery, fork whoever does."""
+    if sys.argv[1] == "--nursery":
+        serve(int(sys.argv[2]), _work)
     request = json.loads(sys.stdin.buffer.read())
     end_with(int(request["parent"]))
-    voice = Voice(int(sys.argv[1]), int(request["at"]))
+    _drive(request, int(sys.argv[1]))
+
+
+def _work(pipe: int) -> None:
+    with open(0, "rb", closefd=False) as stdin:
+        _drive(json.loads(stdin.read()), pipe)
+
+
+def _drive(request: dict[str, Any], pipe: int) -> NoReturn:
+    voice = Voice(pipe, int(request["at"]))
+    sys.argv = [""]
     _quiet()
     os.environ.pop("PYTHONPATH", None)  # it was for this process: another interpreter would break on it
     if request["pythonpath"] is not None:
@@ -42,9 +60,14 @@ def main() -> None:
     if request.get("clock") or any(step[0] == "tick" for step in request.get("program", ())):
         clock.install()  # before anything of the target can take hold of a clock
     try:
-        adapter = _target(request["target"], request["python"], request.get("load", LOAD_SECONDS))
-        voice.say("loaded")
-        JOBS[request["job"]](adapter, request, voice)
+        python = sys.executable if request.get("elsewhere") else request["python"]
+        adapter = _target(request["target"], python, request.get("load", LOAD_SECONDS))
+        voice.say("loaded", timeout=_timeout(adapter))
+        kept = timing(adapter)
+        if kept is not None and clock.installed():
+            clock.stand_still(kept.begin // SECOND)
+        with held():
+            JOBS[request["job"]](adapter, request, voice)
     except CapsoundError as error:
         voice.say("failed", **error_data(error))
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a target are no orders
@@ -58,9 +81,24 @@ def main() -> None:
 def _target(text: str, python: str, load_seconds: float) -> type[Adapter]:
     """Return the adapter: of this interpreter, of another one, or over a command that speaks the protocol."""
     if is_address(text):
-        return remote_adapter(text)
+        return remote_adapter(text, start=load_seconds)
     target = parse(text)
     return remote(python_address(python, str(target), start=load_seconds)) if python else load(target)
+
+
+_DAY = 86_400
+
+
+def _timeout(adapter: type[Adapter]) -> float:
+    """Return how many seconds an operation may take; raises ``AdapterFailed`` where that is no such number."""
+    told: object = adapter.timeout
+    if isinstance(told, bool) or not isinstance(told, int | float) or not 0 < told < _DAY:
+        raise AdapterFailed(
+            f"{adapter.__name__}.timeout is {told!r}",
+            cause="it is how many seconds an operation may take",
+            hint="a number above 0",
+        )
+    return float(told)
 
 
 def _quiet() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from capsound_checker.commands import (
     audit,
     check,
+    clients,
     completion,
     explain,
     history,
@@ -19,10 +20,26 @@ from capsound_checker.commands import (
     schema,
     smoke,
     solve,
+    wire,
 )
 from capsound_checker.commands.group import cli
 
-for _module in (audit, check, completion, explain, history, new, prove, ratio, replay, schema, smoke, solve):
+for _module in (
+    audit,
+    check,
+    clients,
+    completion,
+    explain,
+    history,
+    new,
+    prove,
+    ratio,
+    replay,
+    schema,
+    smoke,
+    solve,
+    wire,
+):
     cli.add_command(_module.command)
 
 __all__ = ["cli"]

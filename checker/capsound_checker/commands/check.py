@@ -17,6 +17,8 @@ from capsound_checker.commands.shared import (
     completing,
     echo_json,
     exits,
+    guarantees,
+    load_timeout,
     no_color,
     reader_may_leave,
     say,
@@ -34,15 +36,9 @@ def _drivers() -> Mapping[str, str]:
     return DRIVERS
 
 
-def _guarantees() -> Mapping[str, str]:
-    from capsound.guarantees import LADDER
-
-    return {rung.guarantee.label: rung.holds_when for rung in LADDER[1:]}
-
-
 @click.command(
     "check",
-    cls=with_values(Drivers=_drivers, Guarantees=_guarantees),
+    cls=with_values(Drivers=_drivers, Guarantees=guarantees),
     epilog=exits({**VERDICTS, 0: "sound (or --require is kept)"}, 65, 130),
 )
 @click.argument("target")
@@ -63,9 +59,10 @@ def _guarantees() -> Mapping[str, str]:
     "--require",
     default="overrun-bounded",
     show_default=True,
-    shell_complete=completing(_guarantees),
+    shell_complete=completing(guarantees),
     help="Exit 0 if this guarantee is kept. Listed below, weakest first.",
 )
+@load_timeout
 @click.option("--memory", type=click.IntRange(0), default=2_048, show_default=True, help="MiB it may use; 0: no limit.")
 @as_json
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
@@ -84,6 +81,7 @@ def command(
     drivers: tuple[str, ...],
     python: str,
     require: str,
+    load_timeout: float,
     memory: int,
     as_json: bool,
     junit: Path | None,
@@ -120,6 +118,7 @@ def command(
         seed,
         workers,
         memory,
+        load_seconds=load_timeout,
         require=guarantee_named(require),
         python=python,
         drivers=drivers,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from capsound_checker.commands.shared import as_json, colour, echo_json, exits, no_color, reader_may_leave, say
+from capsound_checker.commands.shared import as_json, colour, echo_json, exits, no_color, reader_may_leave, say, written
 
 
 @click.command(
@@ -16,7 +16,7 @@ from capsound_checker.commands.shared import as_json, colour, echo_json, exits, 
 )
 @click.argument("names", nargs=-1)
 @as_json
-@click.option("--smt2", type=click.Path(path_type=Path), help="Write every obligation into this folder as SMT-LIB 2.")
+@click.option("--smt2", type=click.Path(path_type=Path), help="Write what was decided into this folder as SMT-LIB 2.")
 @click.option("--list", "only_list", is_flag=True, help="List the theorems without proving them.")
 @click.option("--no-times", is_flag=True, help="Leave out timings, so that the text is the same every time.")
 @click.option("-v", "--verbose", is_flag=True, help="Show symbols, idea, obligations and runs of each theorem.")
@@ -36,6 +36,7 @@ def command(
 
     NAMES are names or numbers of theorems; without any, all are proved.
     """
+    from capsound_checker.display.files import make_folder
     from capsound_checker.display.terminal import rendered, status
     from capsound_checker.solve import proving
 
@@ -45,7 +46,7 @@ def command(
             click.echo(proving.listing(theorems), nl=False)
         return 0
     if smt2 is not None:
-        proving.write_obligations(theorems, smt2)
+        make_folder(smt2)
     with status("proving", plain=no_color) as tell:
         proved = proving.prove(theorems, tell)
     with reader_may_leave():
@@ -54,4 +55,6 @@ def command(
         else:
             draw = partial(proving.render, proved=proved, verbose=verbose, times=not no_times)
             say(rendered(draw, colour(no_color)), nl=False, colour=colour(no_color))
-    return proved.exit_status
+    if smt2 is None:
+        return proved.exit_status
+    return written(partial(proving.write_obligations, proved.theorems, smt2)) or proved.exit_status

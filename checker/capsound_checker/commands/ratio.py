@@ -54,25 +54,29 @@ def command(
     """
     from capsound_checker.costs import ratio as lab
     from capsound_checker.costs.workloads import Reading
+    from capsound_checker.display.terminal import status
 
     if plot is not None:
-        from capsound_checker.costs.frontier import check_plot
+        from capsound_checker.display.plotting import check_plot
 
         check_plot(plot)
-    measured = lab.run_lab(
-        workload,
-        strategies,
-        cap=cap,
-        agents=agents,
-        seed=seed,
-        sessions=sessions,
-        reading=Reading(lab.parse_where(where), max_output, price_in, price_out, bytes_per_token, exact_counts),
-        bounds=bounds,
-        resamples=resamples,
-    )
+    with status("measuring", plain=False) as tell:
+        measured = lab.run_lab(
+            workload,
+            strategies,
+            cap=cap,
+            agents=agents,
+            seed=seed,
+            sessions=sessions,
+            reading=Reading(lab.parse_where(where), max_output, price_in, price_out, bytes_per_token, exact_counts),
+            bounds=bounds,
+            resamples=resamples,
+            tell=tell,
+        )
     with reader_may_leave():
         if as_json:
             echo_json(lab.data_of(measured))
         else:
             say(lab.text_of(measured), nl=False)
-    return written(partial(lab.write_frontier, measured, plot)) if plot is not None else 0
+    failed = written(partial(lab.write_frontier, measured, plot)) if plot is not None else 0
+    return failed or (130 if measured.unmeasured else 0)

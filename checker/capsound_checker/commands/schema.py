@@ -18,7 +18,7 @@ def command(what: str) -> None:
     """Print the JSON Schema of a format.
 
     NAME is a command that has --json, for what it prints then; error, for what any of them prints where it cannot
-    answer; saved, for the files of `check --save`; or scenario, for scenario files.
+    answer; saved and run, for the files of `check --save` and `wire --save`; or scenario, for scenario files.
     """
     if what == "scenario":
         from capsound.loading import scenario_schema

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import click
@@ -31,6 +32,12 @@ def exits(verdicts: Mapping[int, str], *more: int) -> str:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
+html = click.option(
+    "--html", type=click.Path(path_type=Path), help="Write the runs as one page of HTML, to walk through."
+)
+markdown = click.option(
+    "--markdown", type=click.Path(path_type=Path), help="Write the runs as Markdown, to paste into a pull request."
+)
 no_color = click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
 
 
@@ -66,7 +73,7 @@ def forget_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def written(*writes: Callable[[], None]) -> int:
+def written(*writes: Callable[[], object]) -> int:
     """Write the files that were asked for, after the report; return 0, or the status of what cannot be written.
 
     The report was printed: what becomes of its copies does not change it.
@@ -111,6 +118,13 @@ def with_values(**sections: Meanings) -> type[WithValues]:
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 
 
+def guarantees() -> Mapping[str, str]:
+    """Return the guarantees that can be required, with the meaning of each; loaded only when it is asked for."""
+    from capsound.guarantees import LADDER
+
+    return {rung.guarantee.label: rung.holds_when for rung in LADDER[1:]}
+
+
 def completing(names: Callable[[], Iterable[str]]) -> Complete:
     """Return a completion that offers ``names``."""
 
@@ -137,3 +151,13 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # not generic before cli
         if not 0 < seconds <= 86_400:
             self.fail(f"{value!r} is not between 1 ms and a day", param, ctx)
         return seconds
+
+
+load_timeout = click.option(
+    "--load-timeout",
+    type=Span(),
+    default="60s",
+    show_default=True,
+    help="How long the target may take to load.",
+)
+"""The option of every command that loads a target."""

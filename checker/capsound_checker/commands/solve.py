@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ from capsound_checker.commands.shared import (
     colour,
     echo_json,
     exits,
+    html,
+    markdown,
     no_color,
     reader_may_leave,
     say,
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 @click.option("--expect", is_flag=True, help="Exit 0 if every verdict is the one that its file expects.")
 @as_json
 @click.option("--itf", type=click.Path(path_type=Path), help="Write the first counterexample as an ITF trace.")
+@html
+@markdown
+@click.option("--badge", type=click.Path(path_type=Path), help="Write a badge (SVG) with the verdict.")
 @click.option("--steps", type=click.IntRange(1, 200), help="Search for counterexamples of up to this many steps.")
 @click.option("--seconds", type=click.IntRange(1, 3600), help="Spend at most this long on each property.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Scenarios to solve at once (default: one per core).")
@@ -39,6 +45,9 @@ def command(
     expect: bool,
     as_json: bool,
     itf: Path | None,
+    html: Path | None,
+    markdown: Path | None,
+    badge: Path | None,
     steps: int | None,
     seconds: int | None,
     workers: int | None,
@@ -54,12 +63,14 @@ def command(
     from capsound_checker.display.files import check_writable
     from capsound_checker.solve.running import Request, exit_status, find_scenarios, solve_all
 
-    if itf is not None:
-        check_writable(itf)
+    for path in (itf, html, markdown, badge):
+        if path is not None:
+            check_writable(path)
     if "" in paths:
         raise click.UsageError("a path is empty: name a scenario file, or a folder (. is this one)")
     files = find_scenarios(map(Path, paths))
-    request = Request(steps=steps, seconds=seconds, verbose=verbose, colour=colour(no_color), plain=no_color)
+    shown = colour(no_color)
+    request = Request(steps, seconds, verbose, colour=shown, plain=no_color, itf=itf is not None)
     single = len(paths) == 1 and files == [Path(paths[0])]
     solved = solve_all(files, request, workers)
     with reader_may_leave():
@@ -73,7 +84,7 @@ def command(
             say(item.error, err=True)
     if len(solved) < len(files):
         click.echo(f"interrupted: {len(files) - len(solved)} of {len(files)} not solved", err=True)
-    failed = written(partial(_write_itf, solved, itf)) if itf is not None else 0
+    failed = _write(solved, itf, html, markdown, badge)
     return failed or exit_status(solved, len(files), expect)
 
 
@@ -87,6 +98,25 @@ def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool,
         if whole:
             click.echo()
         say(summary_text(solved, asked, colour=request.colour), nl=False, colour=request.colour)
+
+
+def _write(solved: list[Solved], itf: Path | None, html: Path | None, markdown: Path | None, badge: Path | None) -> int:
+    """Write what was asked for; return 0, or the status of what cannot be written."""
+    from capsound_checker.page.badge import write_badge
+    from capsound_checker.page.markdown import write_markdown
+    from capsound_checker.page.rendering import write_page
+
+    documents = [one.data for one in solved]
+    writes: list[Callable[[], object]] = []
+    if itf is not None:
+        writes.append(partial(_write_itf, solved, itf))
+    if html is not None:
+        writes.append(partial(write_page, html, documents, ""))
+    if markdown is not None:
+        writes.append(partial(write_markdown, markdown, documents, ""))
+    if badge is not None:
+        writes.append(partial(write_badge, badge, documents))
+    return written(*writes)
 
 
 def _write_itf(solved: list[Solved], path: Path) -> None:

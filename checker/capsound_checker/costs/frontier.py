@@ -1,7 +1,7 @@
 """The frontier: what soundness costs against what is risked without it, as PNG or SVG.
 
 One point for each strategy: the share of its calls that were billed above their hold, and its aggregate
-over-reservation. matplotlib is an extra, imported only here.
+over-reservation.
 """
 
 from __future__ import annotations
@@ -10,25 +10,15 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from io import BytesIO
 from math import log
 from pathlib import Path
 from typing import Any
 
-from capsound.errors import EXIT_USAGE, CapsoundError
 from capsound_checker.costs.figures import Figure, Figures
-from capsound_checker.display.files import check_writable, write_bytes
+from capsound_checker.display import plotting
 
-FORMATS = (".png", ".svg")
 _GAP = 0.045
 """The least distance of two labels, as a share of the height."""
-
-
-class NoPlot(CapsoundError):
-    """A plot was asked for, and there is nothing to draw it with or no such format."""
-
-    name = "no-plot"
-    exit_status = EXIT_USAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +29,6 @@ class Point:
     risk: Figure
     aggregate: Figure
     proved: bool
-
-
-def check_plot(path: Path) -> None:
-    """Raise ``NoPlot`` or ``CannotWrite`` where a plot could not be written: before the work, not after it."""
-    if path.suffix.lower() not in FORMATS:
-        raise NoPlot(f"cannot plot to {path}", cause="its name tells the format", hint="end it in .png or .svg")
-    check_writable(path)
-    try:
-        importlib.import_module("matplotlib")
-    except ImportError:
-        raise NoPlot(
-            "cannot plot: matplotlib is not installed",
-            cause="it is an extra, since nothing else needs it",
-            hint="pip install 'capsound[plot]'",
-        ) from None
 
 
 def points_of(figures: Sequence[Figures], proved: Sequence[bool]) -> list[Point]:
@@ -76,29 +51,18 @@ def frontier(points: Sequence[Point]) -> list[Point]:
 
 
 def write_plot(path: Path, points: Sequence[Point], title: str) -> None:
-    """Write the plot; the same points give the same bytes. Raises as ``check_plot`` does."""
-    check_plot(path)
-    picture = BytesIO()
-    kind = path.suffix.lower().removeprefix(".")
-    _draw(points, title, picture, kind)
-    write_bytes(path, picture.getvalue())
+    """Write the plot; the same points give the same bytes. Raises as ``plotting.write_plot`` does."""
+    plotting.write_plot(path, lambda axes: _draw(axes, points, title))
 
 
-def _draw(points: Sequence[Point], title: str, into: BytesIO, kind: str) -> None:
-    matplotlib: Any = importlib.import_module("matplotlib")
-    figures: Any = importlib.import_module("matplotlib.figure")
-    style = {"svg.hashsalt": "capsound", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9}
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **style}):
-        figure = figures.Figure(figsize=(8, 5), dpi=120, layout="constrained")
-        axes = figure.add_subplot()
-        _axes(axes, points, title)
-        for point in points:
-            _point(axes, point)
-        best = frontier(points)
-        risks, costs = ([float(getattr(p, name).value or 0) for p in best] for name in ("risk", "aggregate"))
-        axes.step(risks, costs, where="post", color="0.6", linewidth=1, zorder=1)
-        _labels(axes, points)
-        figure.savefig(into, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
+def _draw(axes: Any, points: Sequence[Point], title: str) -> None:
+    _axes(axes, points, title)
+    for point in points:
+        _point(axes, point)
+    best = frontier(points)
+    risks, costs = ([float(getattr(p, name).value or 0) for p in best] for name in ("risk", "aggregate"))
+    axes.step(risks, costs, where="post", color="0.6", linewidth=1, zorder=1)
+    _labels(axes, points)
 
 
 def _axes(axes: Any, points: Sequence[Point], title: str) -> None:

@@ -13,7 +13,7 @@ test folds them through the monitor and compares.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -233,10 +233,3 @@ class _Pot:
     def _feed(self, *events: Event) -> None:
         if self.events is not None:
             self.events.extend(events)
-
-
-def replay_all(
-    workload: Workload, strategies: Iterable[Strategy], cap: int | None = None, agents: int = 1
-) -> list[Run]:
-    """Return the replay of ``workload`` under each strategy; raises as ``replay`` does."""
-    return [replay(workload, strategy, cap, agents) for strategy in strategies]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -16,7 +16,7 @@ from capsound.verdict import Verdict
 from capsound.workload import Workload, broken_premises
 from capsound_checker.costs.figures import RESAMPLES, Figure, Figures, Resampler, measure
 from capsound_checker.costs.generators import generate, with_oracle_counts
-from capsound_checker.costs.lab import replay_all
+from capsound_checker.costs.lab import replay
 from capsound_checker.costs.workloads import AS_IT_IS, Condition, Reading, read_workload
 from capsound_proofs.strategies import StrategyVerdict, judge_strategy
 
@@ -41,6 +41,8 @@ class Lab:
     figures: tuple[Figures, ...]
     verdicts: tuple[StrategyVerdict, ...]
     left_out: tuple[str, ...] = ()
+    unmeasured: tuple[str, ...] = ()
+    """The strategies that were not measured, since Ctrl-C came before."""
 
     @property
     def proved(self) -> tuple[bool, ...]:
@@ -60,10 +62,12 @@ def run_lab(
     reading: Reading = AS_IT_IS,
     bounds: Sequence[str] = (),
     resamples: int = RESAMPLES,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Lab:
     """Return what strategies cost on the workload ``source``: a CSV file, or ``gen:NAME``.
 
     Without names, all strategies are tried; those that need token counts are left out where a call has none.
+    On Ctrl-C what was measured so far is returned, if anything was.
     Raises ``BadWorkload``, ``NoSuchWorkload``, ``NoSuchStrategy``, ``NoCount``, ``BadOption``.
     """
     provider = provider_of(bounds)
@@ -72,8 +76,21 @@ def run_lab(
     left_out: list[Strategy] = []
     if not strategies and any(call.seen.counted is None for call in workload.calls):
         left_out = [strategy for strategy in chosen if isinstance(strategy.input, Counted)]
-    runs = replay_all(workload, [s for s in chosen if s not in left_out], cap, agents)
-    draws = Resampler(len(workload.sessions), len(runs[0].pots), seed, resamples)
+    wanted = [s for s in chosen if s not in left_out]
+    draws: Resampler | None = None
+    figures: list[Figures] = []
+    verdicts: list[StrategyVerdict] = []
+    try:
+        for strategy in wanted:
+            tell(strategy.name)
+            run = replay(workload, strategy, cap, agents)
+            draws = draws or Resampler(len(workload.sessions), len(run.pots), seed, resamples)
+            measured, verdict = measure(run, draws), judge_strategy(strategy, provider)
+            figures.append(measured)
+            verdicts.append(verdict)
+    except KeyboardInterrupt:
+        if not figures:
+            raise
     broken: dict[str, int] = {}
     for call in workload.calls:
         for premise in broken_premises(call, provider):
@@ -85,9 +102,10 @@ def run_lab(
         seed,
         provider,
         dict(sorted(broken.items())),
-        tuple(measure(run, draws) for run in runs),
-        tuple(judge_strategy(run.strategy, provider) for run in runs),
+        tuple(figures),
+        tuple(verdicts),
         tuple(strategy.name for strategy in left_out),
+        tuple(strategy.name for strategy in wanted[len(verdicts) :]),
     )
 
 
@@ -204,6 +222,8 @@ def _explained(lab: Lab) -> list[str]:
         lines.append("used is a share of min(cap, all bills): the exact optimum takes too long here.")
     if lab.left_out:
         lines.append(f"left out, because the workload has no token counts: {', '.join(lab.left_out)}.")
+    if lab.unmeasured:
+        lines.append(f"interrupted: not measured are {', '.join(lab.unmeasured)}.")
     return lines
 
 
@@ -223,6 +243,7 @@ def data_of(lab: Lab) -> dict[str, Any]:
         "bounds": {name: str(value) if isinstance(value, Fraction) else value for name, value in bounds.items()},
         "broken_premises": lab.broken,
         "left_out": list(lab.left_out),
+        "unmeasured": list(lab.unmeasured),
         "strategies": [_strategy_data(*each) for each in zip(lab.figures, lab.verdicts, lab.proved, strict=True)],
     }
 

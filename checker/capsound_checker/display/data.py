@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from capsound.amounts import AccountId
 from capsound.events import event_to_dict
 from capsound.machine import Machine
 from capsound.properties import Property
+from capsound.scenario import ROOT, Ceiling
 from capsound.verdict import Verdict
-from capsound_checker.display.words import argue
+from capsound_checker.display.words import account_of, argue
 from capsound_proofs.solve import Outcome, PropertyResult
 
 FORMAT = "capsound.solve/1"
@@ -18,11 +20,12 @@ FORMAT = "capsound.solve/1"
 def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
     """Return an outcome as JSON data. Times are left out, so that the same input gives the same bytes."""
     scenario = outcome.scenario
-    return {
+    data: dict[str, Any] = {
         "format": FORMAT,
         "scenario": scenario.name,
         "path": scenario.path,
         "unit": scenario.unit,
+        "scale": 10**scenario.digits,
         "discipline": scenario.discipline,
         "blocks": str(outcome.machine.discipline),
         "verdict": outcome.verdict.value,
@@ -57,6 +60,29 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
         ],
         "expected": not mismatches(outcome),
     }
+    if outcome.machine.alone:
+        data["ceilings"] = _ceilings(outcome)
+    return data
+
+
+def _ceilings(outcome: Outcome) -> list[dict[str, Any]]:
+    """Return each ceiling, the root first, and by how much the counterexample of the cap exceeds it."""
+    scenario = outcome.scenario
+    cap = next((result for result in outcome.results if result.property is Property.CAP), None)
+    report = cap.report if cap is not None else None
+    root = Ceiling(ROOT, "", scenario.cap, window=scenario.window)
+    return [
+        {
+            "name": ceiling.name,
+            "parent": ceiling.parent or None,
+            "cap": str(ceiling.cap),
+            "dimension": ceiling.dimension,
+            "window": None if ceiling.window is None else ceiling.window.written,
+            "in_flight": None if ceiling.window is None else "kept" if ceiling.window.keeps else "forgotten",
+            "over": None if report is None else report.overshoot.get(AccountId(ceiling.name), 0),
+        }
+        for ceiling in (root, *scenario.ceilings)
+    ]
 
 
 def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
@@ -72,6 +98,7 @@ def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
         argument = argue(machine, result.trace, result.report, result.property)
         data |= {
             "token": result.trace.schedule.token,
+            "opening": [event_to_dict(e) for e in result.trace.opening],
             "steps": [
                 {
                     "step": number,
@@ -86,7 +113,7 @@ def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
                     "anomaly": f.anomaly,
                     "rule": f.rule,
                     "event": f.step,
-                    "sentence": f.sentence,
+                    "sentence": machine.scenario.in_unit(f.sentence, account_of(f)),
                     "numbers": f.numbers,
                 }
                 for f in result.report.findings
@@ -114,7 +141,8 @@ def mismatches(outcome: Outcome) -> list[str]:
     if expect.overshoot is not None:
         worst = outcome.worst.least if outcome.worst is not None else 0
         if worst != expect.overshoot:
-            out.append(f"overshoot {worst}, expected {expect.overshoot}")
+            told = outcome.scenario.told
+            out.append(f"overshoot {told(worst)}, expected {told(expect.overshoot)}")
     if expect.steps is not None:
         lengths = [len(r.trace.schedule.choices) for r in outcome.results if r.trace is not None]
         if expect.steps not in lengths:

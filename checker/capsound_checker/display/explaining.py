@@ -7,7 +7,9 @@ import textwrap
 
 from capsound.accounts import RULES
 from capsound.anomalies import ANOMALIES, IMPLICATIONS, UnknownName, implied_by
+from capsound.clients import FAULTS, known_clients
 from capsound.disciplines import DISCIPLINES, Discipline
+from capsound.frames import Step
 from capsound.glossary import TERMS
 from capsound.guarantees import LADDER
 from capsound.properties import ASSUMPTIONS, MEANING
@@ -27,6 +29,7 @@ def names_by_kind() -> dict[str, list[str]]:
         "steps": list(STEPS),
         "rules": list(RULES),
         "terms": list(TERMS),
+        "clients": list(known_clients()),
     }
 
 
@@ -54,6 +57,7 @@ def explain_name(name: str) -> str:
             _step(name),
             _rule(name),
             _term(name),
+            _client(name),
         )
         if text
     ]
@@ -139,7 +143,13 @@ def _step(name: str) -> str:
     if step is None:
         return ""
     users = [d.name for d in DISCIPLINES.values() if name in _steps_of(d)]
-    return f"{name} (step): {step.says}.\n  used by: {', '.join(users) or 'delegation and faults only'}"
+    return f"{name} (step): {step.says}.\n  used by: {', '.join(users) or _otherwise(step)}"
+
+
+def _otherwise(step: Step) -> str:
+    """Return who uses a step that no discipline has in its blocks."""
+    parts = {part for d in DISCIPLINES.values() for part, blocks in d.parts.items() if any(step in b for b in blocks)}
+    return "delegation and faults only" if parts else "tables of your own"
 
 
 def _rule(name: str) -> str:
@@ -154,4 +164,23 @@ def _term(name: str) -> str:
     out = [f"{term.name} (term): {term.meaning}", f"  example: {term.example}"]
     if term.see:
         out.append(f"  see: {', '.join(term.see)}")
+    return "\n".join(out)
+
+
+def _client(name: str) -> str:
+    client = known_clients().get(name)
+    if client is None:
+        return ""
+    how = "measured by `capsound clients`" if client.measured else "taken over from another measurement"
+    again, worst = client.hidden_retries, client.worst
+    out = [
+        f"{name} (client): {client.call} of {client.library} {client.version} ({client.registry}).",
+        f"  {how} on {client.date}",
+        f"  hidden retries: {again}" + (f", on {', '.join(worst)}" if worst else ""),
+    ]
+    out += [
+        f"  {fault}: {number} request{'s' * (number != 1)} ({FAULTS[fault]})"
+        for fault, number in client.requests.items()
+    ]
+    out.append(f'  in a scenario: client = "{name}" in [assume]')
     return "\n".join(out)

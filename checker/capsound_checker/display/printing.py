@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from capsound.errors import printable as escaped
+
 SCREEN = 40
 """How many lines an error may fill."""
 
@@ -24,9 +26,7 @@ _COLOUR = re.compile(r"(\x1b\[[0-9;]*m)")
 
 def printable(text: str) -> str:
     """Return a text from outside on one line: what cannot be printed is written as an escape."""
-    shown = text
-    if not text.isprintable():
-        shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    shown = escaped(text)
     if "::" not in shown and "##[" not in shown:
         return shown
     return _COMMAND.sub(r"\1\\x3a", shown).replace("##[", "#\\x23[")

@@ -18,6 +18,7 @@ from capsound.events import (
     Crash,
     Delegate,
     Event,
+    Expire,
     Extend,
     Forfeit,
     Merge,
@@ -25,6 +26,7 @@ from capsound.events import (
     Refuse,
     Release,
     Reserve,
+    Reset,
     Send,
     Settle,
     Stall,
@@ -34,11 +36,12 @@ from capsound.events import (
 from capsound.guarantees import Guarantee
 from capsound.machine import LEDGER_FIELDS, Config, Machine, thaw
 from capsound.properties import MEANING, Property
-from capsound.scenario import Scenario
+from capsound.scenario import MONEY, ROOT, Ceiling, Scenario, Window
 from capsound.schedule import Trace, TraceStep
 from capsound.verdict import Verdict
 from capsound_checker.display.printing import printable
-from capsound_checker.display.words import argue, what_is_lost
+from capsound_checker.display.repeats import shape, summed_up
+from capsound_checker.display.words import argue, is_echo, what_is_lost
 
 if TYPE_CHECKING:
     from capsound_proofs.estimator import EstimatorAnswer
@@ -51,6 +54,7 @@ FLAGS = {
     "uninformative": "all calls together fit under the cap, so no schedule could overshoot",
     "over-granted": "the slices of an account add up to more than it can hold: they cannot all be open at once",
     "idle-agent": "some agents can never call",
+    "unaffordable": "a call that must be affordable can be refused",
 }
 
 _SHOWN = ("available", "held", "charged", "forfeited", "delegated", "returned", "billed")
@@ -85,17 +89,36 @@ def _pasted(path: str) -> str:
 
 def describe(scenario: Scenario) -> str:
     """Return one line on who spends what."""
-    parts = [f"cap {scenario.cap} {scenario.unit}"]
+    spent = f", {scenario.told(scenario.spent)} of it spent" if scenario.spent else ""
+    parts = [f"cap {scenario.told(scenario.cap)} {scenario.unit}{spent}{_anew(scenario.window)}"]
     for agents in scenario.agents:
         count = "any number of" if agents.count is None else str(agents.count)
         plural = "" if agents.count == 1 else "s"
         each = f", {agents.calls} calls each" if agents.calls > 1 else ""
-        parts.append(f"{count} agent{plural} on {agents.account}{each}")
+        under = " and ".join(agents.ceilings) or agents.account
+        parts.append(f"{count} agent{plural} on {under}{each}")
+    parts += [_ceiling(ceiling, scenario) for ceiling in scenario.ceilings]
     faults = scenario.faults
-    for name, most in (("cancel", faults.cancel), ("timeout", faults.timeout), ("crash", faults.crash)):
-        if most:
+    for name in ("cancel", "timeout", "crash", "expire"):
+        if most := getattr(faults, name):
             parts.append(f"up to {most} {name}")
     return " · ".join(parts)
+
+
+def _ceiling(ceiling: Ceiling, scenario: Scenario) -> str:
+    counted = scenario.unit if ceiling.dimension == MONEY else ceiling.dimension
+    above = "" if ceiling.parent == ROOT else f", below {ceiling.parent}"
+    return f"{ceiling.name} {scenario.told_of(ceiling.name, ceiling.cap)} {counted}{_anew(ceiling.window)}{above}"
+
+
+def _anew(window: Window | None) -> str:
+    """Return when a cap begins anew, and with what; nothing where it does not."""
+    if window is None:
+        return ""
+    when = window.written if window.written.startswith("every") else f"each {window.written}"
+    forgets = "" if window.keeps else ", calls in flight forgotten"
+    most = "" if window.resets is None else f", up to {window.resets} reset{'s' * (window.resets != 1)}"
+    return f" {when}{forgets}{most}"
 
 
 def _result(console: Console, outcome: Outcome, result: PropertyResult, shown: set[str], *, verbose: bool) -> None:
@@ -146,20 +169,23 @@ def _argument(console: Console, machine: Machine, result: PropertyResult) -> Non
 
 
 def render_trace(console: Console, machine: Machine, trace: Trace) -> None:
-    """Print a run as numbered steps: who did what, and only what changed."""
+    """Print a run as numbered steps: who did what, and only what changed. What repeats itself is summed up."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_header=False, pad_edge=False)
     for _column in range(5):
         table.add_column(no_wrap=False, overflow="fold")
     before = thaw(machine, trace.initial)
-    for number, step in enumerate(trace.steps, start=1):
+    for shown in summed_up([shape(step) for step in trace.steps]):
+        step, number = trace.steps[shown.last], shown.last + 1
         after = thaw(machine, step.values)
-        table.add_row(
-            f"  [{number}]".replace("[", r"\["),
-            escape(step.actor),
-            escape(step.action),
-            escape(_told(step, machine, before, after)),
-            escape(", ".join(changes(machine, before, after))),
-        )
+        changed = escape(", ".join(changes(machine, before, after)))
+        if shown.times:
+            first = f"[{shown.first + 1}] to [{number}]".replace("[", r"\[")
+            what = "the step before" if shown.period == 1 else f"the {shown.period} steps before"
+            table.add_row(f"  {first}", "", "", f"{shown.times} times more: {what}", changed)
+        else:
+            place = f"  [{number}]".replace("[", r"\[")
+            told = escape(_told(step, machine, before, after))
+            table.add_row(place, escape(step.actor), escape(step.action), told, changed)
         before = after
     console.print(table, highlight=False)
 
@@ -174,7 +200,8 @@ def changes(machine: Machine, before: Config, after: Config) -> list[str]:
             if name in _SHOWN and was != now:
                 label = f"{info.name}.{name}" if several else name
                 note = " (true bill)" if name == "billed" else ""
-                out.append(f"{label} {was} -> {now}{note}")
+                then, at = (machine.scenario.told_of(info.name, amount) for amount in (was, now))
+                out.append(f"{label} {then} -> {at}{note}")
     return out
 
 
@@ -182,11 +209,15 @@ def _told(step: TraceStep, machine: Machine, before: Config, after: Config) -> s
     """Return what happened in one step; a check that reserves nothing is told as the question that it asks."""
     told = []
     for event in step.events:
+        if is_echo(event) and not isinstance(event, Reserve):
+            continue
         if isinstance(event, Reserve) and (free := _only_asked(event, machine, before, after)) is not None:
-            question = "is anything left" if "check-spent" in step.action else f"does {event.amount} fit"
-            told.append(f"asks: {question}? yes, {free} free")
+            amount, room = (machine.scenario.told_of(event.account, amount) for amount in (event.amount, free))
+            question = "is anything left" if "check-spent" in step.action else f"does {amount} fit"
+            whom = f" {event.account}" if machine.alone and len(machine.accounts) > 1 else ""
+            told.append(f"asks{whom}: {question}? yes, {room} free")
         elif text := _event(event):
-            told.append(text)
+            told.append(machine.scenario.in_unit(text, getattr(event, "account", ROOT)))
     return "; ".join(told)
 
 
@@ -213,6 +244,10 @@ def _event(event: Event) -> str:
             return f"{hold} forfeited"
         case Cancel(hold=hold):
             return f"{hold} cancelled"
+        case Expire(hold=hold):
+            return f"{hold} let go, its call goes on"
+        case Reset(root=root, forgotten=forgotten):
+            return f"a new window of {root}" + (f" forgets {', '.join(forgotten)}" if forgotten else "")
         case Timeout(call=call):
             return f"{call} timed out"
         case Delegate(parent=parent, child=child, amount=amount):
@@ -245,13 +280,14 @@ def _worst(console: Console, outcome: Outcome) -> None:
     worst = outcome.worst
     if worst is None:
         return
-    unit = escape(outcome.scenario.unit)
+    told = outcome.scenario.told
+    least = f"{told(worst.least)} {escape(outcome.scenario.unit)}"
     if worst.exact:
-        text = f"largest overshoot: {worst.least} {unit} (exact: a run reaches it, and no run exceeds it)"
+        text = f"largest overshoot: {least} (exact: a run reaches it, and no run exceeds it)"
     elif worst.most is not None:
-        text = f"largest overshoot: at least {worst.least} {unit} (a run), at most {worst.most} (proved)"
+        text = f"largest overshoot: at least {least} (a run), at most {told(worst.most)} (proved)"
     else:
-        text = f"largest overshoot: at least {worst.least} {unit}; no upper bound was proved"
+        text = f"largest overshoot: at least {least}; no upper bound was proved"
     console.print(f"  {text}", highlight=False)
 
 
@@ -262,8 +298,9 @@ def _estimator(console: Console, answer: EstimatorAnswer, scenario: Scenario) ->
     elif answer.breaking is not None:
         b = answer.breaking
         console.print(
-            f"estimator, {escape(answer.call)}: a request of {b.bytes} bytes is estimated at {b.estimate} and "
-            f"billed {b.bill} {escape(scenario.unit)} ({b.estimated_tokens} input tokens estimated, "
+            f"estimator, {escape(answer.call)}: a request of {b.bytes} bytes is estimated at "
+            f"{scenario.told(b.estimate)} and billed {scenario.told(b.bill)} {escape(scenario.unit)} "
+            f"({b.estimated_tokens} input tokens estimated, "
             f"{b.needed_tokens} needed)",
             highlight=False,
         )
@@ -278,8 +315,9 @@ def _estimator(console: Console, answer: EstimatorAnswer, scenario: Scenario) ->
     again = scenario.assume.hidden_retries
     if not scenario.assume.a10 and answer.earned is False:
         times = "any number of times" if again is None else f"up to {again + 1} times"
+        why = "A10 is off" if scenario.assume.client is None else f"those of {escape(scenario.assume.client)}"
         console.print(
-            f"  the cause may be hidden retries (A10 is off): a request is billed {times}. "
+            f"  the cause may be hidden retries ({why}): a request is billed {times}. "
             "Turn off the client's own retries, or reserve for each",
             highlight=False,
         )

@@ -6,7 +6,9 @@ believe the violation without reading the trace.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from capsound.accounts import State, move
 from capsound.anomalies import ANOMALIES, implied_by
@@ -15,11 +17,13 @@ from capsound.events import (
     Cancel,
     Crash,
     Event,
+    Expire,
     Extend,
     Forfeit,
     Refuse,
     Release,
     Reserve,
+    Reset,
     Settle,
     Timeout,
 )
@@ -28,7 +32,14 @@ from capsound.machine import LEDGER_FIELDS, Machine, thaw
 from capsound.monitor import Finding, Report
 from capsound.predicates import largest_number
 from capsound.properties import Property
+from capsound.scenario import ROOT
 from capsound.schedule import Trace
+
+FEW = 20
+"""As many holds, and lines of an argument that are left out, are shown one by one."""
+
+EDGE = 3
+"""So many lines are kept at each end of what is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +55,31 @@ class Argument:
     def lines(self) -> list[str]:
         """Return the argument as lines of text."""
         out = [f"Let {', '.join(self.lets)}."] if self.lets else []
-        out += [f"- {line}." for line in self.because]
+        out += [f"- {line}." for line in self._shown()]
         out.append(f"Hence {self.hence}.")
         return out
+
+    def _shown(self) -> Iterator[str]:
+        """Yield the reasons; of a long run, only the first and the last of those before anything is wrong."""
+        wrong = next((n for n, line in enumerate(self.because) if line.endswith(")")), len(self.because))
+        left = wrong - 2 * EDGE
+        for number, line in enumerate(self.because):
+            if left <= FEW or not EDGE <= number < wrong - EDGE:
+                yield line
+            elif number == EDGE:
+                yield f"And so on: {left} more such lines before anything is wrong"
+
+
+def is_echo(event: Event) -> bool:
+    """Return whether an event tells of a further ceiling what another tells of the first that a call counts in."""
+    return "@" in str(getattr(event, "hold", None) or getattr(event, "call", None) or "")
 
 
 def argue(machine: Machine, trace: Trace, report: Report, prop: Property) -> Argument:
     """Return why the run of the machine breaks the property."""
-    lets = [f"cap = {trace.schedule.cap}"]
+    holds: list[Reserve] = []
     because: list[str] = []
+    unit = machine.scenario.in_unit
     by_step: dict[int, list[Finding]] = {}
     for finding in report.findings:
         by_step.setdefault(finding.step, []).append(finding)
@@ -60,24 +87,55 @@ def argue(machine: Machine, trace: Trace, report: Report, prop: Property) -> Arg
     last = _conclusion(report, prop)
     for number, event in enumerate(trace.events, start=1):
         findings = [f for f in by_step.get(number, []) if f is not last]
-        if isinstance(event, Reserve):
-            lets.append(f"{event.hold} = {event.amount} for {event.agent}")
-        line = _line(state, event, findings)
+        if isinstance(event, Reserve) and not (is_echo(event) and holds and holds[-1].amount == event.amount):
+            holds.append(event)
+        quiet = is_echo(event) and not isinstance(event, Reserve | Extend)
+        line = "" if quiet else _line(state, event, findings)
         if line:
-            because.append(line)
+            because.append(unit(line, _account(state, event)))
         if not isinstance(event, Reserve | Extend):
-            because += [f"{finding.sentence} ({finding.anomaly})" for finding in findings]
+            because += [f"{unit(f.sentence, account_of(f))} ({f.anomaly})" for f in findings]
         state = move(state, event)
         if last is not None and number == last.step:
             break
     if prop is Property.WIDTH:
         hence = _too_wide(machine, trace)
+    elif last is not None:
+        hence = f"{unit(last.sentence, account_of(last))} ({last.anomaly})"
     else:
-        hence = f"{last.sentence} ({last.anomaly})" if last is not None else _overrun(report)
+        hence = unit(_overrun(report))
     names = dict.fromkeys(f.anomaly for f in report.findings)
     also = tuple(dict.fromkeys(i for n in names for i in implied_by(n) if i not in names))
     refuted = report.refuted.label if report.refuted is not None else ""
-    return Argument(tuple(lets), tuple(because), hence, refuted, also)
+    told = machine.scenario.told_of
+    caps = [f"{info.name} = {told(info.name, info.grant)}" for info in machine.accounts[1:]] if machine.alone else []
+    lets = (f"cap = {told(ROOT, trace.schedule.cap)}", *caps, *_lets(holds, told))
+    return Argument(lets, tuple(because), hence, refuted, also)
+
+
+def account_of(finding: Finding) -> str:
+    """Return the account that a finding is about, the root where it names none."""
+    return str(finding.numbers.get("account", ROOT))
+
+
+def _account(state: State, event: Event) -> str:
+    """Return the account that an event is about, the root where it is about none."""
+    if isinstance(event, Bill):
+        return state.hold_of(event.call).account
+    hold = getattr(event, "hold", None)
+    held = state.holds.get(hold) if hold is not None else None
+    return str(getattr(event, "account", ROOT if held is None else held.account))
+
+
+def _lets(holds: list[Reserve], told: Callable[[str, int], str]) -> Iterator[str]:
+    """Yield what each hold is; of many, those in a row that are alike together."""
+    if len(holds) <= FEW:
+        yield from (f"{hold.hold} = {told(hold.account, hold.amount)} for {hold.agent}" for hold in holds)
+        return
+    for amount, row in groupby(holds, key=lambda hold: told(hold.account, hold.amount)):
+        alike = list(row)
+        first, last = alike[0].hold, alike[-1].hold
+        yield f"{first} = {amount}" if first == last else f"{first} to {last} = {amount} each"
 
 
 def _conclusion(report: Report, prop: Property) -> Finding | None:
@@ -127,6 +185,11 @@ def _line(state: State, event: Event, findings: list[Finding]) -> str:
             if excess > 0:
                 return f"{call} is billed {amount}: {excess} over its hold {under.id} of {under.amount}"
             return f"{call} is billed {amount} under {under.id}"
+        case Expire(hold=hold_id):
+            return "" if findings else f"{hold_id} is let go, although its call goes on"
+        case Reset(root=root, forgotten=forgotten):
+            lost = f", and {', '.join(forgotten)} is forgotten" if forgotten else ""
+            return f"a new window of {root} begins: nothing is spent in it{lost}"
         case Cancel(hold=hold_id):
             sent = "after" if state.hold(hold_id).state.value == "sent" else "before"
             return f"{hold_id} is cancelled {sent} its call was sent"

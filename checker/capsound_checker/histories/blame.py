@@ -8,11 +8,13 @@ nothing, and so does a refund that is too small.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from capsound.anomalies import ANOMALIES
 from capsound.guarantees import Guarantee
 from capsound.report import BY_CIRCUMSTANCE
+from capsound.verdict import Verdict
+from capsound_checker.histories.linearize import Linearization
 from capsound_checker.histories.sequential import ON_HOLD, READS, Operation, family
 
 ADMISSIONS = frozenset({"reserve", "charge", "check", "extend"})
@@ -81,3 +83,30 @@ def contended(operations: Sequence[Operation]) -> int:
             if other.on == op.on and (op.outcome == "done") is not (other.outcome == "done"):
                 count += 1
     return count
+
+
+def refuted(
+    operations: Sequence[Operation], found: Linearization, again: Callable[[Sequence[Operation]], Linearization]
+) -> tuple[Guarantee | None, bool]:
+    """Return the guarantee that an offence ends, if it ends one, and whether nothing is wrong but reads.
+
+    ``again`` looks for an order of some of the operations.
+    """
+    rest = [op for op in operations if op.do not in READS]
+    others = again(rest)
+    calm = undisturbed(operations)  # what a read says in the middle of an operation may be torn
+    ends = [_ended(operations, found, torn=True), _ended(rest, others), _ended(calm, again(calm))]
+    least = min((guarantee for guarantee in ends if guarantee is not None), default=None)
+    return least, others.verdict is Verdict.SOUND
+
+
+def _ended(operations: Sequence[Operation], found: Linearization, *, torn: bool = False) -> Guarantee | None:
+    """Return the guarantee that the offence of a history ends; a read that may be torn tells of no lost spending."""
+    offence = found.offence
+    if offence is None:
+        return None
+    op = operations[offence.operation]
+    if torn and op.do in READS:
+        return None if ANOMALIES[offence.anomaly].ends is None else ANOMALIES["ledger-drift"].ends
+    window = [operations[index] for index in offence.window]
+    return ended_by(offence.anomaly, op, window, operations, low=offence.low)

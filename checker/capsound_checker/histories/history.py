@@ -16,7 +16,6 @@ from typing import Any
 
 from capsound.accounts import RESOLVED
 from capsound.amounts import Amount, CallId
-from capsound.anomalies import ANOMALIES
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound.events import (
     Bill,
@@ -38,7 +37,7 @@ from capsound.guarantees import Guarantee
 from capsound.monitor import Monitor
 from capsound.properties import Property
 from capsound.verdict import Verdict
-from capsound_checker.histories.blame import contended, ended_by, undisturbed
+from capsound_checker.histories.blame import contended, ended_by, refuted
 from capsound_checker.histories.linearize import STEPS, Linearization, linearize
 from capsound_checker.histories.sequential import CREATES, ON_HOLD, OPERATIONS, OUTCOMES, READS, Operation
 from capsound_checker.intake.limits import TooMuch, cut, read_json
@@ -123,11 +122,12 @@ class HistoryVerdict:
     shortest: bool = False
     refutes: Guarantee | None = None
     contended: int = 0
+    interrupted: bool = False
 
     @property
     def exit_status(self) -> int:
-        """The exit status of a command with this verdict."""
-        return self.verdict.exit_status
+        """The exit status of a command with this verdict: 130 where Ctrl-C came before the end of the search."""
+        return 130 if self.interrupted else self.verdict.exit_status
 
 
 # -------------------------------------------------------------------------------------------------- judging
@@ -138,25 +138,33 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
 
     ``sound``: some order explains every answer, and the monitor, told that order and the true bills, finds nothing. A
     run in which an operation did not come back, or in which nothing was refused and the cap never approached,
-    shows nothing: ``unknown``. Raises ``BadTrace`` when an operation names what no operation has created.
+    shows nothing: ``unknown``. On Ctrl-C what is known so far is returned. Raises ``BadTrace`` when an operation names
+    what no operation has created.
     """
     operations = history.operations
-    found = linearize(operations, strict=history.strict, complete=history.complete, steps=steps)
-    reads_only = False
+    interrupted, reads_only = False, False
+
+    def again(some: Sequence[Operation]) -> Linearization:
+        return linearize(some, strict=history.strict, complete=history.complete, steps=steps)
+
+    try:
+        found = again(operations)
+    except KeyboardInterrupt:
+        found, interrupted = Linearization(Verdict.UNKNOWN), True
     anomaly: str | None = None
     window: tuple[str, ...] = ()
     verdict = found.verdict
     refutes: Guarantee | None = None
     if found.offence is not None:
         anomaly, sentence = found.offence.anomaly, found.offence.sentence
-        window = _shown(operations, found)
-        rest = [op for op in operations if op.do not in READS]
-        again = linearize(rest, strict=history.strict, complete=history.complete, steps=steps)
-        reads_only = again.verdict is Verdict.SOUND
-        calm = undisturbed(operations)  # what a read says in the middle of an operation may be torn
-        quiet = linearize(calm, strict=history.strict, complete=history.complete, steps=steps)
-        ends = [_ended(operations, found, torn=True), _ended(rest, again), _ended(calm, quiet)]
-        refutes = min((guarantee for guarantee in ends if guarantee is not None), default=None)
+        window, interrupted = _shown(operations, found), found.offence.interrupted
+        if not interrupted:
+            try:
+                refutes, reads_only = refuted(operations, found, again)
+            except KeyboardInterrupt:
+                interrupted = True
+    elif interrupted:
+        sentence = "interrupted before an order was found, or none"
     elif verdict is Verdict.UNKNOWN:
         sentence = f"no answer within {steps:,} transitions"
     else:
@@ -187,19 +195,8 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
         shortest=found.offence is not None and found.offence.shortest,
         refutes=refutes if verdict is Verdict.VIOLATED else None,
         contended=contended(operations),
+        interrupted=interrupted,
     )
-
-
-def _ended(operations: Sequence[Operation], found: Linearization, *, torn: bool = False) -> Guarantee | None:
-    """Return the guarantee that the offence of a history ends; a read that may be torn tells of no lost spending."""
-    offence = found.offence
-    if offence is None:
-        return None
-    op = operations[offence.operation]
-    if torn and op.do in READS:
-        return None if ANOMALIES[offence.anomaly].ends is None else ANOMALIES["ledger-drift"].ends
-    window = [operations[index] for index in offence.window]
-    return ended_by(offence.anomaly, op, window, operations, low=offence.low)
 
 
 def _shown(operations: tuple[Operation, ...], found: Linearization) -> tuple[str, ...]:

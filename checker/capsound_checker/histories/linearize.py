@@ -73,6 +73,8 @@ class Offence:
     sentence: str
     shortest: bool = True
     low: bool = False
+    interrupted: bool = False
+    """Whether Ctrl-C ended the search for the least window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,12 +354,16 @@ def _offence(search: _Search, op: Op, history: Sequence[Moment], operations: Seq
     anomaly, sentence = _named(op, operation, search.seen)
     low = operation.do in READS and operation.do not in FREE and _below(op, operation, search.seen)
     spec = search.spec
-    window = shortest(op, history, operations, strict=spec.strict, complete=spec.complete)
+    window, interrupted = None, False
+    try:
+        window = shortest(op, history, operations, strict=spec.strict, complete=spec.complete)
+    except KeyboardInterrupt:  # that it is an offence is known, and is told
+        interrupted = True
     if window is not None and window.shortest:
         return Offence(op.index, window.operations, anomaly, sentence, low=low)
     known = [window.operations] if window is not None else []
     least = min([*known, _since_agreed(search.ops, op, operations)], key=len)
-    return Offence(op.index, least, anomaly, sentence, shortest=False, low=low)
+    return Offence(op.index, least, anomaly, sentence, shortest=False, low=low, interrupted=interrupted)
 
 
 def _since_agreed(ops: Sequence[Op], op: Op, operations: Sequence[Operation]) -> tuple[int, ...]:

@@ -40,7 +40,7 @@ def record(
     a1: bool = True,
     duplicates: bool = True,
     noise: float = 0.03,
-    patience: float = 5.0,
+    patience: float | None = None,
     slices: bool = True,
 ) -> History:
     """Let ``clients`` threads do some ``operations`` operations in all, and return what was seen.
@@ -50,7 +50,8 @@ def record(
     With the probability ``noise`` a client lets the others go first where a function is called or returns, the
     implementation's own included (Edelstein and others, 2002): a race that is rare otherwise becomes likely.
     Without ``slices`` nothing is delegated: what such a run shows needs no slices. When no operation has come back for
-    ``patience`` seconds, and all stand still, those under way are given up as hung.
+    ``patience`` seconds (None: 5, or ``Adapter.timeout`` if that is more), and all stand still, those under way are
+    given up as hung.
     Raises ``AdapterFailed`` when the adapter lets out an exception that it does not classify, ``NotRecordable`` when
     nothing stands between a client and the provider that can be called by hand.
     """
@@ -65,7 +66,7 @@ def record(
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)  # a thread that is stopped everywhere meets the others everywhere
     try:
-        run.work(patience)
+        run.work(max(5.0, adapter.timeout) if patience is None else patience)
     finally:
         sys.setswitchinterval(interval)
     return run.history()

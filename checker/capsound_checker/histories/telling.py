@@ -19,6 +19,7 @@ FIELDS = (
     "overlap",
     "shortest",
     "steps",
+    "interrupted",
 )
 
 
@@ -42,4 +43,6 @@ def text(found: HistoryVerdict) -> str:
         lines += [f"{found.anomaly}: {found.sentence}", *found.window]
         if found.window and not found.shortest and found.anomaly != "hang":
             lines.append("(fewer operations may show the same: the search for the shortest window ran out of steps)")
+    if found.interrupted:
+        lines.append("interrupted: no order of the operations is known" if not found.anomaly else "interrupted")
     return "\n".join([*lines, f"{found.verdict.value}: {found.operations} operations of {found.clients} clients"])

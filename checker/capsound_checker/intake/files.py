@@ -9,8 +9,7 @@ from typing import BinaryIO
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound_checker.intake.limits import DOCUMENT, LINE, cut
-from capsound_checker.intake.lines import LongLine
-from capsound_checker.intake.lines import lines_of as _lines_of
+from capsound_checker.intake.lines import LongLine, split_lines
 
 _CHUNK = 1 << 16
 
@@ -65,7 +64,7 @@ def _limited(file: BinaryIO, shown: str, limit: int) -> Iterator[str]:
                 raise CannotRead(f"cannot read {shown}: it has more than {limit:,} bytes", hint="read a part of it")
             yield chunk
 
-    for number, line in enumerate(_lines_of(chunks()), start=1):
+    for number, line in enumerate(split_lines(chunks()), start=1):
         if isinstance(line, LongLine):
             raise CannotRead(f"cannot read {shown}: line {number} has more than {LINE:,} bytes")
         yield line.rstrip("\r\n")

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from capsound.adapter import Adapter, Answer, Kind, NotOffered, ask, classify
-from capsound.errors import EXIT_BAD_INPUT, CapsoundError
+from capsound_checker.programs.failing import AdapterFailed as AdapterFailed
 from capsound_checker.programs.record import NOT_OBSERVED, Observed, Record, account_id
 from capsound_checker.programs.watch import Hung, limit
 
@@ -59,13 +59,6 @@ _CLASSIFY = "list its class under `refused`, `rejected` or `stale` of the adapte
 _OBSERVE = "observe (spent, held, remaining)"
 
 
-class AdapterFailed(CapsoundError):
-    """An adapter let an exception out that it does not classify: nothing can be said of the implementation."""
-
-    name = "adapter-failed"
-    exit_status = EXIT_BAD_INPUT
-
-
 class ProviderError(Exception):
     """What the provider of the harness raises when a call fails; a library passes it on or wraps it."""
 
@@ -105,7 +98,7 @@ class LimitedAsker:
     def ask(self, operation: str, *args: Any) -> Answer:
         """Do as ``Asker`` says."""
         try:
-            with limit():
+            with limit(self._adapter.timeout):
                 answer = ask(self._adapter, operation, *args)
         except Hung:  # the limit struck on the way out
             answer = Answer(Kind.HUNG)
@@ -116,8 +109,21 @@ class LimitedAsker:
         return answer
 
     def observed(self, number: int, *, quiet: bool = False) -> Observed:
-        """Do as ``Asker`` says."""
+        """Do as ``Asker`` says; one that books later is let come to rest before."""
+        self._rest(number)
         return checked_observation(self, self._adapter, number, quiet=quiet)
+
+    def _rest(self, number: int) -> None:
+        """Wait for what an account has still to book, where it says that it books later. Raises ``AdapterFailed``."""
+        record = self._record
+        if self._adapter.eventual and not record.spoiled and number in record.scopes:
+            answer = self.ask("rest", record.scopes[number])
+            if answer.kind in (Kind.REFUSED, Kind.REJECTED, Kind.STALE):
+                raise failed(
+                    f"{type(self._adapter).__name__}.rest was {answer.kind}: {answer.why}",
+                    "what has not been booked cannot be compared",
+                    "let `rest` come back when all that was answered is booked",
+                )
 
     def read(self, what: str, read: Callable[[Any], T], number: int, *, quiet: bool = False) -> T | None:
         """Do as ``Asker`` says."""
@@ -125,7 +131,7 @@ class LimitedAsker:
         if record.spoiled:
             return None
         try:
-            with limit():
+            with limit(self._adapter.timeout):
                 return read(record.scopes[number])
         except Hung:
             record.stall([record.current_agent])

@@ -18,6 +18,11 @@ STEPS = (1, 60, 5, 3_600, 86_400, 31 * 86_400, 2, 366 * 86_400)
 
 _OURS = ("capsound", "capsound_checker")
 _ahead = [0]
+_still: list[int | None] = [None]
+"""The second since 1970 at which time stands still until it is moved; None: it goes on."""
+
+_UPTIME = 10_000
+"""What the clocks that begin anywhere say while time stands still."""
 _installed = [False]
 
 
@@ -29,6 +34,11 @@ def installed() -> bool:
 def move(seconds: int) -> None:
     """Let so many seconds pass for the target."""
     _ahead[0] += seconds
+
+
+def stand_still(at: int) -> None:
+    """Let time stand still for the target at a second since 1970, and move only where it is moved from there."""
+    _still[0], _ahead[0] = at, 0
 
 
 def reset() -> None:
@@ -44,9 +54,16 @@ def _is_ours() -> bool:
     return name.partition(".")[0] in _OURS
 
 
-def _moved(true: Callable[[], Any], unit: int) -> Callable[[], Any]:
+def _moved(true: Callable[[], Any], unit: int, *, wall: bool) -> Callable[[], Any]:
+    kind = type(true())
+
     def told() -> Any:
-        return true() if _is_ours() else true() + _ahead[0] * unit
+        if _is_ours():
+            return true()
+        at = _still[0]
+        if at is not None:
+            return kind(((at if wall else _UPTIME) + _ahead[0]) * unit)
+        return true() + _ahead[0] * unit
 
     return told
 
@@ -55,9 +72,14 @@ def _of_now(true: Callable[..., Any], now: Callable[[], float]) -> Callable[...,
     """Return a function that takes the moment it is given, or else that of the moved clock."""
 
     def told(seconds: float | None = None) -> Any:
-        return true(now() + _ahead[0] if seconds is None else seconds)
+        return true(_now(now) + _ahead[0] if seconds is None else seconds)
 
     return told
+
+
+def _now(true: Callable[[], float]) -> float:
+    at = _still[0]
+    return true() if at is None else at
 
 
 def install() -> None:
@@ -68,7 +90,7 @@ def install() -> None:
     now = time.time
     for name, unit in (("time", 1), ("monotonic", 1), ("perf_counter", 1)):
         for suffix, factor in (("", unit), ("_ns", unit * 10**9)):
-            setattr(time, name + suffix, _moved(getattr(time, name + suffix), factor))
+            setattr(time, name + suffix, _moved(getattr(time, name + suffix), factor, wall=name == "time"))
     for name in ("localtime", "gmtime"):
         setattr(time, name, _of_now(getattr(time, name), now))
     _install_dates()
@@ -89,16 +111,22 @@ def _install_dates() -> None:
     def ahead() -> dt.timedelta:
         return dt.timedelta(seconds=_ahead[0])
 
+    def present(tz: Any = None) -> Any:
+        at = _still[0]
+        if at is None:
+            return moment.now(tz) + ahead()
+        return moment.fromtimestamp(at + _ahead[0], tz)
+
     def today(cls: Any) -> Any:
-        then = moment.now() + ahead()
+        then = present()
         return cls(then.year, then.month, then.day)
 
     def now(cls: Any, tz: Any = None) -> Any:
-        then = moment.now(tz) + ahead()
+        then = present(tz)
         return cls(*then.timetuple()[:6], then.microsecond, tzinfo=then.tzinfo, fold=then.fold)
 
     def utcnow(cls: Any) -> Any:
-        then = moment.now(dt.UTC) + ahead()
+        then = present(dt.UTC)
         return cls(*then.timetuple()[:6], then.microsecond)
 
     days = Days("date", (day,), {"today": classmethod(today), "__module__": "datetime"})

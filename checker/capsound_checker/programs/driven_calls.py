@@ -71,6 +71,7 @@ class DrivenCalls:
             await _suspend()
             if call.outcome == "fail":
                 raise ProviderError("the provider answered with an error")
+            call.told += call.bill
             return call.bill
 
         call.coroutine = record.adapter.call(record.scopes[step.on], step.amount, provider)
@@ -85,7 +86,7 @@ class DrivenCalls:
         place = call.place
         adapter = self._record.adapter
         try:
-            with limit():
+            with limit(adapter.timeout):
                 yielded = call.coroutine.send(None) if error is None else call.coroutine.throw(error)
         except StopIteration:
             self._calls.ended(call, before, Answer(Kind.DONE))
@@ -162,10 +163,11 @@ class DrivenCalls:
 
     def drop(self) -> None:
         """Drop the calls that are still suspended, without listening any more: each may want to clean up slowly."""
+        timeout = self._record.adapter.timeout
         for call in self._record.calls.values():
             if call.place != "ended" and call.coroutine is not None:
                 for _ in range(_CLOSING_TRIES):
-                    with contextlib.suppress(Exception, asyncio.CancelledError, GeneratorExit), limit():
+                    with contextlib.suppress(Exception, asyncio.CancelledError, GeneratorExit), limit(timeout):
                         call.coroutine.close()
                         break
             call.place = "ended"

@@ -11,17 +11,18 @@ import inspect
 import random
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from capsound.adapter import Adapter, Errors, Gate, Granted, Refused, Rejected, Stale, offers
 from capsound.events import TOLD
 from capsound.ledger_fast import HELD, SENT, USED, FastLedger
+from capsound_checker.programs.clock import STEPS
 from capsound_checker.programs.lockstep import Lockstep
 from capsound_checker.programs.program import CONCURRENT, Profile, Program, Step, decode
 from capsound_checker.programs.turns import in_one_turn
-from capsound_checker.programs.watch import Hung, limit
+from capsound_checker.programs.watch import Hung, held, limit
 
 FAST = frozenset({"reserve", "send", "settle", "release", "forfeit", "extend", "delegate", "close", "merge", "open"})
 """The steps that the fast loop knows; a profile with others is run in lock step from the start."""
@@ -49,6 +50,9 @@ class _View:
     def amount(self, hold: int) -> int:
         return self.ledger.amount[hold]
 
+    def passing(self, choice: int) -> int:
+        return STEPS[choice % len(STEPS)]
+
 
 @dataclass
 class Driver:
@@ -63,22 +67,27 @@ class Driver:
     _doing: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.adapter.zero_is_unlimited:
+            self.profile = replace(self.profile, caps=tuple(cap for cap in self.profile.caps if cap))
         self.table = self.profile.table(self.adapter)
 
     @cached_property
     def fast(self) -> bool:
         """Whether the books alone can be compared; asked for when the first program is run, since it may hang."""
         observable = {"spent", "held", "remaining"} <= offers(self.adapter)
+        if self.adapter.eventual:
+            return False
         return set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE and observable and _plain(self.adapter)
 
     def hunt(self, seeds: Iterable[int]) -> Iterator[list[Step]]:
         """Yield every suspicious program that the seeds stand for; before the first, those that share one turn."""
-        for number, seed in enumerate(seeds):
-            if not number and "turn" in self.table and self.profile.name.endswith(CONCURRENT.name):
-                yield from self._in_one_turn()
-            program = self.run(self.bytes_of(seed))
-            if program is not None:
-                yield program
+        with held():
+            for number, seed in enumerate(seeds):
+                if not number and "turn" in self.table and self.profile.name.endswith(CONCURRENT.name):
+                    yield from self._in_one_turn()
+                program = self.run(self.bytes_of(seed))
+                if program is not None:
+                    yield program
 
     def _in_one_turn(self) -> Iterator[list[Step]]:
         """Yield each of the programs with calls in one turn that is suspicious."""
@@ -95,7 +104,7 @@ class Driver:
         if not self.fast:
             return self._slow(data)
         try:
-            with limit():
+            with limit(self.adapter.timeout):
                 return self._fast(data)
         except Hung:  # in the implementation, or on a machine that was busy: lock step will tell
             return self._doing
@@ -163,6 +172,7 @@ class Driver:
         at = 1
         last = len(data) - 3
         tells_sent = "sent" in offers(self.adapter)
+        no_zero = adapter.zero_is_unlimited
         while True:
             step = pending
             if step is None:
@@ -170,7 +180,7 @@ class Driver:
                     break
                 step = decode(view, profile, table[data[at]], data[at + 1], data[at + 2], data[at + 3], strict=strict)
                 at += 4
-                if step is None:
+                if step is None or (no_zero and step.do == "delegate" and not step.amount):
                     continue
             pending = None
             do, _, on, new, amount, bill = step
@@ -335,7 +345,7 @@ def _tried(adapter: type[Adapter]) -> bool:
         return value
 
     try:
-        with limit():
+        with limit(adapter.timeout):
             root = do("open", 9)
             for ending in ("settle", "release", "forfeit"):
                 hold = do("reserve", root, 1)

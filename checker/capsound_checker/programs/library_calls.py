@@ -50,6 +50,7 @@ class LibraryCalls:
                 record.spoiled = True  # what became of its first hold nobody has seen: another was settled meanwhile
                 return
             self._end_earlier_try(call)
+            call.again = call.hold_id in record.monitor.state.holds
         if call.hold_id not in record.monitor.state.holds:
             if call.suspended and not call.estimate and record.state.account(account_id(call.account)).available < 0:
                 record.spoiled = True  # nobody has seen when it was admitted: before the debt, or in it
@@ -57,6 +58,9 @@ class LibraryCalls:
             self._tell_admission(call)
         call.call_id = record.tell_request(call.hold_id, call.bill)
         call.place = "at provider"
+        if call.again and "spent" not in record.offers:
+            record.spoiled = True  # whether it has a hold of its own nobody can see; that it was billed is told
+            return
         now, was = self._observed(call.account)[2], call.observed_at_begin[2]
         call.hold_seen = call.hold_seen or (now is not None and was is not None and now < was)
 
@@ -64,11 +68,11 @@ class LibraryCalls:
         """Tell what became of the hold of the try before, if it has been resolved: then this one has its own."""
         spent, was = self._observed(call.account)[0], call.observed_at_step[0]
         grown = 0 if spent is None or was is None else spent - was
-        if grown:
+        if grown or not call.estimate:  # writing nothing off looks like keeping nothing
             bill = self._record.state.hold(call.hold_id).billed
             settled = grown == bill != call.estimate
             self._record.tell(Settle(call.hold_id, Amount(bill)) if settled else Forfeit(call.hold_id))
-            call.hold_id = HoldId(f"{call.hold_id}+")
+            call.hold_id, call.told, call.again = HoldId(f"{call.hold_id}+"), 0, False
 
     def ended(self, call: LibraryCall, before: Observed, answer: Answer) -> None:
         """Tell what became of a call that has ended with ``answer``; ``before`` is what its account said before that.
@@ -93,10 +97,26 @@ class LibraryCalls:
         hold = call.hold_id
         if record.state.hold(hold).state in RESOLVED:
             return
+        if answer.kind is Kind.REFUSED and call.outcome == "fail" and self._is_of_another_try(call):
+            self._tell_resolution(call, before)
+            return
         if answer.kind in (Kind.REFUSED, Kind.REJECTED, Kind.STALE):
             agent = agent_id(call.agent)
             record.tell(Refuse(account_id(call.account), Amount(call.estimate), answer.why, agent, hold))
         self._tell_resolution(call, before)
+
+    def _is_of_another_try(self, call: LibraryCall) -> bool:
+        """Whether a refusal is that of another try, before it was sent, and is right.
+
+        What failed has been charged or written off, and there is no room for its estimate once more. Where there is
+        room, the refusal can only be that of the request that has left.
+        """
+        state = self._record.state
+        spent, was = self._observed(call.account)[0], call.observed_at_step[0]
+        grown = 0 if spent is None or was is None else spent - was
+        counted = grown > 0 and grown in (state.hold(call.hold_id).billed, call.estimate)
+        free = state.account(account_id(call.account)).available + call.estimate - grown
+        return counted and free < call.estimate
 
     def _tell_resolution(self, call: LibraryCall, before: Observed) -> None:
         """Tell what became of the hold of a call that has ended."""
@@ -118,9 +138,15 @@ class LibraryCalls:
         charge the bill, write off the estimate, or keep it; a fourth gives it back.
         """
         hold, known = call.hold_id, self._record.state.hold(call.hold_id)
-        if call.outcome == "reply":
-            return Settle(hold, Amount(call.bill))
         bill, sent = known.billed, known.state is HoldState.SENT
+        if call.outcome == "reply":
+            if not call.again:
+                return Settle(hold, Amount(call.bill))
+            # Of several requests under one hold the library has heard what some cost; it may count more for the others.
+            booked = 0 if before[0] is None or after[0] is None else after[0] - before[0]
+            if booked == call.estimate and booked not in (bill, call.told):
+                return Forfeit(hold)
+            return Settle(hold, Amount(bill if booked == bill else call.told))
         back = 0 if before[2] is None or after[2] is None else after[2] - before[2]
         if before[0] is None or after[0] is None:
             grown = call.estimate - back if call.hold_seen else -back

@@ -19,9 +19,11 @@ The parts: ``record`` (the books of a run), ``asking`` (questions under a time l
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
-from capsound.monitor import Finding
+from capsound.monitor import Finding, Monitor
+from capsound.monitor_fast import FastMonitor
+from capsound.rolled_up import CeilingMonitor
 from capsound_checker.programs import clock
 from capsound_checker.programs.asking import NO_LOOP, AdapterFailed, LimitedAsker, ProviderError
 from capsound_checker.programs.driven_calls import DrivenCalls
@@ -29,9 +31,11 @@ from capsound_checker.programs.library_calls import LibraryCalls
 from capsound_checker.programs.misuse import Misuse
 from capsound_checker.programs.observing import Observer
 from capsound_checker.programs.operations import Operations
+from capsound_checker.programs.passage import Passage
 from capsound_checker.programs.program import FIELDS, Step, written
 from capsound_checker.programs.record import Handler, Record, account_id, agent_id, hold_id
 from capsound_checker.programs.story import story
+from capsound_checker.programs.timing import monitor_of
 from capsound_checker.programs.turns import Turns
 from capsound_checker.programs.watch import held
 
@@ -39,12 +43,6 @@ __all__ = ["NO_LOOP", "AdapterFailed", "Lockstep", "ProviderError", "account_id"
 
 _ROUNDS = 60
 """How often every suspended call goes on at the end of a run, before it is said to hang."""
-
-
-def _tick(step: Step) -> bool:
-    """Let time pass for the target, where its clock can be moved."""
-    clock.move(step.amount)
-    return True
 
 
 class Lockstep(Record):
@@ -57,6 +55,12 @@ class Lockstep(Record):
         super().__post_init__()
         clock.reset()
         asker = LimitedAsker(self)
+        passage = Passage(self, asker)
+        if isinstance(self.monitor, FastMonitor) and "ceiling" in self.offers:
+            self.monitor = cast("Monitor", CeilingMonitor(monitor_of(self.timing)))
+        elif isinstance(self.monitor, FastMonitor) and self.timing is not None:
+            self.monitor = cast("Monitor", self.timing.monitor())
+        passage.begin()
         observer = Observer(self, asker)
         self._observe = observer.observe
         self._library_calls = LibraryCalls(self, asker)
@@ -67,6 +71,7 @@ class Lockstep(Record):
         self._handlers: dict[str, Handler] = {
             "open": operations.open,
             "delegate": operations.delegate,
+            "ceiling": operations.ceiling,
             "close": operations.close,
             "merge": operations.merge,
             "reserve": operations.reserve,
@@ -76,7 +81,8 @@ class Lockstep(Record):
             "release": operations.release,
             "forfeit": operations.forfeit,
             "turn": turns.turn,
-            "tick": _tick,
+            "tick": passage.tick,
+            "bill": operations.bill,
             "begin": turns.begin,
             "step": driven.step,
             "reply": turns.reply,

@@ -40,7 +40,7 @@ class Misuse:
         handle = self._record.handles.get(step.on)
         if handle is None:
             return False
-        twin = _copied(handle, deep=bool(step.amount))
+        twin = self._copied(handle, deep=bool(step.amount))
         if twin is None or twin is handle:
             return True
         self._record.clones[step.on] = twin
@@ -56,7 +56,7 @@ class Misuse:
             return False
         account = record.state.account(account_id(step.on))
         scope = record.scopes[step.on]
-        twin = _copied(scope, deep=bool(step.amount))
+        twin = self._copied(scope, deep=bool(step.amount))
         if account.closed or twin is None or twin is scope:
             return True
         before, room = self._observed(step.on), record.adapter.observe(twin)[2]
@@ -70,6 +70,16 @@ class Misuse:
         record.tell(self._observer.observation(step.on) or Observe(account.id, 0, 0))
         record.spoiled = True
         return True
+
+    def _copied(self, handle: Any, *, deep: bool) -> Any:
+        """Return a copy, or None where it is refused; what lives in another process is copied there."""
+        there = getattr(self._record.adapter, "copied", None)
+        try:
+            if there is not None:
+                return there(handle, deep=deep)
+            return copy.deepcopy(handle) if deep else copy.copy(handle)
+        except Exception:  # noqa: BLE001 - a refused copy is what is hoped for, however it is refused
+            return None
 
     def bad(self, step: Step) -> bool:
         """Offer something that is no amount; who takes it has taken anything."""
@@ -113,10 +123,3 @@ class Misuse:
     def _unresolved(self, hold: int) -> bool:
         known = self._record.state.holds.get(hold_id(hold))
         return known is not None and known.state not in RESOLVED
-
-
-def _copied(handle: Any, *, deep: bool) -> Any:
-    try:
-        return copy.deepcopy(handle) if deep else copy.copy(handle)
-    except Exception:  # noqa: BLE001 - a refused copy is what is hoped for, however it is refused
-        return None

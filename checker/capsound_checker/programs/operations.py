@@ -7,7 +7,21 @@ from typing import Any
 from capsound.accounts import RESOLVED, HoldState, breaches
 from capsound.adapter import Answer, Gate, Granted, Kind
 from capsound.amounts import AccountId, Amount
-from capsound.events import Cancel, Close, Delegate, Extend, Forfeit, Merge, Open, Refuse, Release, Reserve, Settle
+from capsound.events import (
+    Bill,
+    Cancel,
+    Close,
+    Delegate,
+    Extend,
+    Forfeit,
+    Merge,
+    Open,
+    Refuse,
+    Release,
+    Reserve,
+    Settle,
+)
+from capsound.rolled_up import CeilingMonitor
 from capsound_checker.programs.asking import AdapterFailed, Asker, failed
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import Observed, Record, account_id, account_number, agent_id, hold_id
@@ -29,7 +43,7 @@ class Operations:
     def open(self, step: Step) -> bool:
         """Open a root."""
         record = self._record
-        if step.new in record.scopes:
+        if step.new in record.scopes or self._is_no_cap(step):
             return False
         record.current_agent = step.agent
         answer = self._ask("open", step.amount)
@@ -43,6 +57,10 @@ class Operations:
         record.scopes[step.new] = answer.value
         return True
 
+    def _is_no_cap(self, step: Step) -> bool:
+        """Whether an account of this size would have no cap, as the adapter says: nothing is to be judged there."""
+        return self._adapter.zero_is_unlimited and step.amount == 0
+
     def _unopened(self, cap: int, answer: Answer) -> AdapterFailed:
         """Return the error for a root that cannot be opened: there would be nothing to judge, and nothing wrong."""
         return failed(
@@ -54,7 +72,7 @@ class Operations:
     def delegate(self, step: Step) -> bool:
         """Delegate a slice of an account."""
         record = self._record
-        if step.on not in record.scopes or step.new in record.scopes:
+        if step.on not in record.scopes or step.new in record.scopes or self._is_no_cap(step):
             return False
         record.current_agent = step.agent
         answer = self._ask("delegate", record.scopes[step.on], step.amount)
@@ -71,6 +89,25 @@ class Operations:
     def _must_be_right(self, answer: Answer) -> bool:
         """Whether an answer is a refusal that must be right, and not a limit of the library."""
         return answer.kind is Kind.REFUSED or (self._adapter.complete and answer.kind in (Kind.REJECTED, Kind.STALE))
+
+    def ceiling(self, step: Step) -> bool:
+        """Open a ceiling under an account."""
+        record = self._record
+        if step.on not in record.scopes or step.new in record.scopes or self._is_no_cap(step):
+            return False
+        monitor = record.monitor
+        assert isinstance(monitor, CeilingMonitor)
+        record.current_agent = step.agent
+        answer = self._ask("ceiling", record.scopes[step.on], step.amount)
+        if answer.kind is Kind.DONE:
+            child, parent = account_id(step.new), account_id(step.on)
+            record.under[child] = parent
+            monitor.under(child, parent)
+            record.tell(Open(child, Amount(step.amount)))
+            record.scopes[step.new] = answer.value
+        elif answer.kind is not Kind.HUNG and (step.amount > 0 or self._adapter.complete):
+            raise self._unopened(step.amount, answer)
+        return answer.kind in (Kind.DONE, Kind.HUNG)
 
     def close(self, step: Step) -> bool:
         """Close an account."""
@@ -151,6 +188,7 @@ class Operations:
             name = hold_id(step.new)
             record.tell(Reserve(account_id(step.on), name, Amount(step.amount), agent_id(step.agent)))
             record.handles[step.new] = answer.value
+            record.reserved[step.new] = record.now
         elif self._must_be_right(answer):
             record.refuse(step, answer.why)
         return True
@@ -179,6 +217,20 @@ class Operations:
         if used and not self._adapter.strict:
             return True
         record.tell_request(hold.id, step.bill)
+        return True
+
+    def bill(self, step: Step) -> bool:
+        """Let the provider bill more for the last request under a hold, which has left before."""
+        record = self._record
+        call = record.calls.get(step.on)
+        name = hold_id(step.on) if call is None else call.hold_id
+        hold = record.state.holds.get(name)
+        if hold is None or hold.state is not HoldState.SENT or (call is not None and call.place != "at provider"):
+            return False
+        request = [call for call, owner in record.state.calls.items() if owner == name][-1]
+        if call is not None:
+            call.bill += step.bill
+        record.tell(Bill(request, Amount(step.bill)))
         return True
 
     def settle(self, step: Step) -> bool:

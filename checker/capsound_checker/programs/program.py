@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from capsound.adapter import Adapter, Gate, offers
 from capsound_checker.programs import clock
+from capsound_checker.programs.timing import timing
 
 
 class Step(NamedTuple):
@@ -36,10 +37,12 @@ Program = Sequence[Step]
 FIELDS: Mapping[str, tuple[str, ...]] = {
     "open": ("new", "amount"),
     "delegate": ("on", "new", "amount", "agent"),
+    "ceiling": ("on", "new", "amount", "agent"),
     "close": ("on", "agent"),
     "merge": ("on", "new", "agent"),
     "reserve": ("on", "new", "amount", "agent"),
     "send": ("on", "bill", "agent"),
+    "bill": ("on", "bill", "agent"),
     "settle": ("on", "agent"),
     "extend": ("on", "amount", "agent"),
     "release": ("on", "agent"),
@@ -61,6 +64,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
 NEEDS: Mapping[str, frozenset[str]] = {
     "open": frozenset({"open"}),
     "delegate": frozenset({"delegate"}),
+    "ceiling": frozenset({"ceiling"}),
     "close": frozenset({"delegate", "close"}),
     "merge": frozenset({"delegate", "merge"}),
     "extend": frozenset({"reserve", "extend"}),
@@ -99,8 +103,10 @@ def possible(adapter: Adapter | type[Adapter]) -> frozenset[str]:
         out -= {"clone_scope", "release", "forfeit", "extend"}  # the library keeps the holds to itself
     if not takes_turns(adapter):
         out.discard("turn")
-    if clock.installed():
+    if clock.installed() or timing(adapter) is not None:
         out.add("tick")
+    if timing(adapter) is not None and {"send", "begin"} & out:
+        out.add("bill")
     return frozenset(out | {"bad"})
 
 
@@ -204,6 +210,10 @@ class View(Protocol):
         """Return what a hold keeps."""
         ...
 
+    def passing(self, choice: int) -> int:
+        """Return how many seconds a tick lets pass, by a number that was drawn."""
+        ...
+
 
 def decode(view: View, profile: Profile, do: str, a: int, b: int, c: int, *, strict: bool) -> Step | None:
     """Return the step that three bytes stand for, or None where there is nothing to do it on.
@@ -228,7 +238,13 @@ def decode(view: View, profile: Profile, do: str, a: int, b: int, c: int, *, str
     if do == "turn":
         return Step("turn", amount=_BETWEEN[b % len(_BETWEEN)]) if profile.overlap else None
     if do == "tick":
-        return Step("tick", amount=clock.STEPS[b % len(clock.STEPS)])
+        return Step("tick", amount=view.passing(b))
+    if do == "bill":
+        pool = [hold for hold in (view.sent or view.at_provider) if view.room(hold) > 0 or not profile.a1]
+        if not pool:
+            return None
+        hold = pool[pick % len(pool)]
+        return Step("bill", agent, hold, bill=_bill(view.room(hold), view.amount(hold), c, profile))
     if do == "send":
         if misuse and view.used:
             hold = view.used[pick % len(view.used)]
@@ -253,6 +269,10 @@ def decode(view: View, profile: Profile, do: str, a: int, b: int, c: int, *, str
         if misuse:
             pool = view.used
         return Step(do, agent, pool[pick % len(pool)], amount=amount) if pool else None
+    if do == "ceiling":
+        if view.accounts >= profile.accounts:
+            return None
+        return Step(do, agent, view.opened[pick % len(view.opened)], view.accounts, profile.caps[b % len(profile.caps)])
     if do == "delegate":
         if view.accounts >= profile.accounts:
             return None
@@ -340,8 +360,46 @@ LARGE = Profile(
 )
 PASSING = Profile("time passes", {**CALLS, "tick": 12, "forfeit": 1}, misuse=0)
 
-BEYOND: Mapping[str, Profile] = {p.name: p for p in (SMALL_CHANGE, LARGE, PASSING)}
-"""What is varied beyond small amounts and the moment: amounts at boundaries, and a clock that moves."""
+UNSEEN = Profile("unseen", {**CALLS, "forfeit": 1}, misuse=0)
+
+TIMED = {**CALLS, "reserve": 12, "begin": 12, "extend": 2, "tick": 8, "bill": 7}
+WINDOWS = tuple(
+    Profile(f"windows, {name}", weights, (3, 2, 4, 1, 6), (1, 2, 1, 3, 2, 4), 32, 3, overlap=overlap, a1=a1, misuse=0)
+    for name, weights, overlap, a1 in (
+        ("stops", {**CALLS, "tick": 9}, False, False),
+        ("sequential", TIMED, False, True),
+        ("concurrent", TIMED, True, True),
+        ("faults", {**TIMED, **FAULTS}, True, True),
+        ("overruns", {**TIMED, **FAULTS}, True, False),
+    )
+)
+"""What is tried of an adapter with a window: time passes around its ends, with and without calls in flight."""
+
+CEILINGS = tuple(
+    Profile(
+        f"ceilings, {name}",
+        {**TIMED, **more, "ceiling": 6},
+        (4, 3, 2, 6),
+        (1, 2, 3, 4, 1),
+        32,
+        3,
+        3,
+        1,
+        overlap=overlap,
+        a1=a1,
+        misuse=0,
+    )
+    for name, more, overlap, a1 in (
+        ("sequential", {}, False, True),
+        ("concurrent", {}, True, True),
+        ("faults", FAULTS, True, True),
+        ("overruns", FAULTS, True, False),
+    )
+)
+"""What is tried of an adapter with several ceilings over one call, in time where it has a window."""
+
+BEYOND: Mapping[str, Profile] = {p.name: p for p in (SMALL_CHANGE, LARGE, PASSING, UNSEEN, *WINDOWS, *CEILINGS)}
+"""What is varied beyond small amounts and the moment: amounts at boundaries, a clock that moves, and where it runs."""
 
 
 def written(steps: Iterable[Step], target: str = "MyAdapter", module: str = "my_adapter") -> str:

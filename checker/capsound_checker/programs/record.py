@@ -16,12 +16,15 @@ from typing import Any
 from capsound.accounts import RESOLVED, HoldState, State
 from capsound.adapter import Adapter, offers
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
-from capsound.events import Bill, Event, Refuse, Send, Stall
+from capsound.events import Bill, Event, Observe, Refuse, Send, Stall
 from capsound.monitor import Finding, Monitor, Report
 from capsound.monitor_fast import FastMonitor
 from capsound.properties import Property
 from capsound.verdict import Verdict
+from capsound.windows import Window
+from capsound_checker.programs import clock
 from capsound_checker.programs.program import Step
+from capsound_checker.programs.timing import Timing, steps_of_time, timing
 
 Observed = tuple[int | None, int | None, int | None]
 """What an account says of itself: spent, held and remaining, as far as it is offered."""
@@ -80,6 +83,10 @@ class LibraryCall:
     """What the account said before the last step of the call."""
     hold_id: HoldId = HoldId("")
     call_id: CallId = CallId("")
+    told: int = 0
+    """What the provider has said so far, in all its replies, that the requests under ``hold_id`` cost."""
+    again: bool = False
+    """Whether more than one request has left under ``hold_id``."""
     company: Company | None = None
     """What else happened in the turn in which it went on; None where it did so alone."""
 
@@ -118,6 +125,15 @@ class Record:
         self.refusal_excused: Callable[[Step, int], bool] | None = None
         """Whether there was a moment at which the refusal of a step, by an account, was right."""
         self._excused: set[int] = set()
+        self.timing: Timing | None = timing(self.adapter)
+        self.now = 0 if self.timing is None else self.timing.begin
+        """The moment of a run in time, in nanoseconds since 1970."""
+        self.moments: list[int] = []
+        """The moment of each event, where the run is one in time."""
+        self.under: dict[AccountId, AccountId] = {}
+        """Which account each ceiling is under."""
+        self.reserved: dict[int, int] = {}
+        """When each hold was made."""
 
     # ------------------------------------------------------------------------------ what can be done now
 
@@ -191,6 +207,21 @@ class Record:
         """Return what a hold keeps."""
         return self.state.holds[hold_id(hold)].amount
 
+    def passing(self, choice: int) -> int:
+        """Return how many seconds pass by a tick: around the ends of windows, where the run is one in time."""
+        if self.timing is None:
+            return clock.STEPS[choice % len(clock.STEPS)]
+        moments = [at for at, event in zip(self.moments, self.events, strict=True) if not isinstance(event, Observe)]
+        options = steps_of_time(self.timing, self.window, self.now, moments)
+        return options[choice % len(options)]
+
+    @property
+    def window(self) -> Window:
+        """The window of a run in time: where it begins with the first root, as it began."""
+        timing = self.timing
+        assert timing is not None
+        return timing.window if not timing.anchored else timing.anchored_at(timing.begin)
+
     def pending(self, call: LibraryCall) -> bool:
         """Whether a call is on its way to the provider, and nobody knows yet whether it was admitted."""
         return call.place == "waiting" and call.hold_id not in self.monitor.state.holds
@@ -209,9 +240,11 @@ class Record:
     def tell(self, event: Event) -> None:
         """Tell the monitor of an event that the harness has seen."""
         self.events.append(event)
+        if self.timing is not None:
+            self.moments.append(self.now)
         for finding in self.monitor.feed(event):
             self.findings.append(finding)
-            if finding.anomaly in ("overshoot", "slice-overshoot"):
+            if finding.anomaly in ("overshoot", "slice-overshoot", "window-leak"):
                 below = {a.id for a in self.state.below(AccountId(str(finding.numbers["account"])))}
                 deficits = sum(h.deficit for h in self.state.holds.values() if h.account in below)
                 if 0 < int(finding.numbers["over"]) <= deficits:

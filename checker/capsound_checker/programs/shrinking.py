@@ -53,7 +53,7 @@ def _amount(step: Step) -> int:
     return (2 * step.amount or (3 if step.do in _MONEY else 0)) + 2 * step.bill
 
 
-_MONEY = frozenset({"open", "reserve", "begin", "delegate", "extend"})
+_MONEY = frozenset({"open", "reserve", "begin", "delegate", "ceiling", "extend"})
 
 
 def _misuse(step: Step) -> int:
@@ -128,7 +128,7 @@ def renumbered(program: Program) -> list[Step]:
     out: list[Step] = []
     for step in program:
         on, new = step.on, step.new
-        if step.do in ("open", "delegate", "clone_scope"):
+        if step.do in ("open", "delegate", "ceiling", "clone_scope"):
             on = of(accounts, on) if step.do != "open" else on
             new = of(accounts, new)
         elif step.do == "close":

@@ -114,7 +114,7 @@ class Turns:
         record, self._gathered = self._record, None
         assert self._adapter is not None
         try:
-            with limit():
+            with limit(record.adapter.timeout):
                 at_provider = self._adapter.end_turn()
         except Exception as error:
             answer = classify(record.adapter, error)

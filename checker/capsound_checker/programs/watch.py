@@ -4,7 +4,7 @@ A busy machine must accuse nobody, so that no clock on the wall decides. What co
 is over its limit when it has used so much *processor* time without any progress, or when it stands still: looked at
 again and again, it is at the same instruction and has used no processor time since. A process that is only kept waiting
 by others moves on between two looks, since a look is what it does itself. A pause looks like a lock: whoever is to be
-accused of a hang is run once more, with more patience.
+accused of a hang is run once more, with all the patience that its adapter asks for (``Adapter.timeout``).
 
 Works in the main thread of a system with ``SIGALRM``; elsewhere there is no limit. Nested limits, and the one of
 a test runner, are put back as they were.
@@ -25,9 +25,10 @@ from types import FrameType
 from typing import Any
 
 SECONDS = 2.0
-"""How many seconds of processor time one step may use, and stand still; it takes microseconds where nothing hangs."""
+"""How many seconds of processor time one step may use, and stand still, where nobody says otherwise."""
 
-_seconds = [SECONDS]
+_brief: list[float | None] = [None]
+"""How many seconds a step may take just now; None for what its block allows."""
 
 LOOKS = 4
 """How many looks in a row find it at the same place before it is said to stand still."""
@@ -40,18 +41,27 @@ _IDLE = 0.001
 
 
 @contextlib.contextmanager
-def patience(seconds: float) -> Iterator[None]:
-    """Let ``limit`` wait for another time inside the block: less where hangs are hunted, and confirmed afterwards."""
-    _seconds.append(seconds)
+def patience(seconds: float | None) -> Iterator[None]:
+    """Let ``limit`` wait for another time inside the block: less where hangs are hunted, and confirmed afterwards.
+
+    With None, it waits for all that the target may take.
+    """
+    _brief.append(seconds)
     try:
         yield
     finally:
-        _seconds.pop()
+        _brief.pop()
 
 
 def wait_longer() -> None:
     """Have full patience until the innermost ``patience`` ends: somebody has paused, and came back."""
-    _seconds[-1] = max(_seconds[-1], SECONDS)
+    _brief[-1] = None
+
+
+def _patience(own: float) -> float:
+    """Return how many seconds a block may take just now that is allowed ``own``."""
+    brief = _brief[-1]
+    return own if brief is None else brief
 
 
 pulse = [0]
@@ -84,9 +94,11 @@ def _possible() -> bool:
 class Looks:
     """What was seen at the last looks at code under a limit; ``over`` says whether it is over it."""
 
-    __slots__ = ("_begin", "_last", "_place", "_pulse", "_still")
+    __slots__ = ("_begin", "_last", "_place", "_pulse", "_still", "own")
 
-    def __init__(self) -> None:
+    def __init__(self, own: float = SECONDS) -> None:
+        self.own = own
+        """How many seconds the block is allowed."""
         self._pulse = pulse[0]
         self._begin = self._last = time.process_time()
         self._place: object = None
@@ -127,9 +139,10 @@ def _on_alarm(signum: int, frame: FrameType | None) -> None:
         if callable(_outer_handlers[-1]):
             _outer_handlers[-1](signum, frame)
         return
-    seconds = _seconds[-1]
+    own = _looks[-1].own
+    seconds = _patience(own)
     if _swallows(frame):
-        _looks[-1] = Looks()
+        _looks[-1] = Looks(own)
         signal.setitimer(signal.ITIMER_REAL, seconds, seconds * _BETWEEN)
     elif _looks[-1].over(None if frame is None else (frame.f_lasti, id(frame.f_code)), seconds):
         strikes[0] += 1
@@ -169,9 +182,12 @@ def held() -> Iterator[None]:
 
 
 class limit:  # noqa: N801 - used as a block: `with limit():`
-    """Raise ``Hung`` inside the block when it works too long without progress, or stands still."""
+    """Raise ``Hung`` inside the block when it works longer than ``own`` seconds without progress, or stands still."""
 
-    __slots__ = ("_before", "_begin", "_every", "_left", "_watches")
+    __slots__ = ("_before", "_begin", "_every", "_left", "_own", "_watches")
+
+    def __init__(self, own: float = SECONDS) -> None:
+        self._own = own
 
     def __enter__(self) -> None:
         """Begin to watch."""
@@ -181,9 +197,9 @@ class limit:  # noqa: N801 - used as a block: `with limit():`
             return
         self._before = None if _outer_handlers else signal.signal(signal.SIGALRM, _on_alarm)
         _active[0] += 1
-        _looks.append(Looks())
+        _looks.append(Looks(self._own))
         self._begin = time.monotonic()
-        seconds = _seconds[-1]
+        seconds = _patience(self._own)
         self._left, self._every = signal.setitimer(signal.ITIMER_REAL, seconds, seconds * _BETWEEN)
 
     def __exit__(self, *_: object) -> None:

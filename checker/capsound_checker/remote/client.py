@@ -2,7 +2,8 @@
 
 Each instance is one run, which begins with ``reset``. What was done in it is remembered: when the child dies or hangs,
 or when another run was begun in between, everything is done once more in the same order, and answered as before.
-Handles are the ids that the harness gives; a copy of one is the same id, so that copies have nothing to show.
+Handles are the ids that the harness gives. A copy of an id is the id: whoever wants a copy of what it stands for asks
+for one (``copied``).
 """
 
 from __future__ import annotations
@@ -12,13 +13,10 @@ import types
 from collections.abc import Generator, Mapping
 from typing import Any, ClassVar
 
-from capsound.adapter import OPERATIONS, Adapter, Gate, Granted, NotOffered, Provider, Refused, Rejected, Stale
-from capsound_checker.programs.watch import Hung
+from capsound.adapter import OPERATIONS, Adapter, Gate, Granted, NotOffered, Provider, Refused, Rejected, Stale, offers
+from capsound_checker.programs.watch import SECONDS, Hung
 from capsound_checker.remote.connection import Connection, HarnessDiverged, HarnessErrored, close_all, errored
-from capsound_checker.remote.process import (
-    Address,
-    parse_address,
-)
+from capsound_checker.remote.process import LOAD_SECONDS, Address, parse_address
 from capsound_checker.remote.protocol import ODD, Message
 
 __all__ = ["Connection", "HarnessDiverged", "HarnessErrored", "Remote", "close_all", "remote", "remote_adapter"]
@@ -38,6 +36,10 @@ class Remote(Adapter):
     """Whether several calls can be made to begin in one turn of the event loop over there, and have to be."""
     every_await: ClassVar[bool] = True
     """Whether a call is answered ``waiting`` wherever it is suspended."""
+    copies: ClassVar[bool | None] = None
+    """Whether handles can be copied over there; None where the harness does not say."""
+    singly: ClassVar[bool] = False
+    """Whether balances are asked for one by one, since ``observe`` was skipped."""
     left_out: ClassVar[tuple[str, ...]] = ()
     """The drivers that its claims call for and that need it in this interpreter: what they would find, nobody has."""
 
@@ -109,6 +111,16 @@ class Remote(Adapter):
             raise Hung(answer["why"])
         raise _RAISED[kind](answer["why"])
 
+    def copied(self, handle: Any, *, deep: bool) -> Any:
+        """Return a copy of a hold or a scope, made over there; the handle itself where nothing can be copied.
+
+        Raises ``Rejected`` and whatever else a request can end with.
+        """
+        if not self.copies:
+            return handle
+        twin = self._do("copy", of=handle, deep=deep)
+        return handle if twin is None else twin
+
     def _amount(self, amount: Any) -> Any:
         """Return an amount as it is sent; what the language of the harness has no word for is rejected here."""
         if type(amount) is int:
@@ -122,16 +134,32 @@ class Remote(Adapter):
         """Return what a scope says of itself: what came with the last answer, or what it says when it is asked."""
         observed = self._observed.get(scope)
         if observed is None:
-            answer = self.connection.ask(self, {"cmd": "observe", "scope": scope}, logged=False)
-            observed = self._outcome(answer)
+            observed = self._told(scope)
             self._observed = {**self._observed, scope: observed}
         return observed
+
+    def _told(self, scope: Any) -> Message:
+        """Ask a scope for what it says of itself; one that does not know ``observe`` is asked for each balance."""
+        balances = [name for name in _BALANCES if name in offers(self)]
+        if balances and not self.singly:
+            answer = self.connection.ask(self, {"cmd": "observe", "scope": scope}, logged=False)
+            if answer["answer"] != "skipped":
+                told: Message = self._outcome(answer)
+                return told
+            type(self).singly = True
+        return {
+            name: self._outcome(self.connection.ask(self, {"cmd": name, "scope": scope}, logged=False))
+            for name in balances
+        }
 
     def observe(self, scope: Any) -> tuple[int | None, int | None, int | None]:
         """Return ``spent``, ``held`` and ``remaining``, each ``None`` where it is not offered."""
         observed = self._tells(scope)
         return observed.get("spent"), observed.get("held"), observed.get("remaining")
 
+
+_BALANCES = ("spent", "held", "remaining", "balances")
+"""The operations that ``observe`` stands for."""
 
 _RAISED: Mapping[str, type[Exception]] = {"refused": Refused, "rejected": Rejected, "stale": Stale}
 
@@ -209,6 +237,10 @@ def _journal(self: Remote, scope: Any) -> Any:
     return self._outcome(self.connection.ask(self, {"cmd": "journal", "scope": scope}, logged=False))
 
 
+def _rest(self: Remote, scope: Any) -> Any:
+    return self._do("rest", scope=scope)
+
+
 async def _call(self: Remote, scope: Any, estimate: int, provider: Provider) -> Any:
     self._calls += 1
     name = f"c{self._calls}"
@@ -267,7 +299,11 @@ def remote(address: Address) -> type[Remote]:
         "gate": Gate(started["gate"]),
         "strict": claims.get("strict", False),
         "complete": claims.get("complete", False),
+        "eventual": claims.get("eventual", False),
+        "zero_is_unlimited": claims.get("zero_is_unlimited", False),
         "assumes": tuple(started.get("assumes", ())),
+        "copies": claims.get("copies"),
+        "timeout": max(SECONDS, address.timeout),
         "left_out": tuple(
             driver
             for claim, drivers in _OUT_OF_REACH.items()
@@ -283,6 +319,9 @@ def remote(address: Address) -> type[Remote]:
     return type(name if name.isidentifier() else f"_{name}", (Remote,), space)
 
 
-def remote_adapter(text: str) -> type[Remote]:
-    """Return the adapter over the harness at an address such as ``cmd[timeout=5]:node harness.js``."""
-    return remote(parse_address(text))
+def remote_adapter(text: str, *, start: float = LOAD_SECONDS) -> type[Remote]:
+    """Return the adapter over the harness at an address such as ``cmd[timeout=5]:node harness.js``.
+
+    ``start`` is how many seconds it may take to start where the address itself does not say.
+    """
+    return remote(parse_address(text, start=start))

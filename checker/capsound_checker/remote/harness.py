@@ -3,8 +3,9 @@
     python harness.py my_adapter.py:MyAdapter
     python harness.py package.module:MyAdapter
 
-One file, standard library only, Python 3.9 and later. Nothing of capsound is installed here: ``capsound.adapter`` is
-read from the folder of the checker. It is kept apart from ``sys.path``, so that nothing else comes with it.
+One module, because it is run as a file by another interpreter, Python 3.9 and later, with the standard library only.
+Nothing of capsound is installed there: ``capsound.adapter`` is read from the folder of the checker. It is kept apart
+from ``sys.path``, so that nothing else comes with it.
 """
 
 # ruff: noqa: UP006, UP035, UP042, UP045, B010  Python 3.9 has the older words only
@@ -12,6 +13,7 @@ read from the folder of the checker. It is kept apart from ``sys.path``, so that
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import enum
 import importlib
@@ -61,8 +63,11 @@ SUBJECTS = {
     "remaining": ("scope",),
     "balances": ("scope",),
     "journal": ("scope",),
+    "rest": ("scope",),
     "open": ("cap",),
 }
+
+CLAIMS = ("strict", "complete", "threads", "handlers", "zero_is_unlimited", "eventual")
 
 NO_LOOP = "only `provider()` and `asyncio.sleep(0)` can be awaited here: no event loop is running"
 
@@ -98,6 +103,9 @@ class Harness:
     def __init__(self, cls: Any, model: Any) -> None:
         self.cls, self.model = cls, model
         self.offers = model.offers(cls)
+        if getattr(cls, "window", "") or getattr(cls, "expires", 0) or {"clock", "reset", "ceiling"} & set(self.offers):
+            told = "has a window, a clock or ceilings: that works only in the process of capsound"
+            raise RuntimeError(f"{cls.__name__} {told}")
         self.tells = [name for name in ("spent", "held", "remaining", "balances") if name in self.offers]
         # Whoever overrides `observe` tells all three at once.
         self.at_once = cls.observe is not model.Adapter.observe
@@ -126,6 +134,8 @@ class Harness:
             return self.observed(self.go_on(cmd, request))
         if cmd == "turn":
             return self.observed({"answer": "turned", "calls": self.turn(request["steps"]), "every_await": True})
+        if cmd == "copy":
+            return self.observed(self.copied(request["of"], request["deep"]))
         if cmd not in SUBJECTS:
             return {"answer": "errored", "message": f"this harness knows no request {cmd!r}", "traceback": ""}
         if cmd not in self.offers:
@@ -147,10 +157,22 @@ class Harness:
             },
             "gate": str(self.cls.gate.value),
             "offers": sorted(self.offers),
-            "claims": {name: bool(getattr(self.cls, name)) for name in ("strict", "complete", "threads", "handlers")},
+            "claims": {
+                "copies": True,
+                **{name: bool(getattr(self.cls, name)) for name in CLAIMS},
+            },
             "assumes": sorted(set(getattr(self.cls, "assumes", ()))),
             "odd": list(ODD),
         }
+
+    def copied(self, name: str, deep: bool) -> Dict[str, Any]:
+        """Copy a handle; one that refuses to be copied, however it does that, is answered `rejected`."""
+        thing = self.handles[name]
+        try:
+            twin = copy.deepcopy(thing) if deep else copy.copy(thing)
+        except Exception as error:  # noqa: BLE001
+            return {"answer": "rejected", "why": f"{type(error).__name__}: {error}"}
+        return {"answer": "done", "value": None if twin is thing else self.handle("k", twin)}
 
     def argument(self, name: str, value: Any) -> Any:
         """Return an argument as the adapter knows it."""
@@ -417,8 +439,10 @@ def main(argv: List[str]) -> int:
     sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != Path(__file__).resolve().parent]
     broken: Optional[BaseException] = None
     harness: Any = None
+    sys.argv = [""]
     try:
         harness = Harness(load_target_with(argv), sys.modules["capsound.adapter"])
+        out_of_sight()
     except BaseException as error:  # noqa: BLE001  # whatever an import raises is told as the first answer
         broken = error
     for line in reader:
@@ -434,6 +458,32 @@ def main(argv: List[str]) -> int:
             data = data[os.write(writer, data) :]
     sys.stderr.flush()
     os._exit(0)  # threads of the target have no say in it
+
+
+class Known:
+    """Finds modules that were imported before, and makes none anew."""
+
+    def __init__(self, modules: Dict[str, Any]) -> None:
+        self.modules = modules
+
+    def find_spec(self, name: str, _path: Any = None, _target: Any = None) -> Any:
+        """Return how a module is found again."""
+        return importlib.util.spec_from_loader(name, self) if name in self.modules else None  # type: ignore[arg-type]
+
+    def create_module(self, spec: Any) -> Any:
+        """Return the module as it was."""
+        return self.modules[spec.name]
+
+    def exec_module(self, module: Any) -> None:
+        """Do nothing: it was executed."""
+
+
+def out_of_sight() -> None:
+    """Take our modules out of ``sys.modules``: who looks there sees what it sees elsewhere; an import finds them."""
+    ours = {name: module for name, module in sys.modules.items() if name.split(".")[0] == "capsound"}
+    sys.meta_path.insert(0, Known(ours))
+    for name in ours:
+        del sys.modules[name]
 
 
 def load_target_with(argv: List[str]) -> Any:

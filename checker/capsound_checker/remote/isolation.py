@@ -9,7 +9,6 @@ output.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
 import os
 import selectors
@@ -21,12 +20,16 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 from capsound_checker.programs.owntime import Allowance
-from capsound_checker.remote.lifeline import guarded, lifeline
+from capsound_checker.programs.watch import SECONDS
+from capsound_checker.remote.lifeline import guarded, kill, kill_marked, lifeline, undisturbed
+from capsound_checker.remote.nursery import POSSIBLE, Forked, Nursery, mark
 from capsound_checker.remote.process import LOAD_SECONDS
+
+MANY = 10
+"""How many times as long on the clock as of its own time a target may load: then a machine is too busy for it."""
 
 KEPT = 20
 """How many lines of what the target prints are kept."""
@@ -34,10 +37,14 @@ KEPT = 20
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a child came to its end: ``how`` is ``done``, ``exit``, ``signal``, ``silent``, ``time`` or ``stopped``."""
+    """How a child came to its end.
+
+    ``how`` is ``done``, ``exit``, ``signal``, ``unloaded``, ``silent``, ``time`` or ``stopped``.
+    """
 
     how: str
-    code: int = 0
+    code: float = 0
+    """The status, the number of the signal, or the seconds that loading may take."""
     printed: tuple[str, ...] = ()
 
     @property
@@ -47,7 +54,9 @@ class Ended:
             case "exit":
                 return f"the process that ran it exited with status {self.code}"
             case "signal":
-                return f"the process that ran it was killed by {signal_name(self.code)}"
+                return f"the process that ran it was killed by {signal_name(int(self.code))}"
+            case "unloaded":
+                return f"it was not loaded within {self.code:g} s"
             case "silent":
                 return "it did not come back, and could not be interrupted"
             case "time":
@@ -71,33 +80,24 @@ class Child:
     """Set from another thread, it ends the child."""
     load: float = LOAD_SECONDS
     """How many seconds of its own time it may say nothing until it has loaded the target."""
+    nursery: Nursery | None = None
+    """Of which it is forked, unless it needs another hash seed; without, it is a fresh process."""
     _printed: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
-    _process: subprocess.Popen[bytes] | None = None
+    _process: subprocess.Popen[bytes] | Forked | None = None
     _mark: str = ""
 
     def run(self, deliver: Callable[[dict[str, Any]], None], until: float) -> Ended:
         """Run the child; ``deliver`` gets each of its messages. Kill it when it falls silent or at ``until``.
 
-        ``until`` is a time of ``time.monotonic``. Whatever happens, no process is left when this returns or raises.
+        ``until`` is a time of ``time.monotonic``; what loading takes is added to it. Whatever happens, no
+        process is left when this returns or raises.
         """
         read, write = os.pipe()
-        pipe = lifeline()
-        self._mark = f"{_MARK}={os.getpid()}.{next(_NUMBERS)}"
-        # Each arena of malloc reserves 64 MiB for a thread: that would count as memory.
-        own = {"PYTHONHASHSEED": str(self.request.get("hashing", 0)), "PYTHONPATH": _path(), "MALLOC_ARENA_MAX": "2"}
-        environment = {**os.environ, **dict([self._mark.split("=")]), **own}
+        self._mark = mark()
         given = os.environ.get("PYTHONPATH")
         request = json.dumps({**self.request, "memory": self.memory, "pythonpath": given, "parent": os.getpid()})
         try:
-            self._process = subprocess.Popen(
-                guarded([sys.executable, "-m", "capsound_checker.check.worker", str(write)], pipe),
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                pass_fds=(write, pipe, *self.inherit),
-                start_new_session=True,
-                env=environment,
-            )
+            self._process = self._start(write)
             os.close(write)
             write = -1
             with os.fdopen(read, "rb", buffering=0) as output:
@@ -112,13 +112,33 @@ class Child:
                     os.close(left)
             self.kill()
 
+    def _start(self, write: int) -> subprocess.Popen[bytes] | Forked:
+        """Return the process: forked where there is a nursery that can, else a fresh one."""
+        hashing = str(self.request.get("hashing", HASHING))
+        if self.nursery is not None and hashing == HASHING:
+            forked = self.nursery.fork(self._mark, (write, *self.inherit))
+            if forked is not None:
+                return forked
+        pipe = lifeline()
+        name, _, value = self._mark.partition("=")
+        return subprocess.Popen(
+            guarded([sys.executable, "-m", WORKER, str(write)], pipe),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write, pipe, *self.inherit),
+            start_new_session=True,
+            env={**environment(hashing), name: value},
+        )
+
     def _receive(self, output: IO[bytes], deliver: Callable[[dict[str, Any]], None], until: float) -> Ended:
         process = self._process
         assert process is not None
         assert process.stdout is not None
         os.set_blocking(process.stdout.fileno(), False)
-        rest, shown, done = b"", b"", False
-        silence = max(self.silence, self.load)
+        rest, shown, done, loaded = b"", b"", False, False
+        silence, began, given = self.load, time.monotonic(), until
+        until = began + MANY * silence
         quiet = Allowance(silence, process.pid)
         with selectors.DefaultSelector() as selector:
             selector.register(output, selectors.EVENT_READ, "output")
@@ -127,6 +147,8 @@ class Child:
                 late, left = time.monotonic() >= until, quiet.left()
                 if late or left <= 0 or self.stop.is_set():
                     self._print(shown)
+                    if not loaded and not self.stop.is_set():
+                        return self._ended("unloaded", self.load)
                     return self._ended("stopped" if self.stop.is_set() else "time" if late else "silent")
                 for key, _ in selector.select(min(0.2, left)):
                     if key.data == "printed":
@@ -144,7 +166,9 @@ class Child:
                         message = json.loads(line)
                         done = done or message.get("say") == "end"
                         if message.get("say") == "loaded":
-                            silence = self.silence
+                            slow = max(0.0, float(message["timeout"]) - SECONDS)  # nobody is dead who may take that
+                            loaded, silence = True, self.silence + slow
+                            until = given + slow + time.monotonic() - began
                         else:
                             deliver(message)
                     quiet = Allowance(silence, process.pid)
@@ -163,7 +187,7 @@ class Child:
             return self._ended("silent")
         return self._ended("signal", -code) if code < 0 else self._ended("exit", code)
 
-    def _ended(self, how: str, code: int = 0) -> Ended:
+    def _ended(self, how: str, code: float = 0) -> Ended:
         return Ended(how, code, tuple(self._printed))
 
     def _print(self, data: bytes, *, whole: bool = True) -> bytes:
@@ -179,35 +203,32 @@ class Child:
         process = self._process
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.kill()
-        process.wait()
-        for _ in range(_TRIES):
-            left = _marked(self._mark)
-            for number in left:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.kill(number, signal.SIGKILL)
-            if not left:
-                break
-            time.sleep(0.01)
+        with undisturbed():
+            kill(process.pid, group=True)
+            process.kill()
+            process.wait()
+            kill_marked(self._mark)
         if process.stdout is not None:
             process.stdout.close()
+        if isinstance(process, Forked):
+            process.close()
 
 
-_MARK = "CAPSOUND_RUN"
-_TRIES = 100
-_NUMBERS = itertools.count()
+WORKER = "capsound_checker.check.worker"
+HASHING = "0"
+"""The hash seed of a child for which no other is asked."""
 
 
-def _marked(mark: str) -> list[int]:
-    """Return the processes that have inherited a mark in their environment: /proc tells, where there is one."""
-    out: list[int] = []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):
-            if mark.encode() in path.read_bytes().split(b"\0"):
-                out.append(int(path.parent.name))
-    return out
+def environment(hashing: str = HASHING) -> dict[str, str]:
+    """Return the environment of a child."""
+    # Each arena of malloc reserves 64 MiB for a thread: that would count as memory.
+    own = {"PYTHONHASHSEED": hashing, "PYTHONPATH": _path(), "MALLOC_ARENA_MAX": "2"}
+    return {**os.environ, **own}
+
+
+def nursery() -> Nursery | contextlib.nullcontext[None]:
+    """Return a nursery for children, to be used in a block; nothing where the system can have none."""
+    return Nursery(WORKER, environment) if POSSIBLE else contextlib.nullcontext()
 
 
 def _path() -> str:

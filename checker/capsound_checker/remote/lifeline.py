@@ -13,7 +13,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import FrameType
+
+TAG = "PROCESS_GROUP_TAG"
+"""A variable of the environment that everything inherits; its name says nothing of us to a target that looks."""
 
 _ends: list[int] = []
 """The reading and the writing end, once they are needed."""
@@ -46,7 +52,76 @@ def guarded(command: Sequence[str], pipe: int) -> list[str]:
     return ["/bin/sh", "-c", _GUARD.format(pipe=pipe), "capsound", *command]
 
 
-_GUARD = '(read -r _ </dev/fd/{pipe}; kill -KILL "-$$") </dev/null >/dev/null 2>&1 & exec "$@"'
+_MARKED = (
+    "read -r self _ </proc/self/stat; quiet=0; most=200; "
+    'while [ "$quiet" -lt 3 ] && [ "$most" -gt 0 ]; do quiet=$((quiet + 1)); most=$((most - 1)); '
+    'for one in $(grep -lszFx "PROCESS_GROUP_TAG=$PROCESS_GROUP_TAG" /proc/[0-9]*/environ); do '
+    'one=${{one#/proc/}}; one=${{one%/environ}}; [ "$one" = "$self" ] || ! kill -KILL "$one" || quiet=0; done; done'
+)
+"""Ends what has left the group, but not its environment; looks until there is none: it may begin more meanwhile."""
+_WATCH = 'read -r _ </dev/fd/{pipe}; if [ -n "$PROCESS_GROUP_TAG" ]; then ' + _MARKED + '; fi; kill -KILL "-{group}"'
+_GUARD = "(" + _WATCH.replace("{group}", "$$") + ') </dev/null >/dev/null 2>&1 & exec "$@"'
+
+
+def guard(pipe: int) -> None:
+    """Start a guard in the group of this process, which leads it: what ``guarded`` does where nothing is started."""
+    with Path(os.devnull).open("r+b", buffering=0) as nothing:
+        os.posix_spawn(
+            "/bin/sh",
+            ["/bin/sh", "-c", _WATCH.format(pipe=pipe, group=os.getpid())],
+            os.environ,
+            file_actions=[(os.POSIX_SPAWN_DUP2, nothing.fileno(), number) for number in range(3)],
+        )
+
+
+def marked(entry: str) -> list[int]:
+    """Return the processes that have inherited ``NAME=TEXT`` in their environment: /proc tells, where there is one."""
+    found: list[int] = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if entry.encode() in path.read_bytes().split(b"\0"):
+                found.append(int(path.parent.name))
+    return found
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let Ctrl-C wait until the block has ended: with the guard dead already, nobody would end what is left.
+
+    A thread other than the main one is not disturbed in any case.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(signal.SIGINT, came[-1])
+
+
+def kill_marked(entry: str) -> None:
+    """Kill what has inherited ``entry``, and wait until the last of it is gone, for a second at most."""
+    for _ in range(_TRIES):
+        left = marked(entry)
+        for number in left:
+            kill(number)
+        if not left:
+            break
+        time.sleep(0.01)
+
+
+_TRIES = 100
+
+
+def kill(process: int, *, group: bool = False) -> None:
+    """Kill a process, or a whole group by its leader; one that has ended, or is not ours, is left alone."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        (os.killpg if group else os.kill)(process, signal.SIGKILL)
 
 
 def end_with(parent: int, pipe: int | None = None) -> None:

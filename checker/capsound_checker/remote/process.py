@@ -22,7 +22,7 @@ from capsound.errors import EXIT_BAD_INPUT, EXIT_UNKNOWN, EXIT_USAGE, CapsoundEr
 from capsound_checker.intake.limits import cut, excerpt
 from capsound_checker.programs.owntime import Allowance, count_waits_of, forget
 from capsound_checker.programs.watch import pulse
-from capsound_checker.remote.lifeline import guarded, lifeline
+from capsound_checker.remote.lifeline import guarded, kill, lifeline
 
 MAX_LINE = 1 << 20
 """The longest answer, in bytes."""
@@ -81,22 +81,28 @@ def is_address(text: str) -> bool:
     return text.startswith(("cmd:", "cmd["))
 
 
-def parse_address(text: str) -> Address:
+def words_of(command: str) -> tuple[str, ...]:
+    """Return the words of a command, split as a POSIX shell would split it. Raises ``BadAddress``."""
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise BadAddress(f"{command!r} is no command: {error}", hint="close every quotation mark") from None
+
+
+def parse_address(text: str, *, start: float = LOAD_SECONDS) -> Address:
     """Return the address that ``text`` stands for: ``cmd:COMMAND``, or ``cmd[timeout=5,start=60]:COMMAND``.
 
-    The command is split as a POSIX shell would split it, and run without one. Raises ``BadAddress``.
+    ``start`` is how long it may take to start where the address itself does not say. The command is split
+    as a POSIX shell would split it, and run without one. Raises ``BadAddress``.
     """
     head, colon, command = text.partition("]:" if text.startswith("cmd[") else ":")
     usage = "write cmd:COMMAND, or cmd[timeout=5,start=60]:COMMAND, where both are seconds"
     if not is_address(text) or not colon:
         raise BadAddress(f"{text!r} is no address of a harness", hint=usage)
-    try:
-        words = tuple(shlex.split(command))
-    except ValueError as error:
-        raise BadAddress(f"{command!r} is no command: {error}", hint="close every quotation mark") from None
+    words = words_of(command)
     if not words:
         raise BadAddress(f"{text!r} names no command", hint=usage)
-    settings: dict[str, float] = {}
+    settings: dict[str, float] = {"start": start}
     for part in filter(None, head.removeprefix("cmd").removeprefix("[").split(",")):
         name, _, value = part.partition("=")
         if name.strip() not in ("timeout", "start"):
@@ -228,10 +234,11 @@ class Child:
         return HarnessDied(what, cause=cause, hint="run the command by hand and give it that line")
 
     def _hung(self, line: bytes, seconds: float) -> HarnessHung:
+        more = "--load-timeout 5m" if _IS_START in line else "cmd[timeout=30]:COMMAND"
         return HarnessHung(
             f"the harness did not answer within {seconds:g} s",
             cause=f"it was asked {_shown(line)}{self._stderr()}",
-            hint="flush after every line; give a slow one more time by cmd[timeout=30]:COMMAND",
+            hint=f"flush after every line; give a slow one more time by {more}",
         )
 
     def _stderr(self) -> str:
@@ -263,8 +270,7 @@ class Child:
         if self._err >= 0:
             self._drain_stderr()
         self._err = -1
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
+        kill(self.pid, group=True)
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             if stream is not None:
@@ -304,7 +310,7 @@ def python_address(interpreter: str, target: str, *, timeout: float = 5.0, start
     return Address((interpreter, "-u", str(harness), target), timeout, start)
 
 
-_SLICE = 0.5
+_SLICE = 0.1
 """How many seconds at a time an answer is waited for."""
 
 _KEPT = 16_384
@@ -312,3 +318,4 @@ _LINES = 20
 _LONGEST_LINE = 1_000
 _SHOWN = 300
 _GRACE = 0.5
+_IS_START = b'"cmd":"start"'

@@ -14,7 +14,7 @@ from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.programs.asking import AdapterFailed
 from capsound_checker.programs.exhaust import Opaque
-from capsound_checker.programs.watch import SECONDS, held, patience, wait_longer
+from capsound_checker.programs.watch import held, patience, wait_longer
 from capsound_checker.schedules.agents import Program, possible, programs, simpler, size
 from capsound_checker.schedules.concurrency import Concurrent, Work, run, world_of
 from capsound_checker.schedules.eventloop import NeedsRealLoop
@@ -216,7 +216,7 @@ class _Search:
         """Do one schedule; one that seems to hang is done once more, with all patience: a pause accuses nobody."""
         done = run(self.adapter, program, chooser, fifo=self.fifo, world=world, memory=memory, work=self.work)
         if done.timed_out and not self.hangs:
-            with patience(SECONDS):
+            with patience(None):
                 done = run(self.adapter, program, Replay(chooser.choices), fifo=self.fifo, work=self.work)
             if done.timed_out:
                 self.hangs = True
@@ -309,7 +309,7 @@ class _Search:
         """
         program, choices = self.shown[name]
         if name == "hang" and self.hangs:  # every further run would cost its patience
-            with patience(SECONDS):
+            with patience(None):
                 return self._shown(name, program, choices, fifo=self.fifo)
         most = self.work.steps + steps
         best = self._least(name, program, most, fifo=self.fifo) or choices

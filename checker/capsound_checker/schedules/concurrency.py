@@ -119,7 +119,7 @@ class Concurrent:
         run, struck = self.state, strikes[0]
         with run.loop.running(), _same_chance(type(self.record.adapter)):
             try:
-                with limit():
+                with limit(self.record.adapter.timeout):
                     self._go(chooser)
             except Hung:
                 self._stall()

@@ -126,6 +126,8 @@ class LoopTasks:
                 run.requests.remove(request)
             if made is not None and made.place == "at provider":
                 made.place = "returning"
+        if made is not None:
+            made.told += bill
         return bill
 
     # ------------------------------------------------------------------------- calls made by the library

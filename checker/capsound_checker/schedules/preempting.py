@@ -28,15 +28,18 @@ _STILL = 3
 class Preempted:
     """One schedule: thread one is stopped at its ``at``-th place, thread two runs, thread one goes on.
 
-    Where ``at`` is 0 it is not stopped, and ``places`` are found.
+    Where ``at`` is 0 it is not stopped, and ``places`` are found. A thread may hang for ``patience`` seconds, or for
+    what the adapter allows an operation.
     """
 
     waits = "the two operations wait for each other"
     handler = False
 
-    def __init__(self, adapter: type[Adapter], before: Program, one: Step, two: Step, at: int, patience: float) -> None:
+    def __init__(
+        self, adapter: type[Adapter], before: Program, one: Step, two: Step, at: int, patience: float | None
+    ) -> None:
         self.adapter_type, self.before, self.steps, self.at = adapter, before, (one, two), at
-        self.patience = patience
+        self.patience = adapter.timeout if patience is None else patience
         self.base = prepared(adapter, before)
         self.files = files_of(adapter, self.base.scopes.values())
         self.answers: list[Answer] = [Answer(Kind.HUNG), Answer(Kind.HUNG)]
@@ -201,7 +204,7 @@ class Interrupted(Preempted):
     def run(self) -> None:
         """Run the schedule; ``where`` stays empty when the first operation has fewer such places."""
         try:
-            with limit():
+            with limit(self.adapter_type.timeout):
                 self._traced()
         except Hung:
             self.hung = True

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from capsound.adapter import Adapter, Gate, offers
 from capsound.anomalies import ANOMALIES
 from capsound.guarantees import Guarantee
+from capsound.report import BY_CIRCUMSTANCE
 from capsound_checker.programs.program import Program, Step, call, possible
 
 
@@ -132,21 +133,39 @@ def at_the_gate(adapter: type[Adapter], step: Step) -> bool:
     return step.do == ("begin" if adapter.gate in (Gate.CHECK, Gate.CALL) else "reserve")
 
 
-def ended_by_race(anomaly: str, one: Step, two: Step) -> Guarantee | None:
-    """Return the guarantee that a race of two operations ends, or None: nothing that only refuses too much ends one.
+def ended_by_race(anomaly: str, program: Sequence[Step], overspent: bool | None) -> Guarantee | None:
+    """Return the guarantee that a race of the last two steps of a program ends, or None.
 
-    Each of them alone is right, so that it is their overlap that is needed, and what the operations themselves are for.
+    ``overspent`` says whether spending all that was left after it took the bills above a cap or a grant; None where
+    that could not be tried. An overshoot ends the rung of what the two are for, and so does what implies one while no
+    bill exceeds its hold: room given out twice. Where nobody knows what a race leads to, it may be that. A false
+    refusal, or a balance that is off for a moment, costs nobody money: that is a matter of precision.
     """
-    if anomaly in SAFE:
-        return None
-    kinds = {one.do, two.do}
-    least = ANOMALIES["hang"].ends if anomaly == "hang" else None
-    if "forfeit" in kinds:
-        least = Guarantee.FAULT_TOLERANT
-    elif kinds & {"delegate", "close", "merge"} or any(step.do in _CREATE and step.on for step in (one, two)):
-        least = max(least or Guarantee.DELEGATED, Guarantee.DELEGATED)
-    return least or Guarantee.CONCURRENT
+    needed = _needed(program)
+    if overspent or anomaly in OVERSPENDS:
+        return max(needed, Guarantee.DELEGATED) if anomaly == "slice-overshoot" else needed
+    ends = ANOMALIES[anomaly].ends if anomaly in ANOMALIES else Guarantee.OVERRUN_BOUNDED  # a journal of no order
+    if overspent is None and anomaly not in SAFE and anomaly != "hang":
+        return needed
+    return None if ends is None else max(ends, needed)
 
+
+def _needed(program: Sequence[Step]) -> Guarantee:
+    """Return the rung that the last two steps of a program are for: each alone is right, so that they must overlap."""
+    *before, one, two = program
+    accounts = {step.new: step.on for step in before if step.do in ("reserve", "begin")}
+    if "forfeit" in (one.do, two.do):
+        return Guarantee.FAULT_TOLERANT
+    for step in (one, two):
+        if step.do in ("delegate", "close", "merge"):
+            return Guarantee.DELEGATED
+        if accounts.get(step.on, 0) if _about_hold(step) else step.on:
+            return Guarantee.DELEGATED
+    return Guarantee.CONCURRENT
+
+
+OVERSPENDS = BY_CIRCUMSTANCE | {"stale-admit", "over-admit"}
+"""What is an overshoot, or lets one come."""
 
 SAFE = frozenset({"false-refusal", "vanished", "stranded"})
 """What takes capacity away, and lets nobody spend more."""

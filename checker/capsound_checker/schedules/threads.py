@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterable, Iterator
 from capsound.adapter import Adapter, Gate
 from capsound_checker.programs.asking import AdapterFailed
 from capsound_checker.programs.program import Program, Step
+from capsound_checker.programs.watch import held
 from capsound_checker.schedules.orders import both_orders, is_there, prepared
 from capsound_checker.schedules.preempting import Interrupted, Preempted
 from capsound_checker.schedules.races import BEFORE, GATES, OPERATIONS, Race, at_the_gate, pairs
@@ -48,12 +49,14 @@ NEEDS_LOOP = "an event loop is needed"
 """What stands for schedules in which an operation could not go on as it does among coroutines: they show nothing."""
 
 
+@held()  # each of thousands of steps would install a handler and put the old one back
 def race(
-    adapter: type[Adapter], before: Program, one: Step, two: Step, *, most: int = 400, patience: float = 2.0
+    adapter: type[Adapter], before: Program, one: Step, two: Step, *, most: int = 400, patience: float | None = None
 ) -> tuple[Race | None, int]:
     """Preempt ``one`` at each of its instructions in turn and run ``two`` there; return the first race, if any.
 
-    Also returns how many schedules were run. ``patience`` is how many seconds a thread may hang.
+    Also returns how many schedules were run. ``patience`` is how many seconds a thread may hang, or None for what the
+    adapter allows.
     """
     schedules = 0
     for found in _schedules(adapter, before, one, two, patience):
@@ -63,12 +66,13 @@ def race(
     return None, schedules
 
 
+@held()
 def hunt(
     adapter: type[Adapter],
     tried: Iterable[tuple[Program, Step, Step]] | None = None,
     *,
     most: int = 400_000,
-    patience: float = 2.0,
+    patience: float | None = None,
     told: Callable[[Step, Step], None] = lambda _one, _two: None,
     raced: dict[str, int] | None = None,
 ) -> tuple[Race | None, int]:
@@ -113,7 +117,7 @@ def _schedules(
     before: Program,
     one: Step,
     two: Step,
-    patience: float,
+    patience: float | None,
     *,
     early_first: bool = False,
     raced: dict[str, int] | None = None,
@@ -158,6 +162,7 @@ def _possible(adapter: type[Adapter], before: Program, one: Step, two: Step) -> 
     return is_there(base, one) and is_there(base, two)
 
 
+@held()
 def interrupt(
     adapter: type[Adapter], before: Program, one: Step, two: Step, *, most: int = 400
 ) -> tuple[Race | None, int]:
@@ -181,7 +186,14 @@ def interrupt(
 
 
 def again(
-    adapter: type[Adapter], before: Program, one: Step, two: Step, at: int, *, handler: bool, patience: float = 2.0
+    adapter: type[Adapter],
+    before: Program,
+    one: Step,
+    two: Step,
+    at: int,
+    *,
+    handler: bool,
+    patience: float | None = None,
 ) -> tuple[Race | None, int]:
     """Run one schedule once more; return the race that it shows, if any, and how many schedules that took.
 

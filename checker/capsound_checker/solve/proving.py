@@ -44,6 +44,11 @@ class Proved:
     """Whether Ctrl-C came before all were decided."""
 
     @property
+    def theorems(self) -> tuple[Theorem, ...]:
+        """The theorems that were decided, or tried, before the end."""
+        return tuple(result.theorem for result in self.results)
+
+    @property
     def exit_status(self) -> int:
         """0 when every theorem came out as stated, 1 when one did not, else 2 when one was not decided.
 

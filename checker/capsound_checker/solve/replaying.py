@@ -6,18 +6,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capsound.disciplines import DISCIPLINES
+from capsound.disciplines import KNOWN
 from capsound.events import event_to_dict
 from capsound.loading import load_scenario
 from capsound.machine import TOLD_APART, compile_scenario
 from capsound.monitor import Report, fold
 from capsound.properties import Property
+from capsound.scenario import Scenario
 from capsound.schedule import BadToken, Trace, parse_token, run_schedule
 from capsound.verdict import Verdict, merge
 from capsound_checker.display.itf import trace_to_itf
 from capsound_checker.display.printing import printable
 from capsound_checker.display.render import render_trace
 from capsound_checker.display.terminal import rendered
+from capsound_checker.display.words import account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Replayed:
 
 def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
     """Replay a token on its scenario; return the run and what the monitor says of it."""
-    scenario = load_scenario(path, known_disciplines=DISCIPLINES)
+    scenario = load_scenario(path, known_disciplines=KNOWN)
     schedule = parse_token(token)
     machine = compile_scenario(scenario, limit=TOLD_APART)
     if machine.reuse is not None and machine.discipline.affine:
@@ -44,14 +46,15 @@ def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
     report = fold(trace.events)
     verdict = merge(v for p, v in report.verdicts.items() if p in _JUDGED)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
-    lines = [f"  {finding.anomaly}: {printable(finding.sentence)}" for finding in report.findings]
+    told = [scenario.in_unit(finding.sentence, account_of(finding)) for finding in report.findings]
+    lines = [f"  {f.anomaly}: {printable(sentence)}" for f, sentence in zip(report.findings, told, strict=True)]
     lines = lines or ["  the monitor found nothing wrong with this run"]
     lines.append(verdict.value + (": too little happened to show anything" if verdict is Verdict.UNKNOWN else ""))
     run = rendered(lambda console: render_trace(console, machine, trace), colour)
     return Replayed(
         verdict,
         run + "\n".join(lines) + "\n",
-        _data(trace, report, verdict),
+        _data(scenario, trace, report, verdict),
         trace_to_itf(machine, trace, source=path.name, status=status),
     )
 
@@ -62,14 +65,21 @@ _JUDGED = frozenset(
 """What decides the exit status of a replay: precision and admission are shown, and are no broken promise."""
 
 
-def _data(trace: Trace, report: Report, verdict: Verdict) -> dict[str, Any]:
+def _data(scenario: Scenario, trace: Trace, report: Report, verdict: Verdict) -> dict[str, Any]:
     return {
         "format": "capsound.replay/1",
+        "unit": scenario.unit,
+        "scale": 10**scenario.digits,
         "verdict": verdict.value,
         "token": trace.schedule.token,
         "events": [event_to_dict(event) for event in trace.events],
         "findings": [
-            {"anomaly": f.anomaly, "event": f.step, "sentence": f.sentence, "numbers": f.numbers}
+            {
+                "anomaly": f.anomaly,
+                "event": f.step,
+                "sentence": scenario.in_unit(f.sentence, account_of(f)),
+                "numbers": f.numbers,
+            }
             for f in report.findings
         ],
         "verdicts": {prop.value: verdict.value for prop, verdict in report.verdicts.items()},

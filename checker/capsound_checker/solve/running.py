@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import importlib
 import multiprocessing
 import os
 import signal
@@ -21,6 +23,9 @@ from capsound_checker.display.terminal import rendered, status
 from capsound_checker.remote.isolation import signal_name
 from capsound_checker.remote.lifeline import end_with, lifeline
 
+GARBAGE = 50_000
+"""How many objects more there are than before when a worker looks for cycles that nobody uses."""
+
 
 class NoScenario(CapsoundError):
     """A path that does not exist, or a folder without scenarios."""
@@ -31,13 +36,14 @@ class NoScenario(CapsoundError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked of ``solve`` beside the files."""
+    """What the user asked of ``solve`` beside the files; ``itf``: every state of the first counterexample, too."""
 
     steps: int | None = None
     seconds: int | None = None
     verbose: bool = False
     colour: bool = False
     plain: bool = False
+    itf: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +96,7 @@ def solve_file(path: Path, request: Request, progress: Callable[[str], None] = l
 
 
 def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -> Solved:
-    from capsound.disciplines import DISCIPLINES
+    from capsound.disciplines import KNOWN
     from capsound.loading import load_scenario
     from capsound.scenario import Expect
     from capsound_checker.display.data import mismatches, outcome_to_dict
@@ -99,7 +105,7 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
     from capsound_proofs.solve import solve
 
     try:
-        scenario = load_scenario(path, known_disciplines=DISCIPLINES)
+        scenario = load_scenario(path, known_disciplines=KNOWN)
         search = scenario.search
         if request.steps is not None:
             search = replace(search, steps=request.steps)
@@ -120,7 +126,7 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
         mismatches=tuple(mismatches(outcome)),
         expects=scenario.expect != Expect(),
         seconds=outcome.seconds,
-        itf=trace_to_itf(outcome.machine, traces[0][0], source=path.name) if traces else None,
+        itf=trace_to_itf(outcome.machine, traces[0][0], source=path.name) if traces and request.itf else None,
     )
 
 
@@ -185,6 +191,8 @@ def solve_all(files: list[Path], request: Request, workers: int | None) -> list[
     and may die; in a process of its own it does none of that to the other files or to us.
     """
     limit = min(workers or os.cpu_count() or 1, len(files))
+    if limit < len(files):
+        _import_once()
     done: dict[int, Solved] = {}
     waiting = list(enumerate(files))
     running: dict[int, _Worker] = {}
@@ -208,6 +216,23 @@ def solve_all(files: list[Path], request: Request, workers: int | None) -> list[
             for worker in running.values():
                 worker.kill()
     return [done[number] for number in sorted(done)]
+
+
+_NEEDED = (
+    "cvc5",
+    "jsonschema",
+    "capsound.loading",
+    "capsound_checker.display.data",
+    "capsound_checker.display.itf",
+    "capsound_checker.display.render",
+    "capsound_proofs.solve",
+)
+
+
+def _import_once() -> None:
+    """Import here what every worker needs: a process that is forked has it already. No solver is begun by that."""
+    for name in _NEEDED:
+        importlib.import_module(name)
 
 
 class _Worker:
@@ -254,6 +279,9 @@ class _Worker:
 def _work(path: Path, request: Request, pipe: Any, parent: int, line: int | None) -> None:
     end_with(parent, line)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Terms and states are freed by their counts: looking for cycles among them is a twentieth of the time, for nothing.
+    gc.freeze()
+    gc.set_threshold(GARBAGE, 50, 50)
     pipe.send(solve_file(path, request, pipe.send))
     pipe.close()
 

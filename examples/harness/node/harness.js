@@ -47,8 +47,10 @@ class RacyBudget {
   }
 }
 
-/** Sets the estimate aside before the call, and settles once. */
+/** Sets the estimate aside before the call, and settles once: it knows itself which holds are open, and no copy does. */
 class SoundBudget {
+  #open = new Set();
+
   constructor(cap) {
     this.available = whole(cap);
     this.held = 0;
@@ -59,7 +61,9 @@ class SoundBudget {
     if (whole(amount) > this.available) throw new Refused(`${amount} of ${this.available}`);
     this.available -= amount;
     this.held += amount;
-    return { budget: this, amount, open: true };
+    const hold = { budget: this, amount, id: Symbol() };
+    this.#open.add(hold.id);
+    return hold;
   }
 
   /** Nothing is awaited between the question whether it fits and the hold. */
@@ -75,8 +79,7 @@ class SoundBudget {
   }
 
   static resolve(hold, cost) {
-    if (!hold.open) throw new Stale("the hold was resolved before");
-    hold.open = false;
+    if (!hold.budget.#open.delete(hold.id)) throw new Stale("the hold was resolved before");
     hold.budget.held -= hold.amount;
     hold.budget.spent += cost;
     hold.budget.available += hold.amount - cost;
@@ -117,6 +120,12 @@ const sound = {
   held: (r) => things.get(r.scope).held,
   remaining: (r) => things.get(r.scope).remaining,
 };
+
+/** What a program may do to a hold, `{ ...hold }`; a budget has a private field, without which a copy is of no use. */
+function copy({ of }) {
+  if (things.get(of) instanceof SoundBudget) throw new Rejected("a budget cannot be copied");
+  return { answer: "done", value: keep("k", { ...things.get(of) }) };
+}
 
 const TARGETS = {
   racy: {
@@ -226,7 +235,7 @@ function started() {
     harness: { name: process.argv[2], language: "JavaScript", implementation: "example budget", version: process.version },
     gate: chosen.gate,
     offers: Object.keys(chosen.operations),
-    claims: { strict: true },
+    claims: { strict: true, copies: true },
     odd: Object.keys(ODD),
   };
 }
@@ -237,6 +246,7 @@ async function answer(request) {
   if (cmd === "reset") return reset(), { answer: "done", value: null };
   if (cmd === "observe") return { answer: "done", value: observe(request.scope) };
   if (cmd === "turn") return turn(request);
+  if (cmd === "copy") return copy(request);
   const operation = chosen.operations[SUSPENDED.has(cmd) ? "call" : cmd];
   if (!operation) return { answer: "skipped", reason: `${cmd} is not offered` };
   if (SUSPENDED.has(cmd)) return alone(request);

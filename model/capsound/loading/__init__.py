@@ -2,7 +2,7 @@
 
 The language is ``scenario.schema.json``. A file passes four gates: it can be read, it is TOML of a sane size (both in
 ``syntax``), it keeps to the schema (``schema``), it makes sense (``reader``, and a module for each section). A gate
-reports all that it finds before the next one is tried.
+reports all that it finds before the next one is tried. Before the third, ``money`` makes whole numbers of decimals.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import os
 from collections.abc import Collection
 from pathlib import Path
 
+from capsound.errors import printable
 from capsound.loading.limits import DEPTH_CURE, MAX_FILE, MAX_ITEMS, MAX_NUMBER, MAX_OWN_SLICES
+from capsound.loading.money import count_money
 from capsound.loading.problems import BadScenario, Notes, Problem
 from capsound.loading.reader import read_scenario
 from capsound.loading.schema import SHAPES, check_schema, scenario_schema, scenario_template
 from capsound.loading.syntax import check_values, read_text, read_toml, too_large
-from capsound.loading.words import printable
 from capsound.positions import Place
 from capsound.scenario import Scenario
 
@@ -50,8 +51,9 @@ def parse_scenario(text: str, *, path: str = "<text>", known_disciplines: Collec
     try:
         data = read_toml(notes)
         check_values(data, notes)
+        scale = count_money(data, notes)
         check_schema(data, notes)
-        return read_scenario(data, notes, known_disciplines)
+        return read_scenario(data, notes, known_disciplines, scale)
     except RecursionError:
         notes.at(Place(1, 1), "the file nests too deep", DEPTH_CURE)
         raise notes.error() from None

@@ -6,24 +6,31 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from capsound.affine import BadProgram, parse_program
+from capsound.loading.ceilings import read_charged
 from capsound.loading.limits import LARGE_CURE, MAX_NUMBER, MAX_OWN_SLICES, TOO_LARGE
+from capsound.loading.order import read_order
 from capsound.loading.slices import fits
 from capsound.loading.values import Accounts, Values
 from capsound.loading.words import show, within
 from capsound.positions import KeyPath
-from capsound.scenario import ROOT, Agents, CallKind
+from capsound.scenario import ROOT, Agents, CallKind, Ceiling
 
 
-def read_agents(values: Values, calls: Sequence[CallKind], accounts: Accounts) -> tuple[Agents, ...]:
-    """Return the entries of agents, which make these calls on these accounts."""
-    agents = tuple(_agents(values, number, calls, accounts) for number in range(len(values.data["agents"])))
+def read_agents(
+    values: Values, calls: Sequence[CallKind], accounts: Accounts, ceilings: Sequence[Ceiling] = ()
+) -> tuple[Agents, ...]:
+    """Return the entries of agents, which make these calls on these accounts, or under these ceilings."""
+    limits = {ceiling.name: ceiling.cap for ceiling in ceilings}
+    many = range(len(values.data["agents"]))
+    agents = tuple(_agents(values, number, calls, {**accounts, **limits}, limits) for number in many)
     values.names("agents", [group.name for group in agents])
     _told_apart(values, agents)
     _own_slices(values, agents)
+    read_order(values, agents)
     return agents
 
 
-def _agents(values: Values, number: int, calls: Sequence[CallKind], accounts: Accounts) -> Agents:
+def _agents(values: Values, number: int, calls: Sequence[CallKind], accounts: Accounts, ceilings: Accounts) -> Agents:
     here = ("agents", number)
     table = values.get(here)
     name, account = table.get("name", "agent"), table.get("account", ROOT)
@@ -35,7 +42,8 @@ def _agents(values: Values, number: int, calls: Sequence[CallKind], accounts: Ac
     if "call" not in table and len(set(kinds)) > 1:
         names = ", ".join(map(show, dict.fromkeys(kinds)))
         values.notes.key(here, f"which calls does {show(name)} make? There are {names}", "add call = ...")
-    own = values.interval_if_given((*here, "slice"))
+    inherits = table.get("slice") == "what is left"
+    own = None if inherits else values.interval_if_given((*here, "slice"))
     if own is not None and account in accounts:
         fits(values, (*here, "slice"), own, f"each of {show(name)}", account, accounts)
     _program(values, (*here, "program"), table, accounts)
@@ -45,9 +53,14 @@ def _agents(values: Values, number: int, calls: Sequence[CallKind], accounts: Ac
         count=None if count == "any" else count,
         account=account,
         call=table.get("call", kinds[0]),
-        calls=table.get("calls", 1),
+        calls=int(str(table.get("calls", 1)).removeprefix("up to ")),
         own_slice=own,
         program=tuple(table.get("program", ())),
+        ceilings=read_charged(values, here, ceilings),
+        inherits=inherits,
+        after=tuple(table.get("after", ())),
+        up_to=isinstance(table.get("calls"), str),
+        affordable=table.get("affordable", False),
     )
 
 

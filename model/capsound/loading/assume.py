@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from capsound.clients import known_clients
 from capsound.loading.values import Values
-from capsound.loading.words import show
+from capsound.loading.words import guess, show
 from capsound.positions import KeyPath
 from capsound.scenario import Assume, CallKind, Plain, Request
 
@@ -26,6 +27,8 @@ def read_assume(values: Values, calls: Sequence[CallKind]) -> Assume:
         why = "A1 (a bill never exceeds its hold) is assumed" if a1 else "the requests say what is billed"
         cure = "leave it out" if has_requests else "set A1 = false in [assume], or leave shortfall out"
         values.notes.key(("assume", "shortfall"), f"shortfall has no meaning: {why}", cure)
+    if "client" in table:
+        table = _of_client(values, table)
     for key, name in (("rise", "A8"), ("hidden_retries", "A10")):
         if key in table and table.get(name, True):
             message = f"{key} has no meaning while {name} is assumed"
@@ -44,12 +47,30 @@ def read_assume(values: Values, calls: Sequence[CallKind]) -> Assume:
     return Assume(a1=a1, **said)
 
 
+def _of_client(values: Values, table: dict[str, Any]) -> dict[str, Any]:
+    """Return the assumptions with what was measured of a client in the place of its name."""
+    path: KeyPath = ("assume", "client")
+    client = known_clients().get(table["client"])
+    if client is None:
+        close = guess(table["client"], known_clients())
+        values.notes.value(
+            path, f"no client is called {show(table['client'])}", close or "`capsound clients` lists all"
+        )
+        return table
+    for key in ("A10", "hidden_retries"):
+        if key in table:
+            values.notes.key(("assume", key), f"{key} follows from the client", f"leave {key} out, or the client")
+    again = client.hidden_retries
+    kept = {key: value for key, value in table.items() if key not in ("A10", "hidden_retries")}
+    return kept | ({"A10": False, "hidden_retries": again} if again else {"A10": True})
+
+
 def _affordable(values: Values, path: KeyPath, kind: CallKind) -> None:
     cost = kind.cost
     if isinstance(cost, Plain) and cost.estimate.hi is not None and cost.bill.lo > cost.estimate.hi:
         values.notes.value(
             path,
-            f"{show(kind.name)} bills at least {cost.bill.lo} and is estimated at {cost.estimate.hi} "
-            "at most, although A1 (a bill never exceeds its hold) is assumed",
+            f"{show(kind.name)} bills at least {values.told(cost.bill.lo)} and is estimated at "
+            f"{values.told(cost.estimate.hi)} at most, although A1 (a bill never exceeds its hold) is assumed",
             "set A1 = false in [assume], or estimate more",
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capsound.loading.values import Values
-from capsound.scenario import CallKind, Plain, Request, Stream
+from capsound.scenario import CallKind, Interval, Plain, Request, Stream
 
 
 def read_calls(values: Values) -> tuple[CallKind, ...]:
@@ -25,6 +25,7 @@ def _call(values: Values, number: int) -> CallKind:
                 values.interval((*here, "bytes")),
                 input_tokens=values.interval_if_given((*here, "input_tokens")),
                 output_tokens=values.interval_if_given((*here, "output_tokens")),
+                cached=values.interval_if_given((*here, "cached")) or Interval(0, 0),
                 **{key: table[key] for key in given if key in table},
             ),
         )

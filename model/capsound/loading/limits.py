@@ -11,7 +11,7 @@ MAX_NUMBER = 10**18
 MAX_ITEMS = 1000
 """The most entries of one array or table; the schema is stricter where it can say why."""
 
-MAX_OWN_SLICES = 64
+MAX_OWN_SLICES = 1000
 """The most agents that may take a slice of their own: each is an account in every state of the search."""
 
 DEPTH_CURE = "a scenario needs a depth of four at most"

@@ -6,8 +6,8 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from capsound.errors import EXIT_BAD_INPUT, CapsoundError
-from capsound.loading.words import printable, some
+from capsound.errors import EXIT_BAD_INPUT, CapsoundError, printable
+from capsound.loading.words import some
 from capsound.positions import KeyPath, Place, Positions
 
 _SHOWN, _QUOTED, _HINTED = 8, 3, 40
@@ -119,7 +119,7 @@ def quote(problem: Problem) -> Iterator[str]:
     shown, before = left + line[start:end] + right, left + line[start:place]
     margin = f"{problem.line:>5} | "
     yield margin + printable(shown.replace("\t", " ")).rstrip()
-    yield " " * (len(margin) - 2) + "| " + " " * sum(map(_columns, before)) + "^"
+    yield " " * (len(margin) - 2) + "| " + " " * sum(map(_columns, printable(before.replace("\t", " ")))) + "^"
 
 
 def _columns(sign: str) -> int:

@@ -50,8 +50,9 @@ def fits(values: Values, path: KeyPath, grant: Interval, who: str, parent: str, 
     """Blame a grant that is always more than its parent has."""
     most = accounts[parent].hi
     if most is not None and grant.lo > most:
+        there = values.told(most)
         values.notes.value(
             path,
-            f"{who} is granted {grant.lo}, but its parent {show(parent)} has {most} at most",
-            f"grant {most} or less, or give {show(parent)} more",
+            f"{who} is granted {values.told(grant.lo)}, but its parent {show(parent)} has {there} at most",
+            f"grant {there} or less, or give {show(parent)} more",
         )

@@ -11,9 +11,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from capsound.errors import printable
 from capsound.loading.limits import DEPTH_CURE, LARGE_CURE, MAX_FILE, MAX_ITEMS, MAX_NUMBER, TOO_LARGE
 from capsound.loading.problems import BadScenario, Notes, Problem
-from capsound.loading.words import guess, printable, spell
+from capsound.loading.words import guess, spell
 from capsound.positions import KeyPath, Place
 
 

@@ -8,10 +8,11 @@ from typing import Any, TypeVar
 
 from capsound.amounts import as_ratio
 from capsound.errors import BadAmount
+from capsound.loading.money import WHOLE, Scale
 from capsound.loading.problems import Notes
 from capsound.loading.words import guess, show, spell
 from capsound.positions import KeyPath
-from capsound.scenario import ANY, Interval
+from capsound.scenario import ANY, Interval, decimal
 
 _T = TypeVar("_T")
 
@@ -22,9 +23,14 @@ Accounts = Mapping[str, Interval]
 class Values:
     """The data of a file that keeps to the schema, read value by value; what makes no sense goes into ``notes``."""
 
-    def __init__(self, data: Mapping[str, Any], notes: Notes) -> None:
+    def __init__(self, data: Mapping[str, Any], notes: Notes, scale: Scale = WHOLE) -> None:
         self.data = data
         self.notes = notes
+        self.scale = scale
+
+    def told(self, amount: int) -> str:
+        """Return an amount as the file writes it."""
+        return decimal(amount, self.scale.digits, self.scale.places)
 
     def get(self, path: KeyPath, default: Any = None) -> Any:
         """Return what is at ``path``, or ``default``."""
@@ -46,7 +52,9 @@ class Values:
         if high == "any":
             return Interval(low, None)
         if low > high:
-            message = f"{spell(path)} has min {low} above max {high}"
+            tokens = path[-1] in ("bytes", "input_tokens", "output_tokens")
+            least, most = (low, high) if tokens else (self.told(low), self.told(high))
+            message = f"{spell(path)} has min {least} above max {most}"
             self.notes.value((*path, "min"), message, "swap the two")
         return Interval(low, high)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 
-from capsound.errors import nearest
+from capsound.errors import nearest, printable
 from capsound.positions import KeyPath
 
 
@@ -32,14 +32,9 @@ def show(value: object) -> str:
     return str(value)
 
 
-def printable(text: str) -> str:
-    """Return ``text`` with one mark for each character that a terminal would act upon, or cannot show."""
-    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text)
-
-
 def _header(path: KeyPath) -> tuple[str, KeyPath]:
     """Split a path into the table that it is in, as written in the file, and the rest."""
-    if len(path) > 1 and isinstance(path[1], int) and path[0] in ("agents", "calls", "slices"):
+    if len(path) > 1 and isinstance(path[1], int) and path[0] in ("agents", "calls", "slices", "ceilings"):
         return f"[[{path[0]}]] number {path[1] + 1}", path[2:]
     if len(path) > 1 and path[0] != "properties":
         return f"[{printable(str(path[0]))[:40]}]", path[1:]

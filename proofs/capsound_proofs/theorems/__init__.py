@@ -9,14 +9,19 @@ from capsound_proofs.theorems import (
     affine_handles,
     cap_soundness,
     check_then_act,
+    conjunction,
     conservation,
+    expiry,
+    lagging_replicas,
     lower_bound,
     overshoot_bound,
+    own_accounts,
     published_cap,
     release_after_send,
     slice_soundness,
     smallest_margin,
     tokens_per_byte,
+    window_reset,
 )
 
 THEOREMS: tuple[Theorem, ...] = (
@@ -33,5 +38,10 @@ THEOREMS: tuple[Theorem, ...] = (
     adaptive_first_call.THEOREM,
     lower_bound.THEOREM,
     published_cap.THEOREM,
+    own_accounts.THEOREM,
+    window_reset.THEOREM,
+    conjunction.THEOREM,
+    expiry.THEOREM,
+    lagging_replicas.THEOREM,
 )
 """Every theorem, by number."""

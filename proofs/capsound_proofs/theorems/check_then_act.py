@@ -69,7 +69,7 @@ CHECKED = Race("racy-counter", itself=False, slack=0)
 RECORDED = Race("record-after", itself=True, slack=1)
 
 
-def _fire(block: Block, ledger: Ledger, call: CallVars, draw: Callable[..., Any], algebra: Any) -> Term:
+def run_block(block: Block, ledger: Ledger, call: CallVars, draw: Callable[..., Any], algebra: Any) -> Term:
     """Run one block of the discipline; return whether its guards let it through."""
     frame = Frame(algebra, ledger, call, COSTS, draw, lambda *_: None)
     guards = [step.guard(frame) for step in block if step.guard is not None]
@@ -80,7 +80,7 @@ def _fire(block: Block, ledger: Ledger, call: CallVars, draw: Callable[..., Any]
 
 def _on_terms(block: Block, call: CallVars) -> tuple[Term, dict[str, Term]]:
     ledger = Ledger(**{name: V[name] for name in LEDGER})
-    guards = _fire(block, ledger, call, lambda *_: BILL, TERMS)
+    guards = run_block(block, ledger, call, lambda *_: BILL, TERMS)
     return conj(guards), {name: getattr(ledger, name) for name in LEDGER}
 
 
@@ -246,7 +246,7 @@ def race_of(race: Race, agents: int, largest: int) -> Witness:
     rows: list[tuple[Any, ...]] = [("open", "root", cap)]
     for block, kinds in zip(race.blocks[:2], (("reserve",), ("send", "bill")), strict=True):
         for number, call in enumerate(calls, start=1):
-            if not all(_fire(block, ledger, call, lambda *_: largest, IntAlgebra())):
+            if not all(run_block(block, ledger, call, lambda *_: largest, IntAlgebra())):
                 raise Disagreement(f"{race.discipline} refuses call {number} of the run that attains the bound")
             row: dict[str, tuple[Any, ...]] = {
                 "reserve": ("reserve", "root", f"R{number}", call.cover, f"agent-{number}"),

@@ -2,6 +2,6 @@
 
 import threading
 
-VERDICT, EVIDENCE = "error", "did not come back"
+VERDICT, EVIDENCE = "error", "was not loaded within 15 s"
 
 threading.Event().wait()

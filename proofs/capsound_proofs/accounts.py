@@ -1,0 +1,155 @@
+"""The accounts of a scenario with its numbers, from the leaves to the root: each by itself, alike ones once.
+
+An account becomes a scenario of its own: its cap is what it is granted, its agents are those that charge it, and what
+is below it is known by its promises (``promises``). Slices that agents take for themselves are alike, and so are slices
+of one grant that are used alike: there is one proof for a thousand of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass, replace
+
+from capsound.costs import costs_of
+from capsound.machine import compile_scenario
+from capsound.scenario import ROOT, Agents, CallKind, Interval, Plain, Request, Scenario, Stream
+from capsound_proofs.aggregate import Abstraction, Options, calls_started
+from capsound_proofs.calls import Fact
+from capsound_proofs.children import Children, candidates, opens_as_granted
+from capsound_proofs.fits import largest_bill
+from capsound_proofs.invariants import PROVE, find
+from capsound_proofs.problem import Problem
+from capsound_proofs.promises import Account, promise_of
+from capsound_proofs.ranges import cost_ranges
+from capsound_proofs.work import Work
+
+Kind = Hashable
+"""What accounts that are alike have in common."""
+
+
+def accounts_of(problem: Problem) -> list[Account] | None:
+    """Return the accounts of a scenario, each kind proved once, the root last; None where this way cannot be gone.
+
+    Programs of handles are left out: they use what is below an account after they have closed it.
+    """
+    scenario, machine = problem.scenario, problem.machine
+    programs = any(agents.program for agents in scenario.agents)
+    if (
+        programs
+        or machine.alone
+        or any(agents.inherits for agents in scenario.agents)
+        or len(machine.accounts) == 1
+        or not opens_as_granted(machine.discipline)
+    ):
+        return None
+    tree = _Tree(problem)
+    tree.account(ROOT, scenario.cap)
+    return tree.proved if tree.finished else None
+
+
+class _Tree:
+    """The proofs so far, in the order in which they were found, and by what accounts that are alike have in common."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.scenario = summed_costs(problem)
+        self.proved: list[Account] = []
+        self.known: dict[Kind, _Known] = {}
+        self.finished = True
+        self.work = Work(PROVE, problem.ceiling)
+
+    def account(self, name: str, grant: Interval) -> Kind:
+        """Prove the account of that name, and before it all that are below it; return what it has in common."""
+        below: dict[Kind, int | None] = {}
+        own = [agents for agents in self.scenario.agents if agents.account == name]
+        for agents in own:
+            if agents.own_slice is not None:
+                alone = replace(agents, own_slice=None, count=1, account=ROOT)
+                kind = self._prove(agents.own_slice, (alone,), {}, f"the slice of each {agents.name}")
+                _add(below, kind, agents.count)
+        for piece in self.scenario.slices:
+            if piece.parent == name:
+                _add(below, self.account(piece.name, piece.grant), 1)
+        callers = tuple(replace(agents, account=ROOT) for agents in own if agents.own_slice is None)
+        return self._prove(grant, callers, below, name, is_root=name == ROOT)
+
+    def _prove(
+        self,
+        grant: Interval,
+        callers: tuple[Agents, ...],
+        below: dict[Kind, int | None],
+        label: str,
+        *,
+        is_root: bool = False,
+    ) -> Kind:
+        uses = tuple((a.count, a.calls, self.scenario.call(a.call).cost) for a in callers)
+        kind = (is_root, grant, uses, tuple(below.items()))
+        if kind in self.known or not self.finished:
+            return kind
+        assume = self.scenario.assume
+        ratio = assume.shortfall if assume.a1 is not True else None
+        spent = self.scenario.spent if is_root else 0
+        scenario = replace(self.scenario, cap=grant, agents=callers, slices=(), spent=spent)
+        machine = compile_scenario(scenario, limit=1)
+        children = tuple(
+            Children(f"slices{number}", self.known[k].grant, most, self.known[k].promise)
+            for number, (k, most) in enumerate(below.items())
+        )
+        agents = {entry: agents.count for entry, agents in enumerate(callers) if agents.count is not None}
+        counts = calls_started(scenario, machine)
+        options = Options(children=children, slice=not is_root, counts=counts, agents=agents, shortfall=ratio)
+        invariant = find(Abstraction(machine, options), self.problem.ceiling, self.work)
+        self.finished = invariant.finished
+        bills = self._bills(callers, below)
+        promise = () if is_root else promise_of(invariant, candidates(grant, ratio, bills, a1=assume.a1 is True))
+        self.known[kind] = _Known(grant, promise, bills)
+        self.proved.append(Account(f"{label}: ", invariant, promise))
+        return kind
+
+    def _bills(self, callers: tuple[Agents, ...], below: dict[Kind, int | None]) -> int | None:
+        """Return what all calls of an account and below it are billed at most, if each is billed once."""
+        total = 0
+        tops = [(agents.count, largest_bill(costs_of(self.scenario, agents.call)), agents.calls) for agents in callers]
+        tops += [(most, self.known[kind].bills, 1) for kind, most in below.items()]
+        for count, top, calls in tops:
+            if count is None or top is None:
+                return None
+            total += count * top * calls
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    grant: Interval
+    promise: tuple[Fact, ...]
+    bills: int | None
+
+
+def _add(below: dict[Kind, int | None], kind: Kind, count: int | None) -> None:
+    known = below.get(kind, 0)
+    below[kind] = None if known is None or count is None else known + count
+
+
+def summed_costs(problem: Problem) -> Scenario:
+    """Return the scenario with an estimate and a bill for every request, from the smallest to the largest possible.
+
+    What the estimator has earned holds of them, as it holds of the requests; how they depend on each other otherwise,
+    and on how many calls there were before, is forgotten. So all calls of an agent are alike.
+    """
+    scenario = problem.scenario
+    if not any(isinstance(kind.cost, Request) for kind in scenario.calls):
+        return scenario
+    most: dict[str, int] = {}
+    for agents in scenario.agents:
+        most[agents.call] = max(agents.calls, most.get(agents.call, 1))
+    kinds = tuple(_ranges(problem.machine.scenario, kind, most.get(kind.name, 1)) for kind in scenario.calls)
+    # The ranges have in them by how much a price may rise, and how often a bill may be repeated.
+    return replace(scenario, calls=kinds, assume=replace(scenario.assume, a8=True, a10=True))
+
+
+def _ranges(scenario: Scenario, kind: CallKind, calls: int) -> CallKind:
+    if isinstance(kind.cost, Stream):
+        return kind
+    first, last = (cost_ranges(costs_of(scenario, kind.name, earlier)) for earlier in (0, calls - 1))
+    estimate, bill = (Interval(low.lo, high.hi) for low, high in zip(first, last, strict=True))
+    return CallKind(kind.name, Plain(estimate, bill))
