@@ -136,7 +136,7 @@ def test_a_record_that_no_rule_takes_although_it_carries_usage_is_named() -> Non
     assert told.verdict is Verdict.UNKNOWN
     assert warned(told) == {"left-out": 2}
     sentence = next(w.sentence for w in told.warnings)
-    assert sentence.startswith("2 records have usage or name a model")
+    assert sentence.startswith("2 records have usage, name a model or lost attributes")
     assert "first in line 2: 'attributes/llm.usage.total_tokens'" in sentence
     assert told.doubts == (sentence,)
     # What carries nothing is left out without a word.
@@ -165,6 +165,7 @@ def test_a_number_where_the_mapping_takes_its_amounts_is_usage_whatever_its_name
         {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": "gen_ai.client.token.usage"}]}]}]},
         {"resourceLogs": [{"logRecords": [{"body": {"usage": {"total": 5}}}]}]},
         {"cost": {"usd": "0.5"}},
+        {"droppedAttributesCount": 46},
     ],
 )
 def test_usage_is_seen_wherever_a_record_has_it(record: dict[str, Any]) -> None:

@@ -21,6 +21,7 @@ from capsound_checker.audit.calls import Bill, Noted
 from capsound_checker.audit.doubts import Unseen, carries_usage
 from capsound_checker.audit.records import Records, Unusable
 from capsound_checker.audit.rules import Facts, LogMapping, Made, Node
+from capsound_checker.audit.sampled import told
 from capsound_checker.audit.values import BadRecord
 
 BUNDLE = 256
@@ -82,7 +83,7 @@ class Maker:
             made.key,
             made.awaits,
             made.answers,
-            (usage, resent, self.unseen.fresh(made)),
+            (usage, resent, told(made.record), self.unseen.fresh(made)),
         )
 
 

@@ -35,8 +35,16 @@ KINDS: dict[str, tuple[str, str]] = {
     ),
     "skipped": ("unusable line or record left out", "unusable lines or records left out"),
     "left-out": (
-        "record has usage or names a model, but no rule of the mapping covers it",
-        "records have usage or name a model, but no rule of the mapping covers them",
+        "record has usage, names a model or lost attributes, but no rule of the mapping covers it",
+        "records have usage, name a model or lost attributes, but no rule of the mapping covers them",
+    ),
+    "sampled": (
+        "record says that a sampler has dropped others, which may have been billed",
+        "records say that a sampler has dropped others, which may have been billed",
+    ),
+    "chosen": (
+        "set of trace identifiers looks chosen by a sampler: what it dropped may have been billed",
+        "sets of trace identifiers look chosen by a sampler: what it dropped may have been billed",
     ),
     "contradiction": ("record contradicts itself", "records contradict themselves"),
     "path": ("field of the mapping never occurs", "fields of the mapping never occur"),
@@ -95,6 +103,7 @@ class Warned:
 
 _USAGE = re.compile(r"usage|token|cost|price|usd|spend|billed", re.IGNORECASE)
 _MODEL = re.compile(r"model", re.IGNORECASE)
+_DROPPED = re.compile(r"dropped_?attributes(_?count)?", re.IGNORECASE)
 _METRIC = re.compile(r"^(gen_ai|llm)\..*(usage|token|cost)", re.IGNORECASE)
 _DEEP = 16
 """How far down a record is searched for usage: lists in lists, attributes, and what is in them."""
@@ -103,13 +112,18 @@ _DEEP = 16
 def carries_usage(record: Mapping[str, Any], amounts: tuple[Field, ...], *, models: bool) -> str:
     """Return the path at which a record says what a call used, or (``models``) which model; empty where it does not.
 
-    ``amounts`` are fields from which the mapping takes amounts: a number there is usage, whatever its name.
+    ``amounts`` are fields from which the mapping takes amounts: a number there is usage, whatever its name. With
+    ``models``, the path may also be the one at which it says that attributes were dropped: OpenTelemetry keeps 128 of a
+    span, the first in JavaScript and the last in Python, and a long chat has more. Usage may have been among the rest.
     """
     for place in amounts:
         for path in place.paths:
             if _counts(look(record, path)):
                 return "/".join(path)
-    return _search(record, models, (), usage=False, model=False)
+    found = _search(record, models, (), usage=False, model=False)
+    if models and not found:
+        return next((key for key, value in record.items() if _DROPPED.fullmatch(key) and _counts(value)), "")
+    return found
 
 
 def _search(value: Mapping[str, Any], models: bool, at: tuple[str, ...], usage: bool, model: bool) -> str:

@@ -19,6 +19,7 @@ from capsound_checker.audit.ordering import Turn
 from capsound_checker.audit.ordering import Waiting as Ordered
 from capsound_checker.audit.records import Unusable
 from capsound_checker.audit.rules import LogMapping, Made
+from capsound_checker.audit.sampled import Traces, told
 from capsound_checker.audit.spending import Spending
 from capsound_checker.audit.streams import Streams
 from capsound_checker.audit.times import Moment, moment
@@ -64,6 +65,7 @@ class Foreign:
     """How many calls may have been sent more often than was told."""
     families: Families = field(default_factory=Families)
     waiting_names: Waiting = field(default_factory=Waiting)
+    traces: Traces = field(default_factory=Traces)
     unseen: Unseen = field(init=False)
     streams: Streams | None = field(init=False)
     ordered: Ordered | None = field(init=False)
@@ -110,6 +112,9 @@ class Foreign:
             notes.line = line
             notes.warn("path", f"{cut(place.text)}, {place.key}")
         self._excesses(self.families.rest())
+        notes.line = 1
+        if part := self.traces.chosen():
+            notes.warn("chosen", part)
         notes.line = 0
 
     # ------------------------------------------------------------------------------------- what counts
@@ -129,6 +134,8 @@ class Foreign:
             self._retold(made, placed.more)
             return False
         rule = made.rule
+        if made.node is not None:
+            self.traces.add(made.node.group)
         if rule is None or not rule.counts:
             self.ignored += 1
             if rule is None or not rule.repeats:
@@ -148,6 +155,8 @@ class Foreign:
             notes.warn("contradiction", cut(sentence))
         if made.bill is not None and made.bill.unpriced:
             notes.warn("unpriced", cut(made.bill.unpriced))
+        if sampled := made.facts.sampled if made.facts else told(made.record):
+            notes.warn("sampled", cut(sampled))
         if (writer := _hides_retries(made)) is not None:
             self.resent += 1
             if "A10" not in self.judge.assume:

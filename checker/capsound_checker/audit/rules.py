@@ -108,12 +108,14 @@ class Node:
 class Facts:
     """What an auditor would see in a record.
 
-    ``usage`` is where it carries usage although it does not count, ``resent`` who wrote it if that hides retries, and
-    ``seen`` which of the fields that its rule expects it has, where they were not seen before.
+    ``usage`` is where it carries usage although it does not count, ``resent`` who wrote it if that hides retries,
+    ``sampled`` what it says of a sampler, and ``seen`` which of the fields that its rule expects it has, where they
+    were not seen before.
     """
 
     usage: str
     resent: str | None
+    sampled: str
     seen: tuple[int, ...]
 
 
