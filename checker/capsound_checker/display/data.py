@@ -8,7 +8,7 @@ from capsound.amounts import AccountId
 from capsound.events import event_to_dict
 from capsound.machine import Machine
 from capsound.properties import Property
-from capsound.scenario import ROOT, Ceiling
+from capsound.scenario import ROOT, Assume, Ceiling
 from capsound.verdict import Verdict
 from capsound_checker.display.words import account_of, argue
 from capsound_proofs.solve import Outcome, PropertyResult
@@ -28,6 +28,8 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
         "scale": 10**scenario.digits,
         "discipline": scenario.discipline,
         "blocks": str(outcome.machine.discipline),
+        "cap": str(scenario.cap),
+        "assumes": assumed(scenario.assume),
         "verdict": outcome.verdict.value,
         "properties": [_result(outcome.machine, result) for result in outcome.results],
         "anomalies": list(outcome.anomalies),
@@ -63,6 +65,13 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
     if outcome.machine.alone:
         data["ceilings"] = _ceilings(outcome)
     return data
+
+
+def assumed(assume: Assume) -> list[str]:
+    """Return the assumptions that are taken for granted, by name; A1 that has to follow from an estimator is none."""
+    held = {"A1": assume.a1, "A2": assume.width is None, "A6": assume.a6, "A7": assume.a7}
+    held |= {"A8": assume.a8, "A9": assume.a9, "A10": assume.a10}
+    return [name for name, holds in held.items() if holds]
 
 
 def _ceilings(outcome: Outcome) -> list[dict[str, Any]]:
