@@ -9,6 +9,7 @@ from capsound.events import event_to_dict
 from capsound.machine import Machine
 from capsound.properties import Property
 from capsound.scenario import ROOT, Assume, Ceiling
+from capsound.schedule import Trace
 from capsound.verdict import Verdict
 from capsound_checker.display.words import account_of, argue
 from capsound_proofs.solve import Outcome, PropertyResult
@@ -107,16 +108,7 @@ def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
         argument = argue(machine, result.trace, result.report, result.property)
         data |= {
             "token": result.trace.schedule.token,
-            "opening": [event_to_dict(e) for e in result.trace.opening],
-            "steps": [
-                {
-                    "step": number,
-                    "actor": step.actor,
-                    "action": step.action,
-                    "events": [event_to_dict(e) for e in step.events],
-                }
-                for number, step in enumerate(result.trace.steps, start=1)
-            ],
+            **steps_of(result.trace),
             "findings": [
                 {
                     "anomaly": f.anomaly,
@@ -132,6 +124,22 @@ def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
             "also_not": list(argument.also_not),
         }
     return data
+
+
+def steps_of(trace: Trace) -> dict[str, Any]:
+    """Return the events before the first step of a run, and its steps."""
+    return {
+        "opening": [event_to_dict(event) for event in trace.opening],
+        "steps": [
+            {
+                "step": number,
+                "actor": step.actor,
+                "action": step.action,
+                "events": [event_to_dict(event) for event in step.events],
+            }
+            for number, step in enumerate(trace.steps, start=1)
+        ],
+    }
 
 
 def mismatches(outcome: Outcome) -> list[str]:

@@ -78,11 +78,8 @@ const capsoundPage = (main, { edge = null } = {}) => {
     const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
     const told = wrong.length ? `Something is wrong in step ${wrong.map((n) => pane.steps[n][0]).join(", ")}.` : "Nothing is wrong.";
     svg.append(draw("title", {}, `Picture of ${pane.title || run.title}: ${count} steps from left to right. ${told} The list of steps says the same in words.`));
-    const defs = draw("defs", {}), hatch = draw("pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
-    hatch.append(draw("rect", { width: 7, height: 7, fill: "var(--bad-back)" }), draw("line", { class: "hatched", x1: 0, y1: 0, x2: 0, y2: 7 }));
-    defs.append(hatch);
     const column = draw("rect", { class: "column", x: x(0) - step / 2, width: step, y: 0, height: bottom });
-    svg.append(defs, column);
+    svg.append(column);
     for (const n of wrong) svg.append(draw("line", { class: "wrong", x1: x(n), x2: x(n), y1: n === last ? strip - 8 : strip, y2: bottom }));
     panels.forEach(([root, cap, written], place) => {
       const base = strip + place * (tall + gap) + tall;
@@ -155,6 +152,14 @@ const capsoundPage = (main, { edge = null } = {}) => {
     } };
   };
 
+  const pattern = () => {
+    const svg = draw("svg", { width: 0, height: 0, "aria-hidden": "true", style: "position: absolute" });
+    const hatch = draw("pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+    hatch.append(draw("rect", { width: 7, height: 7, fill: "var(--bad-back)" }), draw("line", { class: "hatched", x1: 0, y1: 0, x2: 0, y2: 7 }));
+    svg.append(hatch);
+    return svg;
+  };
+
   const legend = (run) => {
     const one = (shape, text) => {
       const svg = draw("svg", { width: 26, height: 14, "aria-hidden": "true" });
@@ -204,10 +209,10 @@ const capsoundPage = (main, { edge = null } = {}) => {
   const capital = (text) => text.replace(/^./, (c) => c.toUpperCase());
   const detail = (pane, place, several) => {
     const s = pane.steps[place];
-    if (!s) return make("section", {}, make("h3", {}, pane.title), make("p", { class: "idle" }, "This run has ended."));
+    if (!s) return make("section", {}, make("h2", { class: "at" }, pane.title), make("p", { class: "idle" }, "This run has ended."));
     const action = s[2] && s[3].indexOf(s[2]) < 0 ? ` ${s[2]}:` : "";
-    return make("section", {}, make("h3", {}, several ? `${pane.title}: ${numbered(pane, s)}` : capital(numbered(pane, s))),
-      make("p", {}, s[1] ? who(pane, s[1]) : "", `${action} ${s[3]}.`.trim()),
+    return make("section", {}, make("h2", { class: "at" }, several ? `${pane.title}: ${numbered(pane, s)}` : capital(numbered(pane, s))),
+      make("p", {}, s[1] ? who(pane, s[1]) : "", s[1] ? `${action} ${s[3]}.` : `${s[3]}.`),
       ...s[5].map(([anomaly, told]) => make("p", { class: "finding" }, make("strong", {}, anomaly), `: ${told}.`)),
       balances(pane, place));
   };
@@ -250,7 +255,7 @@ const capsoundPage = (main, { edge = null } = {}) => {
       const cells = run.panes.map((pane, p) => {
         const s = pane.steps[n];
         if (!s) return make("span", { class: "cell" });
-        return make("span", { class: `cell${s[5].length ? " broken" : ""}${s[2] === "nothing left to do" ? " idle" : ""}` }, s[1] ? who(pane, s[1]) : "", s[3]);
+        return make("span", { class: `cell${s[5].length ? " broken" : ""}${s[2] === "nothing left to do" ? " idle" : ""}` }, s[1] ? who(pane, s[1]) : "", `${s[1] ? " " : ""}${s[3]}`);
       });
       const number = run.panes.map((pane) => pane.steps[n]).find((s) => s);
       const item = make("button", { type: "button", class: wrong.includes(n) ? "found" : null, onclick: () => go(n) }, make("span", { class: "number" }, number[0] || "·"), ...cells);
@@ -302,7 +307,7 @@ const capsoundPage = (main, { edge = null } = {}) => {
     view = null;
     const walked = run && run.panes.length ? walk(run) : null;
     const rest = run ? why(run) : [make("p", { class: "card" }, "There is no run to walk through: nothing was refuted.")];
-    main.replaceChildren(head, ...(edge ? edge() : []), ...(walked ? walked.nodes : []), ...rest, ...data.tables.flatMap(table),
+    main.replaceChildren(pattern(), head, ...(edge ? edge() : []), ...(walked ? walked.nodes : []), ...rest, ...data.tables.flatMap(table),
       make("footer", {}, make("p", {}, "Made by capsound. This page holds the JSON document that it shows, and asks nothing of any network."),
         make("p", { class: "keys" }, "Keys: j next, k back, v what breaks it, Home, End.")));
     if (walked) walked.begin();

@@ -48,7 +48,12 @@ def shown_of(document: Any, source: str = "") -> dict[str, Any]:
     }
 
 
-def filled(template: str, document: Any, shown: dict[str, Any], script: str) -> str:
+def live(document: Any, shown: dict[str, Any]) -> str:
+    """Return the page that asks its own server what can happen next (``capsound explore``), and nobody else."""
+    return filled("page.html", document, shown, asset("page.js") + asset("live.js"), " connect-src 'self';")
+
+
+def filled(template: str, document: Any, shown: dict[str, Any], script: str, connect: str = "") -> str:
     """Return a template with its parts. One pass: what is put in is not looked through for more."""
     first = shown["runs"][0] if shown["runs"] else shown
     parts = {
@@ -58,6 +63,7 @@ def filled(template: str, document: Any, shown: dict[str, Any], script: str) -> 
         "DOCUMENT": in_script(document),
         "SHOWN": in_script({key: value for key, value in shown.items() if key != "plain"}),
         "SCRIPT": script,
+        "CONNECT": connect,
     }
     pieces = asset(template).split("@@")
     return "".join(parts[piece] if number % 2 else piece for number, piece in enumerate(pieces))
