@@ -42,7 +42,16 @@ settings.register_profile("quick", max_examples=20, deadline=None, derandomize=T
 settings.register_profile("deep", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
-MOODS = ("CAPSOUND_DEBUG", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "COLUMNS", "LINES", "TTY_COMPATIBLE")
+MOODS = (
+    "CAPSOUND_DEBUG",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+    "COLUMNS",
+    "LINES",
+    "TTY_COMPATIBLE",
+    "GITHUB_STEP_SUMMARY",
+)
 """Variables with which a developer tunes a terminal, and which must not reach the output under test."""
 
 

@@ -27,7 +27,8 @@ from capsound_checker.check.tokens import (
 )
 from capsound_checker.display.printing import SCREEN
 from capsound_checker.display.telling import error_data, error_text
-from capsound_checker.histories.telling import judged
+from capsound_checker.histories.history import History, check
+from capsound_checker.histories.telling import data
 from capsound_checker.remote.protocol import decode
 
 Runs = Callable[..., Any]
@@ -182,7 +183,7 @@ def saved(content: bytes, place: Path, _: Runs) -> tuple[int, str]:
     def read() -> None:
         _, recorded = saved_in(place / "input")
         if recorded:
-            judged(recorded, "input", as_json=True)
+            data(check(History.read(recorded, "input")))
 
     return told(read)
 

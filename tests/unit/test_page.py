@@ -2,204 +2,220 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-import shutil
-import subprocess
-from collections.abc import Callable
-from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+from page_documents import DOCUMENTS, HOSTILE, OVER, RACE, audited, checked, history, long_run, replayed, solved, wired
+from selectolax.lexbor import LexborHTMLParser
 
 from capsound.anomalies import ANOMALIES
 from capsound_checker.page.badge import badge
+from capsound_checker.page.documents import runs_of
 from capsound_checker.page.markdown import diagram, markdown
 from capsound_checker.page.rendering import page
-from capsound_checker.page.runs import runs_of
-
-HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>&\"'\x1b]0;owned\x07\x1b[31m\u202e@@STYLE@@"
-
-RACE: list[dict[str, Any]] = [
-    {"event": "open", "root": "team", "cap": 60},
-    {"event": "reserve", "account": "team", "hold": "R1", "amount": 31, "agent": "a"},
-    {"event": "send", "hold": "R1", "call": "C1"},
-    {"event": "bill", "call": "C1", "amount": 23},
-    {"event": "reserve", "account": "team", "hold": "R2", "amount": 31, "agent": "b"},
-    {"event": "send", "hold": "R2", "call": "C2"},
-    {"event": "bill", "call": "C2", "amount": 46},
-    {"event": "settle", "hold": "R1", "amount": 23},
-]
+from capsound_checker.page.words import sentence, teller
 
 
-def replayed(
-    events: list[dict[str, Any]], sentence: str = "team was billed 69 of a cap of 60: 9 over"
-) -> dict[str, Any]:
-    """Return a document as ``replay`` prints it."""
-    finding = {"anomaly": "overshoot", "event": 7, "sentence": sentence, "numbers": {}}
-    return {
-        "format": "capsound.replay/1",
-        "verdict": "violated",
-        "token": "cs1:x",
-        "events": events,
-        "findings": [finding],
-    }
+def tags(text: str) -> list[str]:
+    """Return the elements of a page, as a browser finds them."""
+    return [node.tag for node in LexborHTMLParser(text).css("*")]
 
 
-def told(events: list[dict[str, Any]], **how: str) -> str:
-    """Return the page of a document."""
-    document = replayed(events, **how)
-    return page(document, runs_of(document, "my.toml"))
+def embedded(text: str, name: str) -> Any:
+    """Return what a page has embedded under a name."""
+    return json.loads(LexborHTMLParser(text).css_first(f"script#{name}").text())
 
 
-class Seen(HTMLParser):
-    """What a browser would find in a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.scripts: dict[str, str] = {}
-        self.links: list[str] = []
-        self._in = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        named = dict(attrs)
-        self.links += [str(named[key]) for key in ("src", "href") if key in named]
-        self._in = str(named.get("id", "code")) if tag == "script" else ""
-
-    def handle_endtag(self, tag: str) -> None:
-        self._in = "" if tag == "script" else self._in
-
-    def handle_data(self, data: str) -> None:
-        if self._in:
-            self.scripts[self._in] = self.scripts.get(self._in, "") + data
+def code(text: str) -> str:
+    """Return the script of a page."""
+    return LexborHTMLParser(text).css("script")[-1].text()
 
 
-def seen(text: str) -> Seen:
-    """Return what is in a page."""
-    parser = Seen()
-    parser.feed(text)
-    return parser
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_the_document_is_in_its_page(command: str) -> None:
+    for document in DOCUMENTS[command]:
+        text = page(document, "my.toml")
+        assert embedded(text, "document") == document
+        assert embedded(text, "shown")["runs"]
 
 
-def hostile() -> list[dict[str, Any]]:
-    """Return a run in which every name does its worst."""
-    return [
-        {
-            key: value if key == "event" or isinstance(value, int) else f"{value}{HOSTILE}"
-            for key, value in event.items()
-        }
-        for event in RACE
-    ]
-
-
-def test_the_document_is_in_its_page() -> None:
-    found = seen(told(RACE))
-    assert json.loads(found.scripts["document"]) == replayed(RACE)
-
-
-def test_each_event_has_the_balances_before_and_after_it() -> None:
+def test_each_step_has_the_balances_before_and_after_it() -> None:
     (run,) = runs_of(replayed(RACE), "my.toml")
-    assert [m.actor for m in run.moments] == ["", "a", "a", "a", "b", "b", "b", "a"]
-    assert run.moments[4].changes == (("team", "available", 29, -2), ("team", "held", 31, 62))
-    assert run.moments[6].changes == (("team", "billed", 23, 69),)
-    assert dict(run.moments[6].billed) == {"team": 69}
-    assert run.moments[7].changes == (
-        ("team", "available", -2, 6),
-        ("team", "held", 62, 31),
-        ("team", "charged", 0, 23),
-    )
+    assert [step.actor for step in run.steps] == ["", "a", "a", "a", "b", "b", "b", "a"]
+    assert [step.number for step in run.steps] == list(range(8))
+    assert run.steps[4].changes == (("team", "available", 29, -2), ("team", "held", 31, 62))
+    assert run.steps[6].changes == (("team", "billed", 23, 69),)
+    assert run.steps[6].found == (("overshoot", OVER),)
+    assert run.steps[7].changes == (("team", "available", -2, 6), ("team", "held", 62, 31), ("team", "charged", 0, 23))
+    assert run.steps[7].says == "R1 is settled at 23"  # what the account says of itself comes with it, and is no step
     assert run.replay == "capsound replay my.toml cs1:x"
 
 
-def test_a_page_needs_nothing_else() -> None:
-    found = seen(told(RACE))
-    assert found.links == ["data:,"]
-    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", told(RACE))
-    assert "default-src 'none'" in told(RACE)
+def test_bills_add_up_and_holds_last_until_they_end() -> None:
+    (run,) = runs_of(replayed(RACE), "my.toml")
+    (pane,) = run.panes
+    assert [(b.root, b.step, b.amount, b.total, b.row) for b in pane.bills] == [
+        ("team", 3, 23, 23, "a"),
+        ("team", 6, 46, 69, "b"),
+    ]
+    assert [(b.name, b.row, b.begin, b.end) for b in pane.bars] == [("R1", "a", 1, 7), ("R2", "b", 4, None)]
+    assert pane.caps == (("team", 60),)
 
 
-def test_names_are_shown_and_do_nothing() -> None:
-    calm, wild = seen(told(RACE)), seen(told(hostile(), sentence=HOSTILE))
-    assert wild.tags == calm.tags
-    assert wild.scripts["code"] == calm.scripts["code"]
-    assert json.loads(wild.scripts["document"])["events"] == hostile()
-    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", told(hostile(), sentence=HOSTILE))
+def test_a_twin_stands_beside_its_counterexample() -> None:
+    (run,) = runs_of([solved()])
+    broken, cured = run.panes
+    assert (broken.verdict, cured.verdict) == ("violated", "sound")
+    assert cured.steps[1].says == "nothing left to do"
+    assert run.cure.startswith("the discipline sound, [check, reserve] [send] [settle], keeps it")
+    assert run.over == "the cap of 0.6 USD can be exceeded by 0.3 USD, and by no more"
+    assert [len(run.panes) for run in runs_of([solved(twin=False)])] == [1]
+
+
+def test_an_excerpt_begins_with_the_books_as_they_were() -> None:
+    (run,) = runs_of(audited(RACE))
+    (pane,) = run.panes
+    assert pane.data()["begin"] == {"team": 10}
+    assert ["team", "available", "50"] in pane.data()["opening"]
+    assert [step.number for step in run.steps][:3] == [102, 103, 104]
+    assert pane.bills[0].total == 33
+    assert run.steps[5].found == (("overshoot", OVER),)
+    assert "101 earlier events" in pane.note
+
+
+def test_a_history_has_a_row_for_each_client_and_a_bar_for_each_operation() -> None:
+    (run,) = runs_of(history(), "h.jsonl")
+    (pane,) = run.panes
+    assert pane.rows == ("client 1", "client 2", "client 3")
+    assert [(bar.begin, bar.end, bar.wrong) for bar in pane.bars] == [(0, 3, False), (1, 4, True), (2, None, False)]
+    assert run.steps[-1].found[0][0] == "stale-admit"
+    assert run.steps[0].says == "calls reserve(a0, 5)"
+
+
+def test_a_run_without_events_is_told_as_it_was() -> None:
+    runs = runs_of(checked(RACE))
+    assert [bool(run.panes) for run in runs] == [True, False]
+    assert runs[1].argument == ("thread 1: settle", "thread 2: settle")
+    assert runs[1].hence == "only when misused: a race of threads"
+
+
+def test_requests_of_the_wire_have_a_row_each_and_the_bill_that_crosses_is_marked() -> None:
+    events = [{key: value for key, value in event.items() if key != "agent"} for event in RACE]
+    (run,) = runs_of(wired(events))
+    assert run.panes[0].rows == ("R1", "R2")
+    assert [step.number for step in run.steps if step.found] == [5, 6]
+    assert run.steps[6].found[0][0] == "check-then-act"
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_a_page_needs_nothing_else(command: str) -> None:
+    text = page(DOCUMENTS[command][0], "my.toml")
+    parsed = LexborHTMLParser(text)
+    assert [node.attributes.get("href") for node in parsed.css("[href]")] == ["data:,"]
+    assert not parsed.css("[src], form, iframe, object, embed, base")
+    assert not re.search(r"https?://(?!www\.w3\.org/2000/svg)", text)
+    assert "default-src 'none'" in text
+    assert "fetch(" not in text
+    assert "XMLHttpRequest" not in text
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_names_are_shown_and_do_nothing(command: str) -> None:
+    calm, wild = (page(document, "my.toml") for document in DOCUMENTS[command])
+    assert tags(wild) == tags(calm)
+    assert code(wild) == code(calm)
+    assert wild.count("</script") == calm.count("</script") == 3
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202e]", wild)
+    assert "alert(1)" in str(embedded(wild, "shown"))
 
 
 def test_amounts_are_exact() -> None:
     large = 2**60 + 1
     (run,) = runs_of(replayed([{"event": "open", "root": "r", "cap": large}]), "")
-    assert run.data()["caps"] == [["r", str(large)]]
-    assert run.data()["moments"][0]["changes"] == [["r", "available", 0, str(large)]]
+    (pane,) = run.data()["panes"]
+    assert pane["caps"] == [["r", large, f"{large:,}"]]
+    assert pane["steps"][0][4] == [["r", "available", "0", f"{large:,}"]]
+
+
+@pytest.mark.parametrize(
+    ("unit", "scale", "amount", "told"),
+    [("units", 1, 12_345, "12,345"), ("USD", 100, 5, "0.05"), ("USD", 100, -1_230, "-12.3"), ("usd", 1, 690_000_000_000, "$0.69"), ("pico-USD", 1, 10**12, "$1.00")],
+)  # fmt: skip
+def test_amounts_are_written_in_the_unit_of_the_document(unit: str, scale: int, amount: int, told: str) -> None:
+    assert teller(unit, scale)(amount) == told
+
+
+def test_an_event_that_is_not_known_is_told_by_its_fields() -> None:
+    assert sentence({"event": "bill", "call": "C"}) == "bill call C"
+    assert sentence({"event": "teleport", "to": ["a", "b"]}) == "teleport to a, b"
 
 
 def test_five_hundred_events_are_below_400_kilobytes() -> None:
-    events = RACE[:1]
-    for number in range(125):
-        call = {"hold": f"hold-{number}", "call": f"call-{number}"}
-        events += [
-            {
-                "event": "reserve",
-                "account": "team",
-                "hold": call["hold"],
-                "amount": 31,
-                "agent": f"worker-{number % 9}",
-            },
-            {"event": "send", **call},
-            {"event": "bill", "call": call["call"], "amount": 23},
-            {"event": "settle", "hold": call["hold"], "amount": 23},
-        ]
+    events = long_run(125)
     assert len(events) > 500
-    assert len(told(events).encode()) < 400_000
+    for document in (replayed(events), wired(events)):
+        assert len(page(document, "my.toml").encode()) < 400_000
+
+
+def test_many_names_share_one_row() -> None:
+    events = [{key: value for key, value in event.items() if key != "agent"} for event in long_run(30)]
+    (run,) = runs_of(replayed(events), "")
+    assert run.panes[0].rows == ()
+    assert {bar[1] for bar in run.panes[0].data()["bars"]} == {-1}
 
 
 def test_a_design_that_is_sound_has_no_run() -> None:
-    document = {
-        "format": "capsound.solve/1",
-        "verdict": "sound",
-        "properties": [{"property": "cap", "verdict": "sound"}],
-    }
-    text = page(document, runs_of(document))
+    document = {"format": "capsound.solve/1", "verdict": "sound", "scenario": "mine", "properties": [{"property": "cap", "verdict": "sound", "bound": "all"}]}  # fmt: skip
+    text = page([document])
     assert "No run to show" in text
-    assert seen(text).scripts["runs"] == "[]"
+    assert embedded(text, "shown")["runs"] == []
+    assert embedded(text, "shown")["tables"][0][2] == [["cap", "sound", "all"]]
+    assert markdown([document]) == "**sound**: mine\n\n* cap: **sound**, all\n"
 
 
-def test_markdown_tells_the_run_the_cure_and_the_replay() -> None:
-    document = replayed(RACE)
-    text = markdown(document, runs_of(document, "my.toml"))
-    assert text.splitlines()[0] == "**violated**: Replay of my.toml. team was billed 69 of a cap of 60: 9 over."
-    assert "    a0->>p: C1 under R1" in text
-    assert "    p-->>a1: C2 is billed 46" in text
-    assert ANOMALIES["overshoot"].cure in text
-    assert "`capsound replay my.toml cs1:x`" in text
+# ------------------------------------------------------------------------------------------ markdown and badges
 
 
-def test_names_are_no_markdown_and_no_mermaid() -> None:
-    document = replayed(
-        [*hostile(), {"event": "crash", "agent": "End"}], sentence=f"{HOSTILE} **bold** [a](http://x) `b`"
-    )
-    text = markdown(document, runs_of(document, "my.toml"))
-    before, diagram, after = text.split("```")
-    outside = re.sub(r"&#\d+;", "", before.partition(". ")[2] + after)
+def test_markdown_tells_what_it_costs_what_it_rests_on_the_cure_and_the_replay() -> None:
+    text = markdown([solved()])
+    head, _, rest = text.partition("```mermaid")
+    assert head.splitlines() == [
+        "**violated**: mine: cap (`overshoot`)",
+        "",
+        "* The cap of 0.6 USD can be exceeded by 0.3 USD, and by no more. Seen: root was billed 90.",
+        "* It happens although no bill exceeds its hold (A1); shortest; search.",
+        "* The likely cure: the discipline sound, &#91;check, reserve&#93; &#91;send&#93; &#91;settle&#93;, keeps it: proved.",
+        "* Run it again: `capsound replay my.toml cs1:60/0`",
+        "",
+    ]
+    assert "    a0->>p: C1 under R1" in rest
+    assert rest.rstrip().endswith("* truth: **sound**, all")
+    plain = markdown(replayed(RACE), "my.toml")
+    assert ANOMALIES["overshoot"].cure in plain
+    assert "    p-->>a1: C2 is billed 46" in plain
+
+
+@pytest.mark.parametrize("command", DOCUMENTS)
+def test_names_are_no_markdown_and_no_mermaid(command: str) -> None:
+    text = markdown(DOCUMENTS[command][1], f"my{HOSTILE}.toml")
+    parts = text.split("```")
+    outside = re.sub(r"&#\d+;", "", re.sub(r"(`+)[^`]*\1", "", "".join(parts[::2])))
     assert not set(outside) & set("<>[]|~\x1b\u202e")
-    for line in diagram.splitlines()[2:]:
-        assert re.fullmatch(
-            r"    (participant \w+ as |Note over b: |\w+--?>>\w+: )([A-Za-z0-9 _.,()/\-]|#\d+;)+", line
-        ), line
-        assert not re.search(r"\bend\b", line, re.IGNORECASE)
+    for part in parts[1::2]:
+        for line in part.splitlines()[2:]:
+            allowed = r"    (participant \w+ as |Note over b: |\w+--?>>\w+: )([A-Za-z0-9 _.,()/\-]|#\d+;)+"
+            assert re.fullmatch(allowed, line), line
+            assert not re.search(r"\bend\b", line, re.IGNORECASE)
 
 
 def test_a_long_run_has_a_short_diagram() -> None:
-    document = replayed(RACE[:1] + RACE[1:4] * 30)
-    (run,) = runs_of(document)
+    (run,) = runs_of(replayed(RACE[:1] + RACE[1:4] * 30))
     lines = list(diagram(run))
     assert len(lines) < 60
-    assert any("51 events are left out here" in line for line in lines)
+    assert any("52 lines are left out here" in line for line in lines)
 
 
 @pytest.mark.parametrize(
@@ -212,79 +228,27 @@ def test_a_badge_says_sound_only_where_all_are(verdicts: list[str], said: str) -
     assert badge([{"verdict": "sound"}, {"error": {}}]) == badge([{"verdict": "unknown"}])
 
 
-SCENARIO = Path(__file__).resolve().parents[2] / "scenarios" / "race-a-racy-counter.toml"
-TOKEN = "cs1:60/0.0.1.1.2.2"
-
-
-@pytest.mark.parametrize("asked", [("solve", SCENARIO), ("replay", SCENARIO, TOKEN)])
-def test_commands_write_the_page_of_their_document(
-    asked: tuple[object, ...], capsound: Callable[..., Any], tmp_path: Path
+@pytest.mark.parametrize(
+    ("verdict", "strongest", "required", "said", "colour"),
+    [
+        ("violated", "sequential", "overrun-bounded", "sequential", "#b42318"),
+        ("violated", "concurrent", "concurrent", "concurrent", "#1a7f37"),
+        ("unknown", "sequential", "concurrent", "sequential", "#57606a"),
+        ("sound", "overrun-bounded", "overrun-bounded", "overrun-bounded", "#1a7f37"),
+        ("violated", "none", "stops", "violated", "#b42318"),
+        ("unknown", "none", "stops", "unknown", "#57606a"),
+    ],
+)
+def test_a_badge_of_a_library_names_the_guarantee_that_is_kept(
+    verdict: str, strongest: str, required: str, said: str, colour: str
 ) -> None:
-    file = tmp_path / "run.html"
-    ran = capsound(*asked, "--json", "--html", file, "--markdown", tmp_path / "run.md")
-    assert ran.status == 1
-    assert TOKEN in (tmp_path / "run.md").read_text(encoding="utf-8")
-    found = seen(file.read_text(encoding="utf-8"))
-    document = json.loads(found.scripts["document"])
-    assert (document[0] if isinstance(document, list) else document) == json.loads(ran.out)
-    (run,) = json.loads(found.scripts["runs"])
-    assert run["caps"] == [["root", 60]]
-    assert run["moments"][-1]["billed"] == {"root": 69}
-    assert run["replay"].endswith(TOKEN)
-
-
-def test_a_page_that_cannot_be_written_is_said_before_the_work(capsound: Callable[..., Any], tmp_path: Path) -> None:
-    assert capsound("solve", SCENARIO, "--html", tmp_path / "none" / "x.html").status == 64
-    assert capsound("replay", "my.py:Budget", "ck1:x", "--html", tmp_path / "x.html").status == 64
-
-
-# ------------------------------------------------------------------------------------------ in a browser
-
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--enable-logging=stderr")
-
-
-def opened(path: Path, text: str, step: str = "") -> str:
-    """Return what a page has become in a browser; there is no error in its console."""
-    file = path / "page.html"
-    file.write_text(text, encoding="utf-8")
-    command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={path / 'profile'}", "--virtual-time-budget=3000", "--dump-dom"]
-    done = subprocess.run(
-        [*command, f"{file.as_uri()}{step}"], capture_output=True, text=True, timeout=120, check=True, encoding="utf-8"
-    )
-    assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-    return re.sub(r"<script.*?</script>", "", done.stdout, flags=re.DOTALL)
-
-
-@needs_chromium
-def test_the_address_holds_the_step(tmp_path: Path) -> None:
-    dom = opened(tmp_path, told(RACE), "#run=1&event=5")
-    assert "Event 5 of 8" in dom
-    assert re.search(r'<td>available</td><td class="amount">29</td><td class="amount">-2</td>', dom)
-    assert dom.count('aria-current="step"') == 1
-
-
-@needs_chromium
-def test_it_opens_where_the_cap_is_broken(tmp_path: Path) -> None:
-    dom = opened(tmp_path, told(RACE))
-    assert "Event 7 of 8" in dom
-    assert 'class="finding">overshoot: team was billed 69 of a cap of 60: 9 over.' in dom
-    assert 'class="over"' in dom
-    assert dom.count('class="hold"') == 3  # two holds, and the legend
-
-
-@needs_chromium
-@pytest.mark.parametrize(("key", "event"), [("k", 6), ("j", 8), ("Home", 1), ("v", 7)])
-def test_keys_walk_through_the_run(key: str, event: int, tmp_path: Path) -> None:
-    pressed = f"<script>document.dispatchEvent(new KeyboardEvent('keydown', {{key: '{key}', bubbles: true}}))</script>"
-    assert f"Event {event} of 8" in opened(tmp_path, told(RACE).replace("</body>", f"{pressed}</body>"))
-
-
-@needs_chromium
-def test_names_do_nothing_in_a_browser(tmp_path: Path) -> None:
-    dom = opened(tmp_path, told(hostile(), sentence=HOSTILE))
-    assert "<img" not in dom
-    assert "alert(1)" in html.unescape(dom)
-    assert "\x1b" not in dom
-    assert "\\u001b]0;owned" in dom
+    names = ("stops", "sequential", "concurrent", "overrun-bounded")
+    document = {
+        "verdict": verdict,
+        "strongest": strongest,
+        "required": required,
+        "guarantees": [{"name": n} for n in names],
+    }
+    text = badge(document)
+    assert ET.fromstring(text).attrib["aria-label"] == f"cap-sound: {said}"
+    assert colour in text

@@ -108,6 +108,8 @@ class Audit:
     """What was billed over time, where a plot was asked for."""
     capped: tuple[Capped, ...] = ()
     """What became of the caps of a file."""
+    excerpt: Mapping[str, Any] | None = None
+    """The events around what is wrong (``capsound_checker.audit.excerpt``), where a page was asked for."""
 
     @property
     def exit_status(self) -> int:
@@ -190,6 +192,7 @@ class Audit:
             "warnings": [
                 {"name": w.name, "count": w.count, "line": w.line, "sentence": w.sentence} for w in self.warnings
             ],
+            **({} if self.excerpt is None else {"excerpt": dict(self.excerpt)}),
         }
 
 

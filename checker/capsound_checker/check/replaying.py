@@ -85,7 +85,8 @@ def replay_target(plan: Plan, text: str, tell: Callable[[str], None] = lambda _:
     data = {
         "format": "capsound.replay/1",
         "events": run["events"] if run is not None else [],
-        "found": [{"anomaly": s.anomaly, "sentence": s.sentence} for s in found],
+        "token": text,
+        "found": [{"anomaly": s.anomaly, "sentence": s.sentence, "at": s.at} for s in found],
         "doubts": doubts,
         "verdict": verdict.value,
     }

@@ -154,6 +154,8 @@ def data(checked: Checked) -> dict[str, Any]:
                 "program": [call(step) for step in s.program],
                 "story": s.story.splitlines(),
                 "token": s.token,
+                "at": s.at,
+                "events": list(s.events),
             }
             for s in checked.shown
         ],
@@ -180,7 +182,6 @@ def saved(checked: Checked) -> dict[str, dict[str, Any]]:
             "target": checked.plan.target,
             "seed": checked.plan.seed,
             **told,
-            "events": list(shown.events),
             **({"history": list(shown.recorded)} if shown.recorded else {}),
         }
     return out

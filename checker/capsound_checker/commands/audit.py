@@ -13,12 +13,17 @@ import click
 from capsound_checker.commands.shared import (
     VERDICTS,
     as_json,
+    check_pages,
     colour,
     echo_json,
     exits,
+    html,
+    markdown,
     no_color,
+    pages,
     reader_may_leave,
     say,
+    summary_asked,
     written,
 )
 
@@ -79,6 +84,8 @@ if TYPE_CHECKING:
 @click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that judge parts.")
 @click.option("--dask", default="", metavar="ADDRESS", help="Judge parts on a Dask cluster: tcp://HOST:8786.")
 @as_json
+@html
+@markdown
 @no_color
 def command(
     log: tuple[str, ...],
@@ -100,6 +107,8 @@ def command(
     workers: int,
     dask: str,
     as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
     no_color: bool,
 ) -> int:
     """Audit a production log.
@@ -124,6 +133,7 @@ def command(
         from capsound_checker.display.plotting import check_plot
 
         check_plot(plot)
+    check_pages(html, markdown)
     if follow and "-" in log:
         raise click.UsageError("--follow needs a file: standard input is followed anyway")
     if (workers > 1) + bool(dask) + follow > 1:
@@ -183,12 +193,19 @@ def command(
             told = auditor.run(lines)
     where = source.notes if source is not None else tuple(keeper.notes) if keeper is not None else ()
     told = replace(told, notes=(*where, *told.notes))
+    if (html or markdown or summary_asked()) and told.findings and not (follow or query or "-" in log):
+        from capsound_checker.audit.excerpt import excerpt
+
+        with open_source(log, query) as once_more:
+            again = Recognised(once_more.lines, known) if known is not None else recognised(once_more.lines, name)
+            told = replace(told, excerpt=excerpt(again.lines, asked, taken.mapping, told))
     with reader_may_leave():
         if as_json:
             echo_json(told.data())
         else:
             say(told.text(colour(no_color)), nl=False, colour=colour(no_color))
     failed = written(partial(write_spending, plot, told)) if plot is not None else 0
+    failed = written(*pages(html, markdown, told.data)) or failed
     return failed or (130 if told.interrupted and not follow else told.exit_status)
 
 

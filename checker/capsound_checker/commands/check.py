@@ -13,13 +13,18 @@ from capsound_checker.commands.shared import (
     VERDICTS,
     Span,
     as_json,
+    badge,
+    check_pages,
     colour,
     completing,
     echo_json,
     exits,
     guarantees,
+    html,
     load_timeout,
+    markdown,
     no_color,
+    pages,
     reader_may_leave,
     say,
     with_values,
@@ -65,6 +70,9 @@ def _drivers() -> Mapping[str, str]:
 @load_timeout
 @click.option("--memory", type=click.IntRange(0), default=2_048, show_default=True, help="MiB it may use; 0: no limit.")
 @as_json
+@html
+@markdown
+@badge
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
 @click.option("--itf", type=click.Path(path_type=Path), help="Write the first counterexample as an ITF trace.")
 @click.option("--save", type=click.Path(path_type=Path), help="Write every counterexample into this folder.")
@@ -84,6 +92,9 @@ def command(
     load_timeout: float,
     memory: int,
     as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
+    badge: Path | None,
     junit: Path | None,
     itf: Path | None,
     save: Path | None,
@@ -100,12 +111,10 @@ def command(
     from capsound.errors import nearest
     from capsound_checker.check import checking, verdicts
     from capsound_checker.check.plan import DRIVERS, Plan, guarantee_named
-    from capsound_checker.display.files import check_writable, make_folder, write_itf, write_json
+    from capsound_checker.display.files import make_folder, write_itf, write_json
     from capsound_checker.display.terminal import rendered, status
 
-    for path in (junit, itf):
-        if path is not None:
-            check_writable(path)
+    check_pages(junit, itf, html, markdown, badge)
     if save is not None:
         make_folder(save)
     for name in drivers:
@@ -134,7 +143,7 @@ def command(
             say(rendered(draw, colour(no_color)), nl=False, colour=colour(no_color))
         if github and (told := verdicts.annotation(checked)):
             click.echo(told, err=as_json)
-    writes: list[Callable[[], None]] = []
+    writes: list[Callable[[], object]] = pages(html, markdown, partial(verdicts.data, checked), badge=badge)
     if junit is not None:
         writes.append(partial(_write_junit, junit, checked))
     if itf is not None and (trace := verdicts.itf(checked)) is not None:

@@ -6,22 +6,38 @@ from pathlib import Path
 
 import click
 
-from capsound_checker.commands.shared import VERDICTS, as_json, exits, reader_may_leave, say
+from capsound_checker.commands.shared import (
+    VERDICTS,
+    as_json,
+    check_pages,
+    echo_json,
+    exits,
+    html,
+    markdown,
+    pages,
+    reader_may_leave,
+    say,
+    written,
+)
 
 
 @click.command("history", epilog=exits(VERDICTS, 65, 130))
 @click.argument("path", type=click.Path(path_type=Path, allow_dash=True))
 @as_json
-def command(path: Path, as_json: bool) -> int:
+@html
+@markdown
+def command(path: Path, as_json: bool, html: Path | None, markdown: Path | None) -> int:
     """Check a recorded concurrent run.
 
     PATH holds one operation per line as a JSON object, with the times of its call and return; - is standard input.
     The run is sound if the model allows the operations in some order that fits these times.
     """
-    from capsound_checker.histories.telling import judged
+    from capsound_checker.histories.history import History, check
+    from capsound_checker.histories.telling import data, text
     from capsound_checker.intake.files import lines_of
 
-    told, status = judged(lines_of(path), str(path), as_json=as_json)
+    check_pages(html, markdown)
+    found = check(History.read(lines_of(path), str(path)))
     with reader_may_leave():
-        click.echo(told) if as_json else say(told)
-    return status
+        echo_json(data(found)) if as_json else say(text(found))
+    return written(*pages(html, markdown, lambda: data(found), str(path))) or found.exit_status

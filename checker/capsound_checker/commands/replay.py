@@ -9,12 +9,14 @@ import click
 
 from capsound_checker.commands.shared import (
     VERDICTS,
+    check_pages,
     colour,
     echo_json,
     exits,
     html,
     load_timeout,
     markdown,
+    pages,
     reader_may_leave,
     say,
     written,
@@ -49,24 +51,22 @@ def command(
     from capsound_checker.check.tokens import ASYNC_PREFIX, PREFIX, RACE_PREFIX, saved_in
     from capsound_checker.wire.tokens import is_token
 
-    scenario = not is_token(token) and not token.startswith((PREFIX, ASYNC_PREFIX, RACE_PREFIX))
-    for option, file in (("--html", html), ("--markdown", markdown)):
-        if file is not None and (not scenario or token.endswith(".json")):
-            raise click.UsageError(f"{option} works only with tokens of `solve`")
+    check_pages(html, markdown)
     if token.endswith(".json"):
         saved = token
         token, recorded = saved_in(Path(saved))
         if recorded:
-            from capsound_checker.histories.telling import judged
+            from capsound_checker.histories.history import History, check
+            from capsound_checker.histories.telling import data, text
 
-            told, status = judged(recorded, saved, as_json=as_json)
+            found = check(History.read(recorded, saved))
             with reader_may_leave():
-                click.echo(told) if as_json else say(told)
-            return status
+                echo_json(data(found)) if as_json else say(text(found))
+            return written(*pages(html, markdown, lambda: data(found), saved)) or found.exit_status
     if is_token(token):
         if itf is not None:
             raise click.UsageError("--itf works only with tokens of `solve`")
-        return _application(path, token, as_json=as_json)
+        return _application(path, token, as_json=as_json, html=html, markdown=markdown)
     if not token.startswith((PREFIX, ASYNC_PREFIX, RACE_PREFIX)):
         return _scenario(Path(path), token, as_json=as_json, itf=itf, html=html, markdown=markdown)
     if itf is not None:
@@ -79,35 +79,28 @@ def command(
         again = replay_target(Plan(path, python=python, load_seconds=load_timeout), token, tell)
     with reader_may_leave():
         echo_json(again.data) if as_json else say(again.text, nl=False)
-    return again.exit_status
+    return written(*pages(html, markdown, lambda: again.data, path)) or again.exit_status
 
 
 def _scenario(
     path: Path, token: str, *, as_json: bool, itf: Path | None, html: Path | None, markdown: Path | None
 ) -> int:
-    from capsound_checker.display.files import check_writable, write_itf
+    from capsound_checker.display.files import write_itf
     from capsound_checker.solve.replaying import replay_token
 
-    for file in (itf, html, markdown):
-        if file is not None:
-            check_writable(file)
+    check_pages(itf)
     coloured = colour(False)
     again = replay_token(path, token, colour=coloured)
     with reader_may_leave():
         echo_json(again.data) if as_json else say(again.text, nl=False, colour=coloured)
     failed = written(partial(write_itf, itf, again.itf)) if itf is not None else 0
-    if html is not None:
-        from capsound_checker.page.rendering import write_page
-
-        failed = written(partial(write_page, html, again.data, str(path))) or failed
-    if markdown is not None:
-        from capsound_checker.page.markdown import write_markdown
-
-        failed = written(partial(write_markdown, markdown, again.data, str(path))) or failed
+    failed = written(*pages(html, markdown, lambda: again.data, str(path))) or failed
     return failed or again.verdict.exit_status
 
 
-def _application(command: str, token: str, *, as_json: bool) -> int:
+def _application(
+    command: str, token: str, *, as_json: bool, html: Path | None = None, markdown: Path | None = None
+) -> int:
     from capsound_checker.display.terminal import rendered
     from capsound_checker.wire import verdicts
     from capsound_checker.wire.checking import command_of, replay
@@ -126,4 +119,5 @@ def _application(command: str, token: str, *, as_json: bool) -> int:
         else:
             draw = partial(verdicts.render, wired=wired)
             say(rendered(draw, colour(False)), nl=False, colour=colour(False))
-    return wired.verdict.exit_status
+    failed = written(*pages(html, markdown, lambda: verdicts.data(wired)))
+    return failed or wired.verdict.exit_status

@@ -12,14 +12,18 @@ import click
 from capsound_checker.commands.shared import (
     VERDICTS,
     as_json,
+    badge,
+    check_pages,
     colour,
     echo_json,
     exits,
     html,
     markdown,
     no_color,
+    pages,
     reader_may_leave,
     say,
+    summary_asked,
     written,
 )
 
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
 @click.option("--itf", type=click.Path(path_type=Path), help="Write the first counterexample as an ITF trace.")
 @html
 @markdown
-@click.option("--badge", type=click.Path(path_type=Path), help="Write a badge (SVG) with the verdict.")
+@badge
 @click.option("--steps", type=click.IntRange(1, 200), help="Search for counterexamples of up to this many steps.")
 @click.option("--seconds", type=click.IntRange(1, 3600), help="Spend at most this long on each property.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Scenarios to solve at once (default: one per core).")
@@ -60,17 +64,15 @@ def command(
 
     PATHS are scenario files, or folders to search for *.toml files.
     """
-    from capsound_checker.display.files import check_writable
     from capsound_checker.solve.running import Request, exit_status, find_scenarios, solve_all
 
-    for path in (itf, html, markdown, badge):
-        if path is not None:
-            check_writable(path)
+    check_pages(itf, html, markdown, badge)
     if "" in paths:
         raise click.UsageError("a path is empty: name a scenario file, or a folder (. is this one)")
     files = find_scenarios(map(Path, paths))
     shown = colour(no_color)
-    request = Request(steps, seconds, verbose, colour=shown, plain=no_color, itf=itf is not None)
+    drawn = bool(html or markdown or summary_asked())
+    request = Request(steps, seconds, verbose, colour=shown, plain=no_color, itf=itf is not None, twins=drawn)
     single = len(paths) == 1 and files == [Path(paths[0])]
     solved = solve_all(files, request, workers)
     with reader_may_leave():
@@ -84,7 +86,9 @@ def command(
             say(item.error, err=True)
     if len(solved) < len(files):
         click.echo(f"interrupted: {len(files) - len(solved)} of {len(files)} not solved", err=True)
-    failed = _write(solved, itf, html, markdown, badge)
+    writes: list[Callable[[], object]] = [] if itf is None else [partial(_write_itf, solved, itf)]
+    writes += pages(html, markdown, lambda: [one.data for one in solved], badge=badge)
+    failed = written(*writes)
     return failed or exit_status(solved, len(files), expect)
 
 
@@ -98,25 +102,6 @@ def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool,
         if whole:
             click.echo()
         say(summary_text(solved, asked, colour=request.colour), nl=False, colour=request.colour)
-
-
-def _write(solved: list[Solved], itf: Path | None, html: Path | None, markdown: Path | None, badge: Path | None) -> int:
-    """Write what was asked for; return 0, or the status of what cannot be written."""
-    from capsound_checker.page.badge import write_badge
-    from capsound_checker.page.markdown import write_markdown
-    from capsound_checker.page.rendering import write_page
-
-    documents = [one.data for one in solved]
-    writes: list[Callable[[], object]] = []
-    if itf is not None:
-        writes.append(partial(_write_itf, solved, itf))
-    if html is not None:
-        writes.append(partial(write_page, html, documents, ""))
-    if markdown is not None:
-        writes.append(partial(write_markdown, markdown, documents, ""))
-    if badge is not None:
-        writes.append(partial(write_badge, badge, documents))
-    return written(*writes)
 
 
 def _write_itf(solved: list[Solved], path: Path) -> None:

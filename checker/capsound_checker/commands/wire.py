@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,12 +13,16 @@ from capsound_checker.commands.shared import (
     VERDICTS,
     Span,
     as_json,
+    check_pages,
     colour,
     completing,
     echo_json,
     exits,
     guarantees,
+    html,
+    markdown,
     no_color,
+    pages,
     reader_may_leave,
     say,
     with_values,
@@ -72,6 +77,8 @@ def _acts() -> dict[str, str]:
 @click.option("--junit", type=click.Path(path_type=Path), help="Write the verdict as JUnit XML.")
 @click.option("--log", type=click.Path(path_type=Path), help="Write the events of the run that is shown, for audit.")
 @as_json
+@html
+@markdown
 @no_color
 def command(
     command: tuple[str, ...],
@@ -104,6 +111,8 @@ def command(
     junit: Path | None,
     log: Path | None,
     as_json: bool,
+    html: Path | None,
+    markdown: Path | None,
     no_color: bool,
 ) -> int:
     """Test an application: capsound is its provider.
@@ -135,7 +144,7 @@ def command(
 
     from capsound_checker.check.plan import guarantee_named
     from capsound_checker.commands.wirecaps import WireCap, wire_caps
-    from capsound_checker.display.files import check_writable, make_folder, write_json, write_text
+    from capsound_checker.display.files import make_folder, write_json, write_text
     from capsound_checker.display.terminal import rendered, status
     from capsound_checker.wire import reports, verdicts
     from capsound_checker.wire.checking import check, replay
@@ -147,9 +156,7 @@ def command(
     from capsound_checker.wire.tokens import parse_token
     from capsound_checker.wire.traffic import Traffic, parse_header
 
-    for path in (log, junit):
-        if path is not None:
-            check_writable(path)
+    check_pages(log, junit, html, markdown)
     if save is not None:
         make_folder(save)
     only = None if replayed is None else parse_token(replayed).schedule
@@ -190,14 +197,18 @@ def command(
             if found[-1].searched.interrupted:
                 break
     wired = verdicts.worst(found)
+
+    def document() -> dict[str, Any]:
+        return verdicts.data_of_several(found) if several else verdicts.data(wired)
+
     with reader_may_leave():
         if as_json:
-            echo_json(verdicts.data_of_several(found) if several else verdicts.data(wired))
+            echo_json(document())
         else:
             for one in found:
                 told = rendered(partial(verdicts.render, wired=one), colour(no_color))
                 say(told, nl=False, colour=colour(no_color))
-    writes: list[Callable[[], None]] = []
+    writes: list[Callable[[], object]] = pages(html, markdown, document)
     if log is not None and (shown := verdicts.shown(wired)) is not None:
         writes.append(partial(write_text, log, verdicts.log_of(shown)))
     if junit is not None:

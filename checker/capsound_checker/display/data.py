@@ -8,7 +8,8 @@ from capsound.amounts import AccountId
 from capsound.events import event_to_dict
 from capsound.machine import Machine
 from capsound.properties import Property
-from capsound.scenario import ROOT, Ceiling
+from capsound.scenario import ROOT, Assume, Ceiling
+from capsound.schedule import Trace
 from capsound.verdict import Verdict
 from capsound_checker.display.words import account_of, argue
 from capsound_proofs.solve import Outcome, PropertyResult
@@ -28,6 +29,8 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
         "scale": 10**scenario.digits,
         "discipline": scenario.discipline,
         "blocks": str(outcome.machine.discipline),
+        "cap": str(scenario.cap),
+        "assumes": assumed(scenario.assume),
         "verdict": outcome.verdict.value,
         "properties": [_result(outcome.machine, result) for result in outcome.results],
         "anomalies": list(outcome.anomalies),
@@ -65,6 +68,13 @@ def outcome_to_dict(outcome: Outcome) -> dict[str, Any]:
     return data
 
 
+def assumed(assume: Assume) -> list[str]:
+    """Return the assumptions that are taken for granted, by name; A1 that has to follow from an estimator is none."""
+    held = {"A1": assume.a1, "A2": assume.width is None, "A6": assume.a6, "A7": assume.a7}
+    held |= {"A8": assume.a8, "A9": assume.a9, "A10": assume.a10}
+    return [name for name, holds in held.items() if holds]
+
+
 def _ceilings(outcome: Outcome) -> list[dict[str, Any]]:
     """Return each ceiling, the root first, and by how much the counterexample of the cap exceeds it."""
     scenario = outcome.scenario
@@ -98,16 +108,7 @@ def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
         argument = argue(machine, result.trace, result.report, result.property)
         data |= {
             "token": result.trace.schedule.token,
-            "opening": [event_to_dict(e) for e in result.trace.opening],
-            "steps": [
-                {
-                    "step": number,
-                    "actor": step.actor,
-                    "action": step.action,
-                    "events": [event_to_dict(e) for e in step.events],
-                }
-                for number, step in enumerate(result.trace.steps, start=1)
-            ],
+            **steps_of(result.trace),
             "findings": [
                 {
                     "anomaly": f.anomaly,
@@ -123,6 +124,22 @@ def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
             "also_not": list(argument.also_not),
         }
     return data
+
+
+def steps_of(trace: Trace) -> dict[str, Any]:
+    """Return the events before the first step of a run, and its steps."""
+    return {
+        "opening": [event_to_dict(event) for event in trace.opening],
+        "steps": [
+            {
+                "step": number,
+                "actor": step.actor,
+                "action": step.action,
+                "events": [event_to_dict(event) for event in step.events],
+            }
+            for number, step in enumerate(trace.steps, start=1)
+        ],
+    }
 
 
 def mismatches(outcome: Outcome) -> list[str]:

@@ -38,7 +38,7 @@ from capsound.monitor import Monitor
 from capsound.properties import Property
 from capsound.verdict import Verdict
 from capsound_checker.histories.blame import contended, ended_by, refuted
-from capsound_checker.histories.linearize import STEPS, Linearization, linearize
+from capsound_checker.histories.linearize import STEPS, Linearization, Offence, linearize
 from capsound_checker.histories.sequential import CREATES, ON_HOLD, OPERATIONS, OUTCOMES, READS, Operation
 from capsound_checker.intake.limits import TooMuch, cut, read_json
 from capsound_checker.programs.lockstep import account_id, agent_id, hold_id
@@ -94,6 +94,22 @@ _AMOUNTS = frozenset({"open", "reserve", "charge", "record", "check", "delegate"
 
 
 @dataclass(frozen=True, slots=True)
+class Windowed:
+    """An operation of the offending window; ``unexplained`` marks the one that no order explains."""
+
+    client: int
+    text: str
+    called: int
+    returned: int | None
+    unexplained: bool
+
+    def __str__(self) -> str:
+        """Return it as a line, with its mark."""
+        until = "..." if self.returned is None else str(self.returned)
+        return f"{'**' if self.unexplained else '  '} [{self.called}, {until}] client {self.client}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
 class HistoryVerdict:
     """What a history shows.
 
@@ -123,6 +139,7 @@ class HistoryVerdict:
     refutes: Guarantee | None = None
     contended: int = 0
     interrupted: bool = False
+    shown: tuple[Windowed, ...] = ()
 
     @property
     def exit_status(self) -> int:
@@ -153,11 +170,13 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
         found, interrupted = Linearization(Verdict.UNKNOWN), True
     anomaly: str | None = None
     window: tuple[str, ...] = ()
+    shown: tuple[Windowed, ...] = ()
     verdict = found.verdict
     refutes: Guarantee | None = None
     if found.offence is not None:
         anomaly, sentence = found.offence.anomaly, found.offence.sentence
-        window, interrupted = _shown(operations, found), found.offence.interrupted
+        shown = tuple(_shown(operations, found.offence))
+        window, interrupted = tuple(map(str, shown)), found.offence.interrupted
         if not interrupted:
             try:
                 refutes, reads_only = refuted(operations, found, again)
@@ -196,21 +215,15 @@ def check(history: History, *, steps: int = STEPS) -> HistoryVerdict:
         refutes=refutes if verdict is Verdict.VIOLATED else None,
         contended=contended(operations),
         interrupted=interrupted,
+        shown=shown,
     )
 
 
-def _shown(operations: tuple[Operation, ...], found: Linearization) -> tuple[str, ...]:
-    """Return the offending window in words; the operation that nothing explains is marked."""
-    offence = found.offence
-    if offence is None:
-        return ()
-    lines = []
+def _shown(operations: tuple[Operation, ...], offence: Offence) -> Iterator[Windowed]:
+    """Yield the operations of the offending window."""
     for index in offence.window:
         op = operations[index]
-        mark = "**" if index == offence.operation else "  "
-        until = "..." if op.returned is None else str(op.returned)
-        lines.append(f"{mark} [{op.called}, {until}] client {op.client}: {op}")
-    return tuple(lines)
+        yield Windowed(op.client, str(op), op.called, op.returned, index == offence.operation)
 
 
 def _overlap(operations: tuple[Operation, ...]) -> int:

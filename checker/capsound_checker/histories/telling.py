@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from dataclasses import asdict
 from typing import Any
 
-from capsound_checker.histories.history import History, HistoryVerdict, check
+from capsound_checker.histories.history import HistoryVerdict
 
 FIELDS = (
     "anomaly",
@@ -23,17 +22,11 @@ FIELDS = (
 )
 
 
-def judged(lines: Iterable[str], where: str, *, as_json: bool) -> tuple[str, int]:
-    """Judge a recorded run; return what is printed of it, and the exit status. Raises ``BadHistory``."""
-    found = check(History.read(lines, where))
-    printed = json.dumps(data(found), indent=2, sort_keys=True) if as_json else text(found)
-    return printed, found.exit_status
-
-
 def data(found: HistoryVerdict) -> dict[str, Any]:
     """Return the verdict as JSON data."""
     told = {name: getattr(found, name) for name in FIELDS}
-    return {"format": "capsound.history/1", "verdict": found.verdict.value, **told, "window": list(found.window)}
+    told |= {"window": list(found.window), "shown": [asdict(one) for one in found.shown]}
+    return {"format": "capsound.history/1", "verdict": found.verdict.value, **told}
 
 
 def text(found: HistoryVerdict) -> str:

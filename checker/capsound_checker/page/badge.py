@@ -1,7 +1,8 @@
-"""A badge: one line of SVG that says what is known of a design."""
+"""A badge: one line of SVG that says what is known of a design, or which guarantee a library keeps."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -9,30 +10,50 @@ from typing import Any
 from capsound.verdict import Verdict, merge
 from capsound_checker.display.files import write_text
 
-_COLOURS = {Verdict.SOUND: "#1a7f37", Verdict.VIOLATED: "#b42318", Verdict.UNKNOWN: "#57606a"}
+_GOOD, _BAD, _OPEN = "#1a7f37", "#b42318", "#57606a"
 _LABEL = "cap-sound"
+_SAID = {
+    Verdict.SOUND: ("proved", _GOOD),
+    Verdict.VIOLATED: ("violated", _BAD),
+    Verdict.UNKNOWN: ("unknown", _OPEN),
+}
 
 
-def write_badge(path: Path, documents: Any) -> None:
-    """Write the badge of documents of ``solve``. Raises ``CannotWrite``."""
-    write_text(path, badge(documents))
+def write_badge(path: Path, document: Any) -> None:
+    """Write the badge of a ``--json`` document of ``solve`` or ``check``. Raises ``CannotWrite``."""
+    write_text(path, badge(document))
 
 
-def badge(documents: Any) -> str:
-    """Return the badge of documents of ``solve``: sound only where each of them is."""
-    verdicts = [Verdict(str(one.get("verdict", "unknown"))) for one in documents]
-    verdict = merge(verdicts) if verdicts else Verdict.UNKNOWN
-    said = {Verdict.SOUND: "proved", Verdict.VIOLATED: "violated", Verdict.UNKNOWN: "unknown"}[verdict]
+def badge(document: Any) -> str:
+    """Return the badge of a document of ``check``, or of a list of those of ``solve``: sound only where each is."""
+    said, colour = _checked(document) if isinstance(document, Mapping) else _solved(document)
     left, right = _width(_LABEL), _width(said)
     title = escape(f"{_LABEL}: {said}")
     style = 'fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="20" role="img" aria-label="{title}">'
-        f'<title>{title}</title><rect width="{left}" height="20" fill="#444d56"/>'
-        f'<rect x="{left}" width="{right}" height="20" fill="{_COLOURS[verdict]}"/>'
+        f'<title>{title}</title><clipPath id="r"><rect width="{left + right}" height="20" rx="3"/></clipPath>'
+        f'<g clip-path="url(#r)"><rect width="{left}" height="20" fill="#444d56"/>'
+        f'<rect x="{left}" width="{right}" height="20" fill="{colour}"/></g>'
         f'<g {style}><text x="{left / 2:g}" y="14">{_LABEL}</text>'
-        f'<text x="{left + right / 2:g}" y="14">{said}</text></g></svg>\n'
+        f'<text x="{left + right / 2:g}" y="14">{escape(said)}</text></g></svg>\n'
     )
+
+
+def _solved(documents: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    verdicts = [Verdict(str(one.get("verdict", "unknown"))) for one in documents]
+    return _SAID[merge(verdicts) if verdicts else Verdict.UNKNOWN]
+
+
+def _checked(document: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the strongest guarantee that is kept; green where that is what was required, or nothing was found."""
+    verdict, strongest = Verdict(str(document["verdict"])), str(document["strongest"])
+    if strongest == "none":
+        return ("violated", _BAD) if verdict is Verdict.VIOLATED else ("unknown", _OPEN)
+    order = [str(one["name"]) for one in document["guarantees"]]
+    required = str(document["required"])
+    kept = verdict is Verdict.SOUND or (required in order and order.index(strongest) >= order.index(required))
+    return strongest, _GOOD if kept else _OPEN if verdict is Verdict.UNKNOWN else _BAD
 
 
 def _width(text: str) -> int:

@@ -1,221 +1,347 @@
 "use strict";
-(() => {
-  const runs = JSON.parse(document.getElementById("runs").textContent);
-  const main = document.getElementById("page");
+// Draws what Python has worked out (page/runs.py): nothing is computed here but where it goes.
+const capsoundPage = (main, { edge = null } = {}) => {
   const SVG = "http://www.w3.org/2000/svg";
-  const ENDS = { settle: 1, release: 1, forfeit: 1 };
-  let at = { run: 0, event: 0 };
+  const COLOURS = 7;
+  const WORDS = { available: "free", held: "in flight", charged: "charged", forfeited: "written off", delegated: "delegated", returned: "returned", billed: "billed" };
+  let data = { tables: [], runs: [], title: "", verdict: "", lead: "" };
+  let at = { run: 0, place: 0 };
   let view = null;
 
   // What a name has in it is shown, and does nothing: control characters and marks of direction as their codes.
-  const shown = (value) => String(value).replace(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+  const shown = (value) => String(value).replace(/[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
     (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0"));
+  const cut = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
   const make = (name, attributes, ...children) => {
     const node = document.createElement(name);
     for (const [key, value] of Object.entries(attributes || {})) {
       if (key === "onclick") node.addEventListener("click", value);
-      else if (value !== null && value !== false) node.setAttribute(key, value);
+      else if (value !== null && value !== false) node.setAttribute(key, value === true ? "" : value);
     }
-    for (const child of children) node.append(child && child.nodeType ? child : shown(child));
+    for (const child of children) if (child !== null) node.append(child.nodeType ? child : shown(child));
     return node;
   };
-
   const draw = (name, attributes, text) => {
     const node = document.createElementNS(SVG, name);
     for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
     if (text !== undefined) node.textContent = shown(text);
     return node;
   };
-
-  const words = (event) => {
-    const e = event;
-    switch (e.event) {
-      case "open": return `${e.root} opens with a cap of ${e.cap}`;
-      case "reserve": return `${e.hold} is admitted: ${e.amount} on ${e.account}`;
-      case "refuse": return `${e.amount} refused on ${e.account}`;
-      case "send": return `${e.call} is sent under ${e.hold}`;
-      case "bill": return `${e.call} is billed ${e.amount}`;
-      case "settle": return `${e.hold} is settled at ${e.amount}`;
-      case "extend": return `${e.hold} is extended by ${e.amount}`;
-      case "release": return `${e.hold} is released`;
-      case "forfeit": return `${e.hold} is forfeited`;
-      case "record": return `${e.amount} is recorded on ${e.account}`;
-      case "delegate": return `${e.amount} is delegated from ${e.parent} to ${e.child}`;
-      case "close": return `${e.child} is closed`;
-      case "merge": return `${e.source} is merged into ${e.target}`;
-      default: return [e.event, ...Object.entries(e).filter(([k]) => k !== "event" && k !== "agent").map(([k, v]) => `${k} ${typeof v === "object" ? JSON.stringify(v) : v}`)].join(" ");
-    }
+  const label = (x, y, text, most, kind = "", anchor = "start") => {
+    const node = draw("text", { x, y, class: kind, "text-anchor": anchor }, cut(shown(text), most));
+    node.append(draw("title", {}, text));
+    return node;
   };
-
-  const found = (run, number) => run.findings.filter((f) => f.event === number + 1);
+  const colour = (row) => (row < 0 ? "var(--c6)" : `var(--c${row % COLOURS})`);
+  const who = (pane, name) => make("span", { class: "who", style: `--agent: ${colour(pane.rows.indexOf(name))}` }, name);
+  const wrap = (text, most) => {
+    const lines = [""];
+    for (const word of shown(text).split(" ")) {
+      const last = lines.length - 1;
+      if ((lines[last] + " " + word).trim().length > most && lines[last]) lines.push(cut(word, most));
+      else lines[last] = cut(`${lines[last]} ${word}`.trim(), most);
+    }
+    return lines.length > 3 ? [...lines.slice(0, 2), `${lines[2]}…`] : lines;
+  };
 
   // ------------------------------------------------------------------------------------------ the picture
 
-  const chart = (run, go) => {
-    const count = run.moments.length;
-    const rows = [...new Set(run.moments.map((m) => m.actor))];
-    const roots = run.caps.length ? run.caps : [];
-    const left = 110, step = Math.max(16, Math.min(96, (Math.max(320, main.clientWidth) - left - 30) / Math.max(1, count)));
-    const height = 110, gap = 26;
-    const width = left + step * count + 20;
-    const top = roots.length * (height + 20) + 10;
-    const svg = draw("svg", { width, height: top + rows.length * gap + 24, viewBox: `0 0 ${width} ${top + rows.length * gap + 24}`, role: "img" });
-    svg.append(draw("title", {}, `What was billed against the cap, and the events of ${rows.length} rows, from left to right`));
-    const x = (n) => left + step * (n + 0.5);
-    roots.forEach(([root, cap], place) => {
-      const base = place * (height + 20) + height + 5;
-      const bills = run.moments.map((m) => Number(m.billed[root] || 0));
-      const most = Math.max(Number(cap), ...bills, 1) * 1.15;
-      const y = (amount) => base - (height - 15) * amount / most;
-      bills.forEach((bill, n) => {
-        if (bill > Number(cap)) svg.append(draw("rect", { class: "over", x: x(n), y: y(bill), width: n === count - 1 ? step / 2 : step, height: y(Number(cap)) - y(bill) }));
-      });
-      svg.append(draw("line", { class: "grid", x1: left, x2: width - 10, y1: base, y2: base }));
-      svg.append(draw("line", { class: "cap", x1: left, x2: width - 10, y1: y(Number(cap)), y2: y(Number(cap)) }));
-      let path = `M ${x(0)} ${y(bills[0] || 0)}`;
-      bills.forEach((bill, n) => { path += ` L ${x(n)} ${y(n ? bills[n - 1] : bill)} L ${x(n)} ${y(bill)}`; });
-      svg.append(draw("path", { class: "bill", d: `${path} L ${x(count - 1) + step / 2} ${y(bills[count - 1] || 0)}` }));
-      svg.append(short(6, y(Number(cap)) + 4, `cap ${cap}`), short(6, base - 2, `billed, ${root}`));
-    });
-    const holds = new Map();
+  const chart = (pane, run, count, room, least = 0) => {
+    const left = Math.min(118, Math.max(64, room * 0.17)), right = 14;
+    const step = Math.max(count > 60 ? 9 : 24, (room - left - right) / Math.max(1, count));
+    const width = Math.max(room, left + step * count + right);
+    const x = (place) => left + step * (place + 0.5);
+    const wrong = pane.steps.map((s, n) => (s[5].length ? n : -1)).filter((n) => n >= 0);
+    const last = wrong.length ? wrong[wrong.length - 1] : -1;
+    const lines = last < 0 ? [] : wrap(`${pane.steps[last][5].slice(-1)[0].join(": ")}`, Math.max(26, Math.min(58, room / 8)));
+    const strip = Math.max(least, lines.length ? 16 * lines.length + 18 : 8);
+    const capped = pane.caps.filter(([root, , ]) => pane.bills.some((b) => b[0] === root)).slice(0, 4);
+    const panels = capped.length ? capped : pane.caps.slice(0, 1);
+    const tall = panels.length > 1 ? 96 : 150, gap = 26;
+    const rows = pane.rows.length ? pane.rows : [pane.steps.length ? "all calls" : ""];
+    const ops = !pane.caps.length && !pane.bills.length;
+    const rowHeight = ops ? 46 : 36;
     const lanes = rows.map(() => []);
-    run.moments.forEach((m, n) => {
-      const name = m.event.hold, row = rows.indexOf(m.actor);
-      if (m.event.event === "reserve") holds.set(name, { from: n, to: count - 1, row });
-      else if (ENDS[m.event.event] && holds.has(name) && holds.get(name).to === count - 1) holds.get(name).to = n;
+    const bars = pane.bars.map(([name, row, begin, end, says, bad]) => {
+      const place = Math.max(0, row), to = end === null ? count - 0.5 : end;
+      let lane = lanes[place].findIndex((until) => until <= begin);
+      if (lane < 0) lane = lanes[place].length;
+      lanes[place][lane] = to;
+      return { name, place, begin, end, to, says, bad, lane: Math.min(lane, 5) };
     });
-    for (const [name, hold] of holds) {
-      let lane = lanes[hold.row].findIndex((end) => end < hold.from);
-      if (lane < 0) lane = lanes[hold.row].length;
-      lanes[hold.row][lane] = hold.to;
-      const bar = draw("rect", { class: "hold", x: x(hold.from), y: top + hold.row * gap + 9 + [0, -7, 7][lane % 3], width: Math.max(3, x(hold.to) - x(hold.from)), height: 6, rx: 2 });
-      bar.append(draw("title", {}, `${name} is held`));
-      svg.append(bar);
+    const heights = lanes.map((lane) => Math.max(rowHeight, 16 + 13 * Math.min(6, lane.length)));
+    const body = strip + panels.length * (tall + gap);
+    const tops = heights.map((_, n) => body + heights.slice(0, n).reduce((a, b) => a + b, 0));
+    const bottom = body + heights.reduce((a, b) => a + b, 0);
+    const height = bottom + 24;
+    const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
+    const told = wrong.length ? `Something is wrong in step ${wrong.map((n) => pane.steps[n][0]).join(", ")}.` : "Nothing is wrong.";
+    svg.append(draw("title", {}, `Picture of ${pane.title || run.title}: ${count} steps from left to right. ${told} The list of steps says the same in words.`));
+    const column = draw("rect", { class: "column", x: x(0) - step / 2, width: step, y: 0, height: bottom });
+    svg.append(column);
+    for (const n of wrong) svg.append(draw("line", { class: "wrong", x1: x(n), x2: x(n), y1: n === last ? strip - 8 : strip, y2: bottom }));
+    panels.forEach(([root, cap, written], place) => {
+      const base = strip + place * (tall + gap) + tall;
+      const bills = pane.bills.filter((b) => b[0] === root);
+      const totals = bills.map((b, n) => bills.slice(0, n + 1).reduce((sum, one) => sum + one[2], 0));
+      const begin = bills.length ? (pane.begin || {})[root] || 0 : 0;
+      const most = Math.max(cap < 1e39 ? cap : 0, begin + (totals[totals.length - 1] || 0), 1) * 1.1;
+      const y = (amount) => base - tall * amount / most;
+      svg.append(draw("line", { class: "rule", x1: left, x2: width - right, y1: base, y2: base }));
+      svg.append(label(4, base - 2, panels.length > 1 ? root : "0", 15, "soft"));
+      bills.forEach(([, where, amount, name, row, total, said], n) => {
+        const low = begin + (totals[n - 1] || 0), high = low + amount, from = x(where), far = width - right;
+        const band = draw("rect", { class: "bill", x: from, width: Math.max(2, far - from), y: y(high), height: Math.max(1, y(low) - y(high)), fill: colour(row) });
+        band.append(draw("title", {}, `${name} is billed: ${total} in all`));
+        svg.append(band);
+        if (y(low) - y(Math.max(low, Math.min(high, cap))) > 17 && far - from > 70) svg.append(label(from + 8, y(low) - 5, `${name} ${said}`, Math.floor((far - from) / 7.5), "on-bill"));
+        if (high > cap) {
+          const bar = draw("rect", { class: "over", x: from, width: Math.max(2, far - from), y: y(high), height: y(Math.max(low, cap)) - y(high) });
+          bar.append(draw("title", {}, `above the cap: ${total} of ${written}`));
+          svg.append(bar);
+        }
+      });
+      const sum = bills[bills.length - 1];
+      const top = begin + (totals[totals.length - 1] || 0);
+      if (cap < 1e39) {
+        svg.append(draw("line", { class: "cap", x1: left - 6, x2: width - right, y1: y(cap), y2: y(cap) }));
+        svg.append(label(4, y(cap) + 4, `cap ${written}`, 16, "strong"));
+      }
+      if (sum && Math.abs(y(top) - y(cap)) > 13 && base - y(top) > 13) svg.append(label(4, y(top) + 4, `billed ${sum[5]}`, 16, top > cap ? "bad" : "soft"));
+    });
+    rows.forEach((row, n) => {
+      svg.append(draw("line", { class: "rule", x1: 4, x2: width - right, y1: tops[n], y2: tops[n] }));
+      svg.append(label(4, tops[n] + heights[n] / 2 + 4, row, Math.floor(left / 7.2), ""));
+    });
+    for (const bar of bars) {
+      const y = tops[bar.place] + heights[bar.place] / 2 - 5 + 13 * (bar.lane - (Math.min(6, lanes[bar.place].length) - 1) / 2);
+      const w = Math.max(4, x(bar.to) - x(bar.begin));
+      const rect = draw("rect", { class: bar.bad ? "hold bad-bar" : "hold", x: x(bar.begin), y, width: w, height: 10, rx: 5, fill: colour(bar.place), stroke: colour(bar.place) });
+      if (bar.end === null) rect.setAttribute("stroke-dasharray", "4 3");
+      rect.append(draw("title", {}, `${bar.says}${bar.end === null ? ", without an end" : ""}`));
+      svg.append(rect);
+      if (ops) svg.append(label(x(bar.begin), y - 3, bar.says, Math.max(8, Math.floor((width - x(bar.begin)) / 6.6)), bar.bad ? "bad" : "soft"));
     }
-    rows.forEach((row, n) => svg.append(short(6, top + n * gap + 16, row || "the root")));
-    const now = draw("line", { class: "now", y1: 4, y2: top + rows.length * gap, x1: 0, x2: 0 });
-    svg.append(now);
-    run.moments.forEach((m, n) => {
-      const kinds = ["mark", m.event.event === "bill" ? "billed" : "", found(run, n).length ? "found" : ""].join(" ").trim();
-      const mark = draw("circle", { class: kinds, cx: x(n), cy: top + rows.indexOf(m.actor) * gap + 12, r: 5 });
-      mark.append(draw("title", {}, `${n + 1}: ${words(m.event)}`));
-      mark.addEventListener("click", () => go(n));
+    pane.steps.forEach((s, n) => {
+      const row = Math.max(0, pane.rows.indexOf(s[1]));
+      if (!s[1] && pane.rows.length || ops) return;
+      const cy = tops[row] + heights[row] / 2, refused = /refuse/.test(s[2]) || / refused /.test(s[3]), idle = s[2] === "nothing left to do";
+      if (idle) return;
+      if (refused) svg.append(draw("path", { class: "cross", d: `M ${x(n) - 5} ${cy - 5} l 10 10 m 0 -10 l -10 10` }));
+      const billed = pane.bills.some((b) => b[1] === n);
+      const mark = draw("circle", { class: s[5].length ? "mark found" : "mark", cx: x(n), cy, r: refused ? 9 : 5.5, stroke: colour(pane.rows.indexOf(s[1])), fill: "var(--card)" });
+      if (billed) mark.setAttribute("style", `fill: ${colour(pane.rows.indexOf(s[1]))}`);
+      if (refused) mark.setAttribute("style", "fill: transparent; stroke: transparent");
+      mark.append(draw("title", {}, `${s[0]}: ${s[1]} ${s[3]}`));
+      mark.addEventListener("click", () => view.go(n));
       svg.append(mark);
     });
-    const frame = make("div", { class: "chart", tabindex: "0", role: "group", "aria-label": "Picture of the run" }, svg);
-    return { frame, show: (n) => {
-      now.setAttribute("x1", x(n)); now.setAttribute("x2", x(n));
+    const every = step >= 22 ? 1 : Math.ceil(44 / step);
+    pane.steps.forEach((s, n) => { if (n % every === 0 && s[0]) svg.append(label(x(n), bottom + 16, s[0], 8, "soft", "middle")); });
+    if (last >= 0) {
+      const wide = Math.min(width - 8, 14 + 7.5 * Math.max(...lines.map((l) => l.length)));
+      const from = Math.max(4, Math.min(x(last) - wide / 2, width - wide - 4));
+      svg.append(draw("rect", { class: "flag", x: from, y: 1, width: wide, height: 16 * lines.length + 8, rx: 4 }));
+      lines.forEach((text, n) => svg.append(draw("text", { x: from + 7, y: 17 + 16 * n, class: "bad" }, text)));
+    }
+    const frame = make("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `Picture: ${pane.title || run.title}` }, svg);
+    return { frame, strip, show: (n) => {
+      column.setAttribute("x", x(n) - step / 2);
       if (x(n) < frame.scrollLeft + left || x(n) > frame.scrollLeft + frame.clientWidth - 30) frame.scrollLeft = x(n) - frame.clientWidth / 2;
     } };
   };
 
-  const short = (x, y, text) => {
-    const whole = shown(text);
-    const node = draw("text", { x, y }, whole.length > 15 ? `${whole.slice(0, 14)}…` : whole);
-    node.append(draw("title", {}, whole));
-    return node;
+  const pattern = () => {
+    const svg = draw("svg", { width: 0, height: 0, "aria-hidden": "true", style: "position: absolute" });
+    const hatch = draw("pattern", { id: "hatch", width: 7, height: 7, patternUnits: "userSpaceOnUse", patternTransform: "rotate(45)" });
+    hatch.append(draw("rect", { width: 7, height: 7, fill: "var(--bad-back)" }), draw("line", { class: "hatched", x1: 0, y1: 0, x2: 0, y2: 7 }));
+    svg.append(hatch);
+    return svg;
   };
 
-  const legend = () => {
+  const legend = (run) => {
     const one = (shape, text) => {
       const svg = draw("svg", { width: 26, height: 14, "aria-hidden": "true" });
-      svg.append(shape);
-      return make("li", {}, svg, ` ${text}`);
+      svg.append(...[shape].flat());
+      return make("li", {}, svg, text);
     };
-    return make("ul", { class: "legend", "aria-label": "Legend" },
-      one(draw("line", { class: "cap", x1: 0, x2: 26, y1: 7, y2: 7 }), "the cap"),
-      one(draw("line", { class: "bill", x1: 0, x2: 26, y1: 7, y2: 7 }), "billed so far, in truth"),
-      one(draw("rect", { class: "over", width: 26, height: 14 }), "above the cap"),
-      one(draw("rect", { class: "hold", y: 4, width: 26, height: 6 }), "a hold"),
-      one(draw("circle", { class: "mark", cx: 13, cy: 7, r: 5 }), "an event"),
-      one(draw("circle", { class: "mark billed", cx: 13, cy: 7, r: 5 }), "a bill"),
-      one(draw("circle", { class: "mark found", cx: 13, cy: 7, r: 5 }), "something is wrong here"));
+    const bills = run.panes.some((p) => p.bills.length), ops = run.panes.every((p) => !p.caps.length);
+    const out = [];
+    if (run.panes.some((p) => p.caps.length)) out.push(one(draw("line", { class: "cap", x1: 0, x2: 26, y1: 7, y2: 7 }), "the cap"));
+    if (bills) out.push(one(draw("rect", { width: 26, height: 14, fill: "var(--c0)" }), "truly billed, in the colour of its row"), one(draw("rect", { class: "over", x: 1, y: 1, width: 24, height: 12 }), "above the cap"));
+    out.push(one(draw("rect", { class: "hold", x: 1, y: 2, width: 24, height: 10, rx: 5, fill: "var(--c0)", stroke: "var(--c0)" }), ops ? "an operation, from its call to its return" : "a call, from its admission to its end (dashed: it has none here)"));
+    if (!ops) out.push(one(draw("circle", { class: "mark", cx: 13, cy: 7, r: 5.5, stroke: "var(--c0)" }), "a step (filled: it is billed)"), one(draw("path", { class: "cross", d: "M 8 2 l 10 10 m 0 -10 l -10 10" }), "refused"));
+    out.push(one(draw("line", { class: "wrong", x1: 13, x2: 13, y1: 0, y2: 14 }), "something is wrong here"));
+    return make("ul", { class: "legend", "aria-label": "Legend" }, ...out);
   };
+
+  // ------------------------------------------------------------------------------------------ words
+
+  const balances = (pane, place) => {
+    const accounts = new Map(), changed = new Map();
+    (pane.opening || []).forEach(([account, balance, now]) => { if (!accounts.has(account)) accounts.set(account, {}); accounts.get(account)[balance] = now; });
+    for (let n = 0; n <= Math.min(place, pane.steps.length - 1); n += 1) {
+      if (n === place) changed.clear();
+      for (const [account, balance, was, now] of pane.steps[n][4]) {
+        if (!accounts.has(account)) accounts.set(account, {});
+        accounts.get(account)[balance] = now;
+        if (n === place) changed.set(`${account}\n${balance}`, was);
+      }
+    }
+    if (!accounts.size) return null;
+    const moved = new Set([...changed.keys()].map((key) => key.split("\n")[0]));
+    let names = [...accounts.keys()];
+    if (names.length > 6) names = names.filter((name) => moved.has(name)).slice(0, 6);
+    if (!names.length) return make("p", { class: "idle" }, "No balance changes.");
+    const used = Object.keys(WORDS).filter((b) => names.some((name) => accounts.get(name)[b] !== undefined));
+    const cell = (name, balance) => {
+      const now = accounts.get(name)[balance] || "0", was = changed.get(`${name}\n${balance}`);
+      const kind = `${was === undefined ? "" : "changed"}${now.startsWith("-") ? " below" : ""}`.trim();
+      return was === undefined ? make("td", { class: kind || null }, now) : make("td", { class: kind }, make("span", { class: "was" }, `${was} → `), now);
+    };
+    return make("div", { class: "scroll", tabindex: "0", role: "group", "aria-label": "Balances" }, make("table", { class: "balances" },
+      make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "account"), ...used.map((b) => make("th", { scope: "col" }, WORDS[b])))),
+      make("tbody", {}, ...names.map((name) => make("tr", {}, make("th", { scope: "row" }, name), ...used.map((b) => cell(name, b)))))));
+  };
+
+  const numbered = (pane, s) => (s[0] ? `${pane.counted} ${s[0]}` : "before the first step");
+  const capital = (text) => text.replace(/^./, (c) => c.toUpperCase());
+  const detail = (pane, place, several) => {
+    const s = pane.steps[place];
+    if (!s) return make("section", {}, make("h2", { class: "at" }, pane.title), make("p", { class: "idle" }, "This run has ended."));
+    const action = s[2] && s[3].indexOf(s[2]) < 0 ? ` ${s[2]}:` : "";
+    return make("section", {}, make("h2", { class: "at" }, several ? `${pane.title}: ${numbered(pane, s)}` : capital(numbered(pane, s))),
+      make("p", {}, s[1] ? who(pane, s[1]) : "", s[1] ? `${action} ${s[3]}.` : `${s[3]}.`),
+      ...s[5].map(([anomaly, told]) => make("p", { class: "finding" }, make("strong", {}, anomaly), `: ${told}.`)),
+      balances(pane, place));
+  };
+
+  const table = ([title, columns, rows, marked]) => [make("h2", {}, title), make("div", { class: "card scroll", tabindex: "0", role: "group", "aria-label": title }, make("table", {},
+    make("thead", {}, make("tr", {}, ...columns.map((c) => make("th", { scope: "col" }, c)))),
+    make("tbody", {}, ...rows.map((row) => make("tr", {}, ...row.map((text, n) => (n === 0 ? make("th", { scope: "row" }, text)
+      : make("td", {}, marked && n === 1 ? make("span", { class: `chip ${text.replace(/ /g, "-")}` }, text) : text))))))))];
 
   // ------------------------------------------------------------------------------------------ the page
 
-  const show = () => {
-    const run = runs[at.run];
-    const last = run.moments.length - 1;
-    const wrong = run.findings.map((f) => f.event - 1).filter((n) => n >= 0 && n <= last);
-    const go = (event) => { at.event = Math.max(0, Math.min(last, event)); update(); };
-    const button = (label, key, act) => make("button", { type: "button", onclick: act }, label, make("kbd", {}, key ? ` ${key}` : ""));
-    const first = button("First", "Home", () => go(0));
-    const back = button("Back", "k", () => go(at.event - 1));
-    const on = button("Next", "j", () => go(at.event + 1));
-    const end = button("Last", "End", () => go(last));
-    const jump = button("First violation", "v", () => go(Math.min(...wrong)));
+  const walk = (run) => {
+    const count = Math.max(...run.panes.map((p) => p.steps.length)), last = count - 1;
+    const wrong = run.panes[0].steps.map((s, n) => (s[5].length ? n : -1)).filter((n) => n >= 0);
+    const several = run.panes.length > 1;
+    const button = (text, key, act, kind) => make("button", { type: "button", onclick: act, class: kind || null }, text, make("kbd", { "aria-hidden": "true" }, key));
+    const go = (place) => { at.place = Math.max(0, Math.min(last, place)); update(); };
+    const first = button("First", "Home", () => go(0)), back = button("Back", "k", () => go(at.place - 1));
+    const on = button("Next", "j", () => go(at.place + 1), "primary"), end = button("Last", "End", () => go(last));
+    const jump = button("What breaks it", "v", () => view.jump());
     jump.disabled = !wrong.length;
-    const picker = make("select", { "aria-label": "Run" }, ...runs.map((r, n) => make("option", { value: n }, r.title)));
-    picker.value = at.run;
-    picker.addEventListener("change", () => { at = { run: Number(picker.value), event: 0 }; show(); });
-    const picture = chart(run, go);
-    const list = make("ol", { class: "events", "aria-label": "Events" });
-    const items = run.moments.map((m, n) => {
-      const item = make("button", { type: "button", class: found(run, n).length ? "found" : null, onclick: () => go(n) },
-        make("span", { class: "number" }, n + 1), make("span", { class: "actor" }, m.actor || "—"),
-        make("span", {}, words(m.event)));
+    const panes = make("div", { class: "panes" });
+    const figures = run.panes.map((pane) => {
+      const words = make("figcaption", {}, pane.title ? make("strong", {}, pane.title) : "", several ? make("span", { class: `chip ${pane.verdict}` }, pane.verdict) : "", make("span", { class: "note mono" }, pane.note));
+      const figure = make("figure", {}, words);
+      panes.append(figure);
+      return figure;
+    });
+    const charts = [];
+    const paint = () => {
+      run.panes.forEach((pane, n) => {
+        const room = Math.max(280, figures[n].clientWidth - 30);
+        const made = chart(pane, run, several ? count : pane.steps.length, room, n ? charts[0].strip : 0);
+        if (charts[n]) charts[n].frame.replaceWith(made.frame); else figures[n].append(made.frame);
+        charts[n] = made;
+      });
+    };
+    const list = make("ol", { class: "steps", style: `--panes: ${run.panes.length}; --digits: ${Math.max(2, ...run.panes.flatMap((p) => p.steps.map((s) => String(s[0]).length)))}ch`, "aria-label": "Steps", tabindex: "0" });
+    const items = Array.from({ length: count }, (_, n) => {
+      const cells = run.panes.map((pane, p) => {
+        const s = pane.steps[n];
+        if (!s) return make("span", { class: "cell" });
+        return make("span", { class: `cell${s[5].length ? " broken" : ""}${s[2] === "nothing left to do" ? " idle" : ""}` }, s[1] ? who(pane, s[1]) : "", `${s[1] ? " " : ""}${s[3]}`);
+      });
+      const number = run.panes.map((pane) => pane.steps[n]).find((s) => s);
+      const item = make("button", { type: "button", class: wrong.includes(n) ? "found" : null, onclick: () => go(n) }, make("span", { class: "number" }, number[0] || "·"), ...cells);
       list.append(make("li", {}, item));
       return item;
     });
-    const detail = make("div", { class: "detail", "aria-live": "polite" });
+    const told = make("div", { class: "detail", "aria-live": "polite" });
     const update = () => {
-      const m = run.moments[at.event];
-      items.forEach((item, n) => { if (n === at.event) item.setAttribute("aria-current", "step"); else item.removeAttribute("aria-current"); });
-      const item = items[at.event];
-      if (item) list.scrollTop = Math.max(0, item.offsetTop - list.offsetTop - list.clientHeight / 2);
-      first.disabled = back.disabled = at.event === 0;
-      on.disabled = end.disabled = at.event === last;
-      picture.show(at.event);
-      const where = m.step === null ? "" : m.step ? `Step ${m.step}${m.action ? ` (${m.action})` : ""}` : "Before the first step";
-      const rows = m.changes.map(([account, balance, before, after]) => make("tr", {},
-        make("td", {}, account), make("td", {}, balance === "billed" ? "billed (in truth)" : balance),
-        make("td", { class: "amount" }, before), make("td", { class: "amount" }, after)));
-      detail.replaceChildren(
-        make("h2", {}, `Event ${at.event + 1} of ${last + 1}`),
-        make("p", {}, `${[where, m.actor].filter(Boolean).join(", ")}${where || m.actor ? ": " : ""}${words(m.event)}.`),
-        ...found(run, at.event).map((f) => make("p", { class: "finding" }, `${f.anomaly}: ${f.sentence}.`)),
-        rows.length ? make("table", {}, make("thead", {}, make("tr", {}, make("th", { scope: "col" }, "account"), make("th", { scope: "col" }, "balance"),
-          make("th", { scope: "col", class: "amount" }, "before"), make("th", { scope: "col", class: "amount" }, "after"))), make("tbody", {}, ...rows))
-          : make("p", {}, "No balance changes."));
-      history.replaceState(null, "", `#run=${at.run + 1}&event=${at.event + 1}`);
+      items.forEach((item, n) => { if (n === at.place) item.setAttribute("aria-current", "step"); else item.removeAttribute("aria-current"); });
+      const item = items[at.place];
+      if (item) list.scrollTop = Math.max(0, item.offsetTop - list.clientHeight / 2);
+      first.disabled = back.disabled = at.place === 0;
+      on.disabled = end.disabled = at.place === last;
+      charts.forEach((one) => one.show(at.place));
+      told.replaceChildren(...run.panes.map((pane) => detail(pane, at.place, several)));
+      if (!edge) history.replaceState(null, "", `#${data.runs.length > 1 ? `run=${at.run + 1}&` : ""}step=${number(run, at.place)}`);
     };
-    main.replaceChildren(
-      make("h1", {}, run.title),
-      make("p", {}, make("span", { class: `verdict ${run.verdict}` }, run.verdict), run.findings.length ? ` · ${run.findings[run.findings.length - 1].sentence}` : ""),
-      make("div", { class: "controls", role: "toolbar", "aria-label": "Walk through the run" }, ...(runs.length > 1 ? [picker] : []), first, back, on, end, jump),
-      picture.frame, legend(),
-      make("div", { class: "columns" }, make("section", { "aria-label": "Events" }, list), detail),
-      make("h2", {}, "Why"), make("ul", { class: "argument" }, ...run.argument.map((line) => make("li", {}, line.replace(/^- /, "")))),
-      ...(run.replay ? [make("p", {}, "Run it again: ", make("code", {}, run.replay))] : []));
-    view = { go, first: () => go(0), back: () => go(at.event - 1), on: () => go(at.event + 1), end: () => go(last), jump: () => wrong.length && go(Math.min(...wrong)) };
-    update();
+    view = { go, first: () => go(0), back: () => go(at.place - 1), on: () => go(at.place + 1), end: () => go(last), jump: () => wrong.length && go(wrong[wrong.length - 1]), paint: () => { paint(); charts.forEach((one) => one.show(at.place)); } };
+    return {
+      nodes: [panes, legend(run),
+        make("div", { class: "controls", role: "toolbar", "aria-label": "Walk through the run" }, first, back, on, end, jump),
+        make("div", { class: several ? "walk wide" : "walk" }, make("section", { "aria-label": "Steps" }, list), told)],
+      begin: () => { paint(); update(); },
+    };
+  };
+  const number = (run, place) => (run.panes.map((pane) => pane.steps[place]).find((s) => s) || [place])[0];
+
+  const told = (lines) => { const pre = make("pre", { class: "story" }); pre.textContent = lines.map(shown).join("\n"); return pre; };
+  const why = (run) => {
+    const pane = run.panes[0];
+    const story = !pane && run.argument.length;
+    const lines = run.argument.map((line) => make("li", { class: /^- /.test(line) ? null : "plain" }, line.replace(/^- /, "")));
+    return [
+      ...(lines.length ? [make("h2", {}, story ? "What happened" : "Why"), make("div", { class: "card" }, story ? told(run.argument) : make("ul", { class: "argument" }, ...lines))] : []),
+      ...(run.over || run.rests ? [make("h2", {}, "How far it goes"), make("div", { class: "card" }, run.over ? make("p", {}, capital(`${run.over}.`)) : "", run.rests ? make("p", {}, capital(`${run.rests}.`)) : "")] : []),
+      ...(run.cure ? [make("h2", {}, "The likely cure"), make("p", { class: "card cure" }, capital(`${run.cure}.`))] : []),
+      ...(run.replay ? [make("h2", {}, "Run it again"), make("p", { class: "card" }, make("code", {}, run.replay))] : []),
+    ];
   };
 
-  const read = () => {
-    const asked = new URLSearchParams(location.hash.slice(1));
-    const run = Math.max(1, Math.min(runs.length, Number(asked.get("run")) || 1)) - 1;
-    const most = runs[run].moments.length;
-    const wrong = runs[run].findings.map((f) => f.event);
-    const event = Number(asked.get("event")) || (wrong.length ? Math.max(...wrong) : 1);
-    at = { run, event: Math.max(1, Math.min(most, event)) - 1 };
-    show();
+  const show = () => {
+    const run = data.runs[at.run];
+    const picker = make("select", { "aria-label": "Run" }, ...data.runs.map((r, n) => make("option", { value: n }, r.title)));
+    picker.value = at.run;
+    picker.addEventListener("change", () => { place(Number(picker.value), null); show(); });
+    const head = make("header", {}, make("p", { class: "brand" }, `capsound ${data.command}`), make("h1", {}, run ? run.title : data.title),
+      make("p", { class: "lead" }, make("span", { class: `chip ${run ? run.verdict : data.verdict}` }, run ? run.verdict : data.verdict), ` ${run ? run.hence : data.lead}`),
+      data.runs.length > 1 ? make("p", {}, picker) : "");
+    view = null;
+    const walked = run && run.panes.length ? walk(run) : null;
+    const rest = run ? why(run) : [make("p", { class: "card" }, "There is no run to walk through: nothing was refuted.")];
+    main.replaceChildren(pattern(), head, ...(edge ? edge() : []), ...(walked ? walked.nodes : []), ...rest, ...data.tables.flatMap(table),
+      make("footer", {}, make("p", {}, "Made by capsound. This page holds the JSON document that it shows, and asks nothing of any network."),
+        make("p", { class: "keys" }, "Keys: j next, k back, v what breaks it, Home, End.")));
+    if (walked) walked.begin();
   };
 
-  if (!runs.length || !runs.every((run) => run.moments.length)) {
-    const one = JSON.parse(document.getElementById("document").textContent);
-    const verdict = one && one.verdict ? one.verdict : "";
-    main.replaceChildren(make("h1", {}, document.title), make("p", {}, verdict ? make("span", { class: `verdict ${verdict}` }, verdict) : ""), make("p", {}, "There is no run to show: nothing was refuted."));
-    return;
-  }
+  // Opens at the step that is asked for by its number, else where it breaks.
+  const place = (run, step) => {
+    at = { run: Math.max(0, Math.min(data.runs.length - 1, run)), place: 0 };
+    const one = data.runs[at.run];
+    if (!one || !one.panes.length) return;
+    const steps = one.panes[0].steps;
+    const wrong = steps.map((s, n) => (s[5].length ? n : -1)).filter((n) => n >= 0);
+    const count = Math.max(...one.panes.map((p) => p.steps.length));
+    const asked = step === null ? -1 : Array.from({ length: count }, (_, n) => number(one, n)).indexOf(step);
+    at.place = asked >= 0 ? asked : wrong.length ? wrong[wrong.length - 1] : 0;
+  };
+
   const KEYS = { j: "on", ArrowRight: "on", k: "back", ArrowLeft: "back", Home: "first", End: "end", v: "jump" };
   document.addEventListener("keydown", (event) => {
     const act = KEYS[event.key];
-    if (!act || event.ctrlKey || event.metaKey || event.altKey || event.target.tagName === "SELECT") return;
+    if (!act || !view || event.ctrlKey || event.metaKey || event.altKey || /^(SELECT|INPUT|TEXTAREA)$/.test(event.target.tagName)) return;
     event.preventDefault();
     view[act]();
   });
-  window.addEventListener("hashchange", read);
-  read();
-})();
+  let wait = 0;
+  window.addEventListener("resize", () => { clearTimeout(wait); wait = setTimeout(() => view && view.paint(), 80); });
+
+  return {
+    make,
+    set: (given, run, step) => { data = given; place(run, step); show(); },
+    asked: () => {
+      const asked = new URLSearchParams(location.hash.slice(1));
+      const step = asked.get("step");
+      return [(Number(asked.get("run")) || 1) - 1, step === null || !/^\d+$/.test(step) ? null : Number(step)];
+    },
+  };
+};

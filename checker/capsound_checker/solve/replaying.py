@@ -9,12 +9,13 @@ from typing import Any
 from capsound.disciplines import KNOWN
 from capsound.events import event_to_dict
 from capsound.loading import load_scenario
-from capsound.machine import TOLD_APART, compile_scenario
+from capsound.machine import TOLD_APART, Machine, compile_scenario
 from capsound.monitor import Report, fold
 from capsound.properties import Property
 from capsound.scenario import Scenario
 from capsound.schedule import BadToken, Trace, parse_token, run_schedule
 from capsound.verdict import Verdict, merge
+from capsound_checker.display.data import steps_of
 from capsound_checker.display.itf import trace_to_itf
 from capsound_checker.display.printing import printable
 from capsound_checker.display.render import render_trace
@@ -34,17 +35,10 @@ class Replayed:
 
 def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
     """Replay a token on its scenario; return the run and what the monitor says of it."""
-    scenario = load_scenario(path, known_disciplines=KNOWN)
-    schedule = parse_token(token)
-    machine = compile_scenario(scenario, limit=TOLD_APART)
-    if machine.reuse is not None and machine.discipline.affine:
-        raise BadToken(
-            f"the program of {machine.reuse_agent} is rejected before it runs: {machine.reuse.reason}",
-            hint="there is no run to replay; use every handle once",
-        )
-    trace = run_schedule(machine, schedule)
+    machine = machine_of(path)
+    scenario, trace = machine.scenario, run_schedule(machine, parse_token(token))
     report = fold(trace.events)
-    verdict = merge(v for p, v in report.verdicts.items() if p in _JUDGED)
+    verdict = judged(report)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
     told = [scenario.in_unit(finding.sentence, account_of(finding)) for finding in report.findings]
     lines = [f"  {f.anomaly}: {printable(sentence)}" for f, sentence in zip(report.findings, told, strict=True)]
@@ -54,9 +48,25 @@ def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
     return Replayed(
         verdict,
         run + "\n".join(lines) + "\n",
-        _data(scenario, trace, report, verdict),
+        data_of(scenario, trace, report),
         trace_to_itf(machine, trace, source=path.name, status=status),
     )
+
+
+def machine_of(path: Path) -> Machine:
+    """Return the machine of a scenario file. Raises ``BadScenario``, and ``BadToken`` where it has no run at all."""
+    machine = compile_scenario(load_scenario(path, known_disciplines=KNOWN), limit=TOLD_APART)
+    if machine.reuse is not None and machine.discipline.affine:
+        raise BadToken(
+            f"the program of {machine.reuse_agent} is rejected before it runs: {machine.reuse.reason}",
+            hint="there is no run to replay; use every handle once",
+        )
+    return machine
+
+
+def judged(report: Report) -> Verdict:
+    """Return what a run shows."""
+    return merge(v for p, v in report.verdicts.items() if p in _JUDGED)
 
 
 _JUDGED = frozenset(
@@ -65,14 +75,16 @@ _JUDGED = frozenset(
 """What decides the exit status of a replay: precision and admission are shown, and are no broken promise."""
 
 
-def _data(scenario: Scenario, trace: Trace, report: Report, verdict: Verdict) -> dict[str, Any]:
+def data_of(scenario: Scenario, trace: Trace, report: Report) -> dict[str, Any]:
+    """Return a run and what the monitor says of it as JSON data."""
     return {
         "format": "capsound.replay/1",
         "unit": scenario.unit,
         "scale": 10**scenario.digits,
-        "verdict": verdict.value,
+        "verdict": judged(report).value,
         "token": trace.schedule.token,
         "events": [event_to_dict(event) for event in trace.events],
+        **steps_of(trace),
         "findings": [
             {
                 "anomaly": f.anomaly,

@@ -36,7 +36,10 @@ class NoScenario(CapsoundError):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked of ``solve`` beside the files; ``itf``: every state of the first counterexample, too."""
+    """What the user asked of ``solve`` beside the files.
+
+    ``itf``: every state of the first counterexample, too; ``twins``: a sound design beside each counterexample.
+    """
 
     steps: int | None = None
     seconds: int | None = None
@@ -44,6 +47,7 @@ class Request:
     colour: bool = False
     plain: bool = False
     itf: bool = False
+    twins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,7 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
     from capsound_checker.display.data import mismatches, outcome_to_dict
     from capsound_checker.display.itf import trace_to_itf
     from capsound_checker.display.render import render_outcome
+    from capsound_checker.solve.twins import with_twins
     from capsound_proofs.solve import solve
 
     try:
@@ -116,11 +121,12 @@ def _solve_file(path: Path, request: Request, progress: Callable[[str], None]) -
     except CapsoundError as error:
         data = {"format": "capsound.error/1", "path": str(path), "error": error_data(error)}
         return Solved(str(path), data=data, error=error_text(error, path), status=error.exit_status)
+    data = outcome_to_dict(outcome)
     traces = [(r.trace, r.property) for r in outcome.results if r.trace is not None]
     return Solved(
         path=str(path),
         verdict=outcome.verdict.value,
-        data=outcome_to_dict(outcome),
+        data=with_twins(outcome, data) if request.twins else data,
         text=rendered(lambda console: render_outcome(console, outcome, verbose=request.verbose), request.colour),
         found=(*outcome.anomalies, *outcome.flags),
         mismatches=tuple(mismatches(outcome)),

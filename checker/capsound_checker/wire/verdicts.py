@@ -413,6 +413,8 @@ def _found(wired: Wired, rung: Guarantee, judged: Judged) -> dict[str, Any]:
     return {
         "refutes": rung.label,
         "cause": cause.name if cause is not None else "",
+        "meaning": cause.meaning if cause is not None else "",
+        "cure": cause.cure if cause is not None else "",
         "billed": judged.billed,
         "overshoot": judged.overshoot,
         "after_cap": [did.label for did in judged.after_cap],
