@@ -11,6 +11,7 @@ from capsound_checker.commands.shared import (
     VERDICTS,
     colour,
     echo_json,
+    environment,
     exits,
     html,
     load_timeout,
@@ -29,6 +30,7 @@ from capsound_checker.commands.shared import (
 @html
 @markdown
 @click.option("--python", default="", help="Load the adapter with this interpreter, as for `check`.")
+@environment
 @load_timeout
 def command(
     path: str,
@@ -38,6 +40,7 @@ def command(
     html: Path | None,
     markdown: Path | None,
     python: str,
+    environment: str,
     load_timeout: float,
 ) -> int:
     """Run a counterexample again.
@@ -76,7 +79,9 @@ def command(
     from capsound_checker.display import terminal
 
     with terminal.status("replaying", plain=False) as tell:
-        again = replay_target(Plan(path, python=python, load_seconds=load_timeout), token, tell)
+        again = replay_target(
+            Plan(path, python=python, environment=environment, load_seconds=load_timeout), token, tell
+        )
     with reader_may_leave():
         echo_json(again.data) if as_json else say(again.text, nl=False)
     return again.exit_status
