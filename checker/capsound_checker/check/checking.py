@@ -19,7 +19,7 @@ from capsound.guarantees import Guarantee
 from capsound_checker.check.children import describe
 from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.gathering import Gathered
-from capsound_checker.check.hearing import Hands, Heard, drive, give, merge
+from capsound_checker.check.hearing import Ending, Hands, Heard, drive, give, merge
 from capsound_checker.check.plan import GUARANTEE_OF_JOB, Plan
 from capsound_checker.check.results import Checked, is_prepaid
 from capsound_checker.check.tokens import token
@@ -54,14 +54,14 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None, stop: th
     Raises ``TargetFailed`` when it cannot be loaded. On Ctrl-C, or when ``stop`` is set elsewhere, what is known
     so far is returned, with a doubt.
     """
-    stop = stop or threading.Event()
+    ending = Ending(stop)
     with interpreter(plan.environment) as who, nursery(who) as forking:
         hands = Hands(
             plan.workers,
             partial(describe, plan, progress, forking),
-            partial(drive, plan, progress=progress, stop=stop, forking=forking),
+            partial(drive, plan, progress=progress, stop=ending, forking=forking),
         )
-        return checked_by(plan, hands, stop)
+        return checked_by(plan, hands, ending)
 
 
 def checked_by(plan: Plan, hands: Hands, stop: threading.Event) -> Checked:

@@ -24,6 +24,18 @@ class Hands:
     drive: Callable[[Heard, float], None]
 
 
+class Ending(threading.Event):
+    """Set when a check ends. It is also set as soon as another event is, which ends more than this check."""
+
+    def __init__(self, outer: threading.Event | None = None) -> None:
+        super().__init__()
+        self._outer = outer
+
+    def is_set(self) -> bool:
+        """Whether one of both is set."""
+        return super().is_set() or (self._outer is not None and self._outer.is_set())
+
+
 @dataclass
 class Heard:
     """What one child has said, in the order in which it did; it is judged when all before it have been."""

@@ -20,7 +20,7 @@ from typing import Any
 
 from capsound_checker.check.checking import checked_by
 from capsound_checker.check.children import describe
-from capsound_checker.check.hearing import Hands, Heard, drive
+from capsound_checker.check.hearing import Ending, Hands, Heard, drive
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.results import Checked
 from capsound_checker.remote.interpreters import interpreter
@@ -38,7 +38,7 @@ def check_on(
     stop: threading.Event | None = None,
 ) -> Checked:
     """Check a target on the cluster of a scheduler. Raises what ``check`` raises, ``BadCluster`` and ``WorkerLost``."""
-    stop = stop or threading.Event()
+    ending = Ending(stop)
     with reached(address, ROOMS) as cluster:
         digest = digest_of(plan.target)
         left: set[Any] = set()
@@ -47,7 +47,7 @@ def check_on(
             future = cluster.submit(done, plan, digest, job, seconds)
             left.add(future)
             try:
-                said = cluster.result(future, stop)
+                said = cluster.result(future, ending)
                 return None if said is None else pickle.loads(said)
             finally:
                 left.discard(future)
@@ -66,9 +66,9 @@ def check_on(
             progress(f"{one.job['job']} is done")
 
         try:
-            return checked_by(plan, Hands(cluster.size, described, driven), stop)
+            return checked_by(plan, Hands(cluster.size, described, driven), ending)
         finally:
-            stop.set()
+            ending.set()
             cluster.client.cancel(list(left))
 
 

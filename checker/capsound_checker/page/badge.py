@@ -22,7 +22,11 @@ def badge(documents: Any) -> str:
     """Return the badge of documents of ``solve``: sound only where each of them is."""
     verdicts = [Verdict(str(one.get("verdict", "unknown"))) for one in documents]
     verdict = merge(verdicts) if verdicts else Verdict.UNKNOWN
-    said = {Verdict.SOUND: "proved", Verdict.VIOLATED: "violated", Verdict.UNKNOWN: "unknown"}[verdict]
+    return drawn({Verdict.SOUND: "proved", Verdict.VIOLATED: "violated", Verdict.UNKNOWN: "unknown"}[verdict], verdict)
+
+
+def drawn(said: str, verdict: Verdict) -> str:
+    """Return a badge that says something of a verdict, in its colour."""
     left, right = _width(_LABEL), _width(said)
     title = escape(f"{_LABEL}: {said}")
     style = 'fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'

@@ -34,8 +34,8 @@ def markdown(document: Any, runs: Sequence[Run]) -> str:
     parts = ["\n".join(_run(run)) for run in runs]
     for one in documents:
         lines = [
-            f"* {_text(one.get('scenario', ''))}, {_text(result['property'])}: **{_text(result['verdict'])}**, "
-            f"{_text(result['bound'])}"
+            f"* {plain(one.get('scenario', ''))}, {plain(result['property'])}: **{plain(result['verdict'])}**, "
+            f"{plain(result['bound'])}"
             for result in one.get("properties", ())
             if "steps" not in result
         ]
@@ -45,17 +45,17 @@ def markdown(document: Any, runs: Sequence[Run]) -> str:
 
 def _run(run: Run) -> Iterator[str]:
     last = run.findings[-1] if run.findings else None
-    yield f"**{_text(run.verdict)}**: {_text(run.title)}" + ("" if last is None else f". {_text(last['sentence'])}.")
+    yield f"**{plain(run.verdict)}**: {plain(run.title)}" + ("" if last is None else f". {plain(last['sentence'])}.")
     yield ""
     yield from diagram(run)
     yield ""
     if run.reach:
-        yield f"* How far this reaches: {_text(run.reach)}."
+        yield f"* How far this reaches: {plain(run.reach)}."
     for name in dict.fromkeys(str(finding["anomaly"]) for finding in run.findings):
         if name in ANOMALIES:
-            yield f"* `{name}` is usually cured so: {_text(ANOMALIES[name].cure)}."
+            yield f"* `{name}` is usually cured so: {plain(ANOMALIES[name].cure)}."
     if run.replay:
-        yield f"* Run it again: {_code(run.replay)}"
+        yield f"* Run it again: {code(run.replay)}"
 
 
 def diagram(run: Run) -> Iterator[str]:
@@ -109,12 +109,13 @@ def _label(value: object) -> str:
     return _WORDS.sub(lambda found: f"#{ord(found[0][0])};{found[0][1:]}", coded) or "#32;"
 
 
-def _text(value: object) -> str:
+def plain(value: object) -> str:
     """Return a text in which nothing is Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&!@])", lambda found: f"&#{ord(found[1])};", printable(str(value)))
 
 
-def _code(value: str) -> str:
+def code(value: str) -> str:
+    """Return a text as code, with as many ticks as it needs."""
     text = printable(value)
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{ticks}{text}{ticks}" if "`" not in text else f"{ticks} {text} {ticks}"

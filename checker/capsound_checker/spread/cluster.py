@@ -135,11 +135,11 @@ def agreed(client: Any, address: str, rooms: tuple[str, ...]) -> int:
 
 @cache
 def fingerprint(rooms: tuple[str, ...]) -> str:
-    """Return what tells this capsound from another one: the Python, and every file of some packages."""
+    """Return what tells this capsound from another one: the Python, and every file of some packages and modules."""
     digest = hashlib.sha256(f"{sys.version_info[:2]}".encode())
     for module in rooms:
-        where = importlib.import_module(module).__file__
-        for path in sorted(Path(str(where)).parent.rglob("*.py")):
+        where = Path(str(importlib.import_module(module).__file__))
+        for path in sorted(where.parent.rglob("*.py")) if where.name == "__init__.py" else [where]:
             digest.update(path.name.encode() + path.read_bytes())
     return digest.hexdigest()
 
