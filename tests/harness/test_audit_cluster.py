@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from long_logs import log
 
-from capsound_checker.audit import cluster
 from capsound_checker.audit.asking import Asked
 from capsound_checker.audit.auditing import audit
-from capsound_checker.audit.cluster import BadCluster, Tasks, _agreed, fingerprint, judged, reached
+from capsound_checker.audit.cluster import ROOMS, Tasks, judged, reached
 from capsound_checker.audit.joining import joined
 from capsound_checker.audit.stretches import Summary
 from capsound_checker.audit.teams import audit_by
+from capsound_checker.spread import cluster
+from capsound_checker.spread.cluster import BadCluster, agreed, fingerprint
 
 distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -124,12 +125,12 @@ class Told:
     [
         ({}, "has no workers"),
         ({"a": ("", "No module named 'capsound_checker'")}, "worker a has no capsound"),
-        ({"a": (fingerprint(), ""), "b": ("0" * 64, "")}, "worker b has another capsound"),
+        ({"a": (fingerprint(ROOMS), ""), "b": ("0" * 64, "")}, "worker b has another capsound"),
     ],
 )
 def test_workers_have_to_be_as_we_are(said: dict[str, tuple[str, str]], message: str) -> None:
     with pytest.raises(BadCluster, match=message) as error:
-        _agreed(Told(said), "tcp://x:1")
+        agreed(Told(said), "tcp://x:1", ROOMS)
     assert error.value.hint
 
 

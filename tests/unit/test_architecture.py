@@ -14,11 +14,13 @@ from imports import FRONT, ROOT, arrows, modules
 
 BELOW = {
     FRONT: ("commands", "check", "wire", "schedules", "histories", "programs", "display", "solve"),
-    "commands": ("check", "solve", "wire", "audit", "costs", "histories", "intake", "page", "display"),
+    "commands": ("league", "check", "solve", "wire", "audit", "costs", "histories", "intake", "page", "display"),
+    "league": ("check", "costs", "remote", "spread", "intake", "page", "display"),
     "wire": ("remote", "schedules", "programs", "prices", "intake", "display"),
-    "check": ("schedules", "histories", "remote", "programs", "intake", "display"),
+    "check": ("schedules", "histories", "remote", "programs", "spread", "intake", "display"),
     "solve": ("remote", "display"),
-    "audit": ("intake", "display", "prices"),
+    "audit": ("spread", "intake", "display", "prices"),
+    "spread": ("intake",),
     "intake": ("display",),
     "costs": ("intake", "display"),
     "schedules": ("programs",),

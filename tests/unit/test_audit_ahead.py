@@ -15,12 +15,12 @@ from capsound.errors import CapsoundError
 from capsound_checker.audit.ahead import ahead
 from capsound_checker.audit.asking import Asked
 from capsound_checker.audit.auditing import audit
-from capsound_checker.audit.cluster import BadCluster
 from capsound_checker.audit.logreading import open_log
 from capsound_checker.audit.mapping import load_mapping
 from capsound_checker.audit.recognising import recognised
 from capsound_checker.audit.teams import audit_by
 from capsound_checker.audit.workers import Crew, Makers, making
+from capsound_checker.spread.cluster import BadCluster
 
 SPANS = Path(__file__).resolve().parent.parent / "support" / "spans"
 FILES = sorted(path for path in SPANS.rglob("*.json*") if path.is_file() and "index" not in path.name)

@@ -11,10 +11,10 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound.windows import CALENDAR, Sliding, Window, in_steps, in_words
-from capsound_checker.audit.tomlfile import Kind, load_text, parse_toml
 from capsound_checker.audit.units import BadCap, amount, cap_in
 from capsound_checker.audit.values import shown
 from capsound_checker.intake.limits import cut
+from capsound_checker.intake.tomlfile import Kind, load_text, parse_toml
 
 EACH = ("account", "agent", "model")
 """Whose spending can have a cap of its own."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from capsound_checker.audit.mappingfile import BadMapping, read_mapping
 from capsound_checker.audit.rules import LogMapping
 from capsound_checker.audit.times import moment
-from capsound_checker.audit.tomlfile import Kind, load_text, parse_toml
 from capsound_checker.audit.values import BadRecord
 from capsound_checker.intake.limits import cut
+from capsound_checker.intake.tomlfile import Kind, load_text, parse_toml
 
 __all__ = ["FOLDER", "BadMapping", "BadRecord", "LogMapping", "load_mapping", "moment", "parse_mapping", "shipped"]
 

@@ -19,7 +19,6 @@ from queue import Queue
 from threading import Thread
 from typing import Any, NoReturn, Self
 
-from capsound.errors import EXIT_UNKNOWN, CapsoundError
 from capsound_checker.audit.ahead import Maker
 from capsound_checker.audit.asking import Asked
 from capsound_checker.audit.joining import Team
@@ -27,16 +26,10 @@ from capsound_checker.audit.lots import Lot, Range
 from capsound_checker.audit.rules import LogMapping
 from capsound_checker.audit.stretches import Summary, Terms, summarised
 from capsound_checker.audit.unbroken import unbroken
+from capsound_checker.spread.cluster import WorkerLost
 
 _SOMETIMES = 16
 """After how many stretches circles are collected: nearly all that a stretch makes has none."""
-
-
-class WorkerLost(CapsoundError):
-    """Who judged a part of the log has ended, and nobody can go on."""
-
-    name = "worker-lost"
-    exit_status = EXIT_UNKNOWN
 
 
 class Crew:

@@ -11,21 +11,21 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
 from capsound.guarantees import Guarantee
-from capsound_checker.check.children import describe, evidence, run_child
+from capsound_checker.check.children import describe
 from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.gathering import Gathered
+from capsound_checker.check.hearing import Ending, Hands, Heard, drive, give, merge
 from capsound_checker.check.plan import GUARANTEE_OF_JOB, Plan
 from capsound_checker.check.results import Checked, is_prepaid
 from capsound_checker.check.tokens import token
 from capsound_checker.programs.program import CEILINGS, LARGE, PASSING, PROFILES, SMALL_CHANGE, UNSEEN, WINDOWS
+from capsound_checker.remote.interpreters import interpreter
 from capsound_checker.remote.isolation import nursery
-from capsound_checker.remote.nursery import Nursery
 from capsound_checker.remote.process import is_address
 
 IN_TIME = tuple(profile.name for profile in WINDOWS)
@@ -48,18 +48,26 @@ class NothingToDo(CapsoundError):
     exit_status = EXIT_USAGE
 
 
-def check(plan: Plan, progress: Callable[[str], None] = lambda _: None) -> Checked:
-    """Check a target.
+def check(plan: Plan, progress: Callable[[str], None] = lambda _: None, stop: threading.Event | None = None) -> Checked:
+    """Check a target in processes of this machine.
 
-    Raises ``TargetFailed`` when it cannot be loaded. On Ctrl-C what is known so far is returned, with a doubt.
+    Raises ``TargetFailed`` when it cannot be loaded. On Ctrl-C, or when ``stop`` is set elsewhere, what is known
+    so far is returned, with a doubt.
     """
-    with nursery() as forking:
-        return _check(plan, progress, forking)
+    ending = Ending(stop)
+    with interpreter(plan.environment) as who, nursery(who) as forking:
+        hands = Hands(
+            plan.workers,
+            partial(describe, plan, progress, forking),
+            partial(drive, plan, progress=progress, stop=ending, forking=forking),
+        )
+        return checked_by(plan, hands, ending)
 
 
-def _check(plan: Plan, progress: Callable[[str], None], forking: Nursery | None) -> Checked:
+def checked_by(plan: Plan, hands: Hands, stop: threading.Event) -> Checked:
+    """Check a target by others: plan what they do, hear them out, and judge it here."""
     begin = time.monotonic()
-    adapter = describe(plan, progress, forking)
+    adapter = hands.describe()
     gathered = Gathered(
         waits=adapter["waits"],
         seed=plan.seed,
@@ -73,17 +81,17 @@ def _check(plan: Plan, progress: Callable[[str], None], forking: Nursery | None)
         gathered.doubt(_AT_REST, Guarantee.SEQUENTIAL)
     jobs = planned(plan, adapter)
     shares = shared(jobs)
-    end = begin + plan.seconds
-    stop = threading.Event()
     heard = [Heard(job) for job in jobs]
-    with ThreadPoolExecutor(plan.workers) as pool:
+    with ThreadPoolExecutor(hands.count) as pool:
         try:
             parts = zip(heard, shares, strict=True)
-            do = partial(_do, plan, heard=heard, end=end, progress=progress, stop=stop, forking=forking)
+            do = partial(give, hands=hands, heard=heard, end=begin + plan.seconds)
             for ended in [pool.submit(do, one, share) for one, share in parts]:
                 ended.result()
+            if stop.is_set():
+                gathered.doubt(INTERRUPTED)
         except KeyboardInterrupt:
-            gathered.doubt("interrupted")
+            gathered.doubt(INTERRUPTED)
         finally:  # whatever it was that ended this: no child goes on, and none is started
             stop.set()
             pool.shutdown(cancel_futures=True)
@@ -122,6 +130,9 @@ def _check(plan: Plan, progress: Callable[[str], None], forking: Nursery | None)
         time.monotonic() - begin,
     )
 
+
+INTERRUPTED = "interrupted"
+"""The doubt about a check that was ended before its time."""
 
 _AT_REST = "it books after its answers: what is asked between an answer and its booking was not tried"
 """Why the order of its steps is not all that could happen: each begins when everything is booked."""
@@ -172,9 +183,6 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     return wanted
 
 
-_HUNTING = 0.7
-"""The part of its time in which a child hunts; the rest is for shrinking."""
-
 _WEIGHTS = {"programs": 6, "misuse": 2, "threads": 3, "handlers": 2, "history": 1, "asyncio": 3, "precision": 1}
 
 
@@ -185,77 +193,3 @@ def shared(jobs: Sequence[Mapping[str, Any]]) -> list[float]:
     """
     weights = [_WEIGHTS[str(job["job"])] for job in jobs]
     return [weight / sum(weights[number:]) for number, weight in enumerate(weights)]
-
-
-@dataclass
-class Heard:
-    """What one child has said, in the order in which it did; it is judged when all before it have been."""
-
-    job: Mapping[str, Any]
-    messages: list[dict[str, Any]] = field(default_factory=list)
-    doubt: str = ""
-    at: Guarantee = Guarantee.STOPS
-    """The weakest guarantee that might be refuted but for the doubt."""
-    note: str = ""
-    hangs: bool = False
-    """Whether every further child would hang as well."""
-
-
-def merge(heard: Sequence[Heard], gathered: Gathered) -> None:
-    """Judge what the children have said, in the order of their jobs: who was faster does not show."""
-    hangs = False
-    tried: set[str] = set()
-    for one in heard:
-        name = str(one.job["job"])
-        if hangs:
-            if name not in tried:  # a job of several parts was begun, and it is said that it stopped
-                gathered.note(f"it hangs: {name} was not tried")
-            continue
-        tried.add(name)
-        for message in one.messages:
-            gathered.hear(name, {**message, "elsewhere": True} if one.job.get("elsewhere") else message)
-        if one.note:
-            gathered.note(one.note)
-        if one.doubt:
-            gathered.doubt(one.doubt, one.at)
-        hangs = one.hangs
-
-
-def _do(
-    plan: Plan,
-    one: Heard,
-    share: float,
-    heard: Sequence[Heard],
-    end: float,
-    progress: Callable[[str], None],
-    stop: threading.Event,
-    forking: Nursery | None,
-) -> None:
-    name = str(one.job["job"])
-    left = min(1.0, share * plan.workers) * (end - time.monotonic())
-    if left <= 0:
-        told = f"time ran out before {name} was tried"
-        if name in GUARANTEE_OF_JOB:
-            one.doubt, one.at = told, GUARANTEE_OF_JOB[name]
-        else:
-            one.note = told
-        return
-    if any(other.hangs for other in heard[: heard.index(one)]):
-        return
-    noticed: set[str] = set()
-
-    def hear(message: dict[str, Any]) -> None:
-        if message["say"] == "beat":
-            progress(f"{name}: {message['where']}, {len(noticed)} anomalies")
-            return
-        if message["say"] == "noticed":
-            noticed.add(message["name"])
-            one.hangs = one.hangs or message["name"] == "hang"
-        one.messages.append(message)
-
-    # The child is asked to be done in time, and has as long again to shrink what it found.
-    request = {**one.job, "seconds": left * _HUNTING}
-    ended, where = run_child(plan, request, hear, time.monotonic() + 2 * left + plan.silence, stop, forking)
-    one.hangs = one.hangs or ended.how in ("silent", "unloaded")
-    if ended.how not in ("done", "stopped"):
-        one.doubt = evidence(plan, ended, where, name, forking)

@@ -13,6 +13,7 @@ from capsound.errors import EXIT_BAD_INPUT, CapsoundError
 from capsound_checker.check.plan import Plan
 from capsound_checker.display.printing import printable
 from capsound_checker.programs.program import Step, call
+from capsound_checker.remote.interpreters import interpreter
 from capsound_checker.remote.isolation import Child, Ended
 from capsound_checker.remote.nursery import Nursery
 
@@ -33,10 +34,10 @@ def run_child(
     nursery: Nursery | None = None,
 ) -> tuple[Ended, str]:
     """Run a child, forked of ``nursery`` if there is one; return how it ended, and which program it was at."""
-    with tempfile.TemporaryFile() as at:
+    with tempfile.TemporaryFile() as at, interpreter(plan.environment) as who:
         full = {**request, "target": plan.target, "python": plan.python, "at": at.fileno(), "load": plan.load_seconds}
         stop = stop or threading.Event()
-        child = Child(full, plan.memory, (at.fileno(),), plan.silence, stop, plan.load_seconds, nursery)
+        child = Child(full, plan.memory, (at.fileno(),), plan.silence, stop, plan.load_seconds, nursery, who)
         ended = child.run(hear, until)
         return ended, os.pread(at.fileno(), 60, 0).decode(errors="replace").strip()
 

@@ -86,6 +86,8 @@ class Plan:
     """The interpreter in whose environment the adapter is loaded; this one where it is empty."""
     drivers: tuple[str, ...] = ()
     """Which of ``DRIVERS`` to use; all that apply where it is empty."""
+    environment: str = ""
+    """The virtual environment in which the drivers run, beside the adapter; that of this process where it is empty."""
     schedules: int | None = None
     """How many schedules to run at most, of each driver that runs schedules; None for no bound but time."""
 

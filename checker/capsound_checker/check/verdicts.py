@@ -117,6 +117,8 @@ def _story(console: Console, checked: Checked, shown: Shown) -> None:
         target = shlex.quote(checked.plan.target)
         other = checked.plan.python or ("python" if shown.elsewhere else "")
         python = f"--python {shlex.quote(other)} " if other else ""
+        if checked.plan.environment and not shown.elsewhere:
+            python = f"--environment {shlex.quote(checked.plan.environment)} "
         console.print(f"  replay: capsound replay {python}{target} {shown.token}", style="dim", soft_wrap=True)
     elif shown.recorded:
         told = "a recording cannot be run again: save it with --save FOLDER, and capsound replay judges it again"

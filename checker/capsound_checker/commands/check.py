@@ -18,6 +18,7 @@ from capsound_checker.commands.shared import (
     colour,
     completing,
     echo_json,
+    environment,
     exits,
     guarantees,
     html,
@@ -52,6 +53,7 @@ def _drivers() -> Mapping[str, str]:
 @click.option("--schedules", type=click.IntRange(1), help="Schedules for each driver that runs any (default: all).")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Another seed, other programs.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes at once.")
+@click.option("--dask", default="", metavar="ADDRESS", help="Do the work on a Dask cluster: tcp://HOST:8786.")
 @click.option(
     "--driver",
     "drivers",
@@ -59,7 +61,8 @@ def _drivers() -> Mapping[str, str]:
     shell_complete=completing(_drivers),
     help="Use only this driver; repeat for several. Listed below.",
 )
-@click.option("--python", default="", help="Load the adapter with this interpreter, in its environment.")
+@click.option("--python", default="", help="Load the adapter with this interpreter, in its environment, over a pipe.")
+@environment
 @click.option(
     "--require",
     default="overrun-bounded",
@@ -86,8 +89,10 @@ def command(
     schedules: int | None,
     seed: int,
     workers: int,
+    dask: str,
     drivers: tuple[str, ...],
     python: str,
+    environment: str,
     require: str,
     load_timeout: float,
     memory: int,
@@ -117,6 +122,10 @@ def command(
     check_pages(junit, itf, html, markdown, badge)
     if save is not None:
         make_folder(save)
+    if dask and workers > 1:
+        raise click.UsageError("--workers and --dask are two ways for one thing: give one of them")
+    if python and environment:
+        raise click.UsageError("--python and --environment are two ways for one thing: give one of them")
     for name in drivers:
         if name not in DRIVERS:
             raise click.BadParameter(f"no driver is called {name!r}; {nearest(name, DRIVERS)}")
@@ -130,11 +139,17 @@ def command(
         load_seconds=load_timeout,
         require=guarantee_named(require),
         python=python,
+        environment=environment,
         drivers=drivers,
         schedules=schedules,
     )
     with status("checking", plain=no_color) as tell:
-        checked = checking.check(plan, tell)
+        if dask:
+            from capsound_checker.check.spreading import check_on
+
+            checked = check_on(dask, plan, tell)
+        else:
+            checked = checking.check(plan, tell)
     with reader_may_leave():
         if as_json:
             echo_json(verdicts.data(checked))

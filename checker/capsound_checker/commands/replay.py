@@ -12,6 +12,7 @@ from capsound_checker.commands.shared import (
     check_pages,
     colour,
     echo_json,
+    environment,
     exits,
     html,
     load_timeout,
@@ -31,6 +32,7 @@ from capsound_checker.commands.shared import (
 @html
 @markdown
 @click.option("--python", default="", help="Load the adapter with this interpreter, as for `check`.")
+@environment
 @load_timeout
 def command(
     path: str,
@@ -40,6 +42,7 @@ def command(
     html: Path | None,
     markdown: Path | None,
     python: str,
+    environment: str,
     load_timeout: float,
 ) -> int:
     """Run a counterexample again.
@@ -76,7 +79,9 @@ def command(
     from capsound_checker.display import terminal
 
     with terminal.status("replaying", plain=False) as tell:
-        again = replay_target(Plan(path, python=python, load_seconds=load_timeout), token, tell)
+        again = replay_target(
+            Plan(path, python=python, environment=environment, load_seconds=load_timeout), token, tell
+        )
     with reader_may_leave():
         echo_json(again.data) if as_json else say(again.text, nl=False)
     return written(*pages(html, markdown, lambda: again.data, path)) or again.exit_status

@@ -196,6 +196,14 @@ class Span(click.ParamType):  # type: ignore[type-arg]  # not generic before cli
         return seconds
 
 
+environment = click.option(
+    "--environment",
+    default="",
+    metavar="ENV",
+    help="Run every driver in this virtual environment, of Python 3.11 or later.",
+)
+"""The option of every command that drives a target."""
+
 load_timeout = click.option(
     "--load-timeout",
     type=Span(),

@@ -13,9 +13,9 @@ from typing import Any
 
 from capsound.windows import Whole
 from capsound_checker.audit.capsfile import BadCaps, read_caps
-from capsound_checker.audit.tomlfile import Kind, load_text, parse_toml
 from capsound_checker.audit.values import shown
 from capsound_checker.intake.limits import cut
+from capsound_checker.intake.tomlfile import Kind, load_text, parse_toml
 from capsound_checker.wire.money import BadCap, Cap, parse_cap
 
 _EXAMPLE = 'write [[cap]] with limit = "0.60usd", "20000tokens" or "10requests"'

@@ -10,13 +10,10 @@ from typing import Any
 from capsound.verdict import Verdict, merge
 from capsound_checker.display.files import write_text
 
-_GOOD, _BAD, _OPEN = "#1a7f37", "#b42318", "#57606a"
+GOOD, BAD, OPEN = "#1a7f37", "#b42318", "#57606a"
 _LABEL = "cap-sound"
-_SAID = {
-    Verdict.SOUND: ("proved", _GOOD),
-    Verdict.VIOLATED: ("violated", _BAD),
-    Verdict.UNKNOWN: ("unknown", _OPEN),
-}
+COLOURS = {Verdict.SOUND: GOOD, Verdict.VIOLATED: BAD, Verdict.UNKNOWN: OPEN}
+_WORDS = {Verdict.SOUND: "proved", Verdict.VIOLATED: "violated", Verdict.UNKNOWN: "unknown"}
 
 
 def write_badge(path: Path, document: Any) -> None:
@@ -27,6 +24,11 @@ def write_badge(path: Path, document: Any) -> None:
 def badge(document: Any) -> str:
     """Return the badge of a document of ``check``, or of a list of those of ``solve``: sound only where each is."""
     said, colour = _checked(document) if isinstance(document, Mapping) else _solved(document)
+    return drawn(said, colour)
+
+
+def drawn(said: str, colour: str) -> str:
+    """Return a badge that says something, on a colour."""
     left, right = _width(_LABEL), _width(said)
     title = escape(f"{_LABEL}: {said}")
     style = 'fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle"'
@@ -42,18 +44,19 @@ def badge(document: Any) -> str:
 
 def _solved(documents: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
     verdicts = [Verdict(str(one.get("verdict", "unknown"))) for one in documents]
-    return _SAID[merge(verdicts) if verdicts else Verdict.UNKNOWN]
+    verdict = merge(verdicts) if verdicts else Verdict.UNKNOWN
+    return _WORDS[verdict], COLOURS[verdict]
 
 
 def _checked(document: Mapping[str, Any]) -> tuple[str, str]:
     """Return the strongest guarantee that is kept; green where that is what was required, or nothing was found."""
     verdict, strongest = Verdict(str(document["verdict"])), str(document["strongest"])
     if strongest == "none":
-        return ("violated", _BAD) if verdict is Verdict.VIOLATED else ("unknown", _OPEN)
+        return ("violated", BAD) if verdict is Verdict.VIOLATED else ("unknown", OPEN)
     order = [str(one["name"]) for one in document["guarantees"]]
     required = str(document["required"])
     kept = verdict is Verdict.SOUND or (required in order and order.index(strongest) >= order.index(required))
-    return strongest, _GOOD if kept else _OPEN if verdict is Verdict.UNKNOWN else _BAD
+    return strongest, GOOD if kept else OPEN if verdict is Verdict.UNKNOWN else BAD
 
 
 def _width(text: str) -> int:

@@ -47,11 +47,11 @@ def markdown(document: Any, source: str = "") -> str:
         parts.append(f"{len(runs) - RUNS} more: {names}.")
     name, verdict, lead = lead_of(document)
     if not runs:
-        parts.append(f"**{_text(verdict)}**: {_text(name or source)}" + (f". {_text(lead)}." if lead else ""))
+        parts.append(f"**{plain(verdict)}**: {plain(name or source)}" + (f". {plain(lead)}." if lead else ""))
     for table in tables_of(document):
         if table.marked:
             lines = [
-                f"* {_text(row[0])}: **{_text(row[1])}**" + (f", {_text(row[2])}" if row[2:] and row[2] else "")
+                f"* {plain(row[0])}: **{plain(row[1])}**" + (f", {plain(row[2])}" if row[2:] and row[2] else "")
                 for row in table.rows
                 if not runs or row[1] not in ("violated", "refuted")
             ]
@@ -62,15 +62,15 @@ def markdown(document: Any, source: str = "") -> str:
 def _run(run: Run) -> Iterator[str]:
     name = f" (`{run.anomalies[-1]}`)" if run.anomalies and re.fullmatch(r"[a-z-]+", run.anomalies[-1]) else ""
     over = f"{_capital(run.over)}. Seen: {run.hence}" if run.over else f"Seen: {run.hence}"
-    yield f"**{_text(run.verdict)}**: {_text(run.title)}{name}"
+    yield f"**{plain(run.verdict)}**: {plain(run.title)}{name}"
     yield ""
-    yield f"* {_text(over)}."
+    yield f"* {plain(over)}."
     if run.rests:
-        yield f"* {_text(_capital(run.rests))}."
+        yield f"* {plain(_capital(run.rests))}."
     if run.cure:
-        yield f"* The likely cure: {_text(run.cure)}."
+        yield f"* The likely cure: {plain(run.cure)}."
     if run.replay:
-        yield f"* Run it again: {_code(run.replay)}"
+        yield f"* Run it again: {code(run.replay)}"
     if run.panes:
         yield ""
         yield from diagram(run)
@@ -151,12 +151,13 @@ def _label(value: object) -> str:
     return _WORDS.sub(lambda found: f"#{ord(found[0][0])};{found[0][1:]}", coded) or "#32;"
 
 
-def _text(value: object) -> str:
+def plain(value: object) -> str:
     """Return a text in which nothing is Markdown or HTML."""
     return re.sub(r"([\\`*_{}\[\]<>#|~&!@])", lambda found: f"&#{ord(found[1])};", printable(str(value)))
 
 
-def _code(value: str) -> str:
+def code(value: str) -> str:
+    """Return a text as code, with as many ticks as it needs."""
     text = printable(value)
     ticks = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
     return f"{ticks}{text}{ticks}" if "`" not in text else f"{ticks} {text} {ticks}"

@@ -24,6 +24,7 @@ from typing import IO, Any
 
 from capsound_checker.programs.owntime import Allowance
 from capsound_checker.programs.watch import SECONDS
+from capsound_checker.remote.interpreters import HERE, Interpreter
 from capsound_checker.remote.lifeline import guarded, kill, kill_marked, lifeline, undisturbed
 from capsound_checker.remote.nursery import POSSIBLE, Forked, Nursery, mark
 from capsound_checker.remote.process import LOAD_SECONDS
@@ -82,6 +83,8 @@ class Child:
     """How many seconds of its own time it may say nothing until it has loaded the target."""
     nursery: Nursery | None = None
     """Of which it is forked, unless it needs another hash seed; without, it is a fresh process."""
+    interpreter: Interpreter = HERE
+    """Who runs it; a nursery has to be of the same."""
     _printed: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
     _process: subprocess.Popen[bytes] | Forked | None = None
     _mark: str = ""
@@ -122,13 +125,13 @@ class Child:
         pipe = lifeline()
         name, _, value = self._mark.partition("=")
         return subprocess.Popen(
-            guarded([sys.executable, "-m", WORKER, str(write)], pipe),
+            guarded([self.interpreter.program, "-m", WORKER, str(write)], pipe),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(write, pipe, *self.inherit),
             start_new_session=True,
-            env={**environment(hashing), name: value},
+            env={**environment(hashing, self.interpreter.path), name: value},
         )
 
     def _receive(self, output: IO[bytes], deliver: Callable[[dict[str, Any]], None], until: float) -> Ended:
@@ -219,16 +222,18 @@ HASHING = "0"
 """The hash seed of a child for which no other is asked."""
 
 
-def environment(hashing: str = HASHING) -> dict[str, str]:
-    """Return the environment of a child."""
+def environment(hashing: str = HASHING, path: str = "") -> dict[str, str]:
+    """Return the environment of a child; ``path`` is where it finds our packages, if not where we have found them."""
     # Each arena of malloc reserves 64 MiB for a thread: that would count as memory.
-    own = {"PYTHONHASHSEED": hashing, "PYTHONPATH": _path(), "MALLOC_ARENA_MAX": "2"}
+    own = {"PYTHONHASHSEED": hashing, "PYTHONPATH": path or _path(), "MALLOC_ARENA_MAX": "2"}
     return {**os.environ, **own}
 
 
-def nursery() -> Nursery | contextlib.nullcontext[None]:
+def nursery(interpreter: Interpreter = HERE) -> Nursery | contextlib.nullcontext[None]:
     """Return a nursery for children, to be used in a block; nothing where the system can have none."""
-    return Nursery(WORKER, environment) if POSSIBLE else contextlib.nullcontext()
+    if not POSSIBLE:
+        return contextlib.nullcontext()
+    return Nursery(WORKER, lambda: environment(path=interpreter.path), interpreter.program)
 
 
 def _path() -> str:

@@ -84,8 +84,8 @@ class Forked:
 class Nursery:
     """A process of which children are forked; to be used in a block, after which it has ended."""
 
-    def __init__(self, module: str, environment: Callable[[], dict[str, str]]) -> None:
-        self._module, self._environment = module, environment
+    def __init__(self, module: str, environment: Callable[[], dict[str, str]], program: str = sys.executable) -> None:
+        self._module, self._environment, self._program = module, environment, program
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -119,7 +119,7 @@ class Nursery:
         self._mark = mark()
         name, _, value = self._mark.partition("=")
         with theirs:
-            command = [sys.executable, "-m", self._module, "--nursery", str(theirs.fileno())]
+            command = [self._program, "-m", self._module, "--nursery", str(theirs.fileno())]
             self._process = subprocess.Popen(
                 guarded(command, pipe),
                 stdin=subprocess.DEVNULL,
