@@ -126,6 +126,9 @@ class Adapter:
     begin at whole multiples since 1970, or, where ``anchored``, when a root is opened. A bill counts in the window in
     which the provider billed it. ``expires`` is the age in seconds from which on a hold is let go whose request has not
     left.
+    ``dimensions`` names what the caps of a scope limit, where that is more than one: ``("money", "tokens",
+    "requests")``. Caps, estimates and bills are in the first, and know their size in the others (``sizes``); a call
+    needs room in each. In ``requests`` every call counts one.
     ``timeout`` is how many seconds an operation may take; one that takes longer hangs, and no other does.
     """
 
@@ -147,6 +150,7 @@ class Adapter:
     buckets: ClassVar[int] = 0
     anchored: ClassVar[bool] = False
     expires: ClassVar[int] = 0
+    dimensions: ClassVar[tuple[str, ...]] = ()
 
     def open(self, cap: int) -> Any:
         """Return a new root scope of ``cap`` units."""
@@ -251,6 +255,10 @@ class Adapter:
         """
         self._missing("ceiling")
 
+    def observe_in(self, scope: Any, dimension: str) -> tuple[int | None, int | None, int | None]:
+        """Return what ``observe`` returns, in one of ``dimensions`` other than the first."""
+        self._missing("observe_in")
+
     def clock(self, now: int) -> Any:
         """Take the time from now on: ``now`` is in nanoseconds since 1970, always whole seconds, and never goes back.
 
@@ -294,7 +302,7 @@ OPERATIONS = (
     "rest",
 )
 
-HERE_OPERATIONS = ("clock", "reset", "ceiling")
+HERE_OPERATIONS = ("clock", "reset", "ceiling", "observe_in")
 """What is asked only in the process of capsound: how a library is told that time passes, and several ceilings."""
 
 

@@ -3,16 +3,20 @@
 A ceiling is a limit with roll-up: nothing is moved into it, and what is spent under it counts in its parent as well. A
 call needs room in its own ceiling and in each above it. A refusal is right if one of them has no room; an admission is
 right if each has. Every ceiling is judged by the monitor of flat budgets, or of windows, on its part of the trace.
+
+An account may have a cap in several dimensions. Each further one is a ceiling of its own beside the account,
+``a0/tokens``, that every call of the account counts in, by its size there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from types import MappingProxyType
 
 from capsound.accounts import Account, Hold, State
-from capsound.amounts import AccountId, CallId, HoldId
+from capsound.amounts import AccountId, Amount, CallId, HoldId
 from capsound.anomalies import ANOMALIES
 from capsound.errors import BadTrace
 from capsound.events import (
@@ -22,6 +26,7 @@ from capsound.events import (
     Crash,
     Delegate,
     Event,
+    Extend,
     Merge,
     Observe,
     Open,
@@ -30,6 +35,7 @@ from capsound.events import (
     Reserve,
     Reset,
     Send,
+    Settle,
     Stall,
     Timeout,
 )
@@ -42,14 +48,22 @@ from capsound.windowed import TIMELESS, WindowMonitor
 
 @dataclass(slots=True)
 class CeilingMonitor:
-    """A fold in progress: say what is ``under`` what before it is opened, ``feed`` events, ask for the ``report``."""
+    """A fold in progress: say what is ``under`` what before it is opened, ``feed`` events, ask for the ``report``.
+
+    Where there are several dimensions, say before each event with an amount how large it is in the others (``sized``).
+    """
 
     make: Callable[[], Monitor | WindowMonitor] = Monitor
     """Makes the monitor of one ceiling."""
     steps: int = 0
     shared: int = 0
     """How many calls were asked for under more than one ceiling."""
+    tight: Counter[str] = field(default_factory=Counter)
+    """How many calls were asked for for which a further dimension had no room, by dimension."""
     _flats: dict[AccountId, Monitor | WindowMonitor] = field(default_factory=dict)
+    _beside: dict[AccountId, dict[str, AccountId]] = field(default_factory=dict)
+    """The ceilings of an account in further dimensions."""
+    _sizes: Mapping[str, int] = field(default_factory=dict)
     _above: dict[AccountId, AccountId] = field(default_factory=dict)
     _owner: dict[HoldId, AccountId] = field(default_factory=dict)
     _calls: dict[CallId, HoldId] = field(default_factory=dict)
@@ -73,6 +87,10 @@ class CeilingMonitor:
             )
         self._above[child] = parent
 
+    def sized(self, sizes: Mapping[str, int]) -> None:
+        """Say how large the amount of the next event is in each further dimension: an account opens with caps there."""
+        self._sizes = sizes
+
     def passes(self, at: int) -> None:
         """Let time pass until ``at`` for every ceiling that has a window."""
         self._at, self._books = at, None
@@ -91,13 +109,38 @@ class CeilingMonitor:
         return max((flat.carried for flat in self._flats.values() if isinstance(flat, WindowMonitor)), default=0)
 
     def path(self, account: AccountId) -> Iterator[AccountId]:
-        """Yield an account and the ceilings above it. Raises ``BadTrace`` where it was never opened."""
+        """Yield an account and the ceilings above it, those of each beside it included.
+
+        Raises ``BadTrace`` where it was never opened.
+        """
+        for name, _ in self._path(account):
+            yield name
+
+    def _path(self, account: AccountId) -> Iterator[tuple[AccountId, str]]:
+        """Yield what ``path`` does, each with its dimension; that is empty for the first."""
         if account not in self._flats:
             raise BadTrace(f"account {account!r} was never opened")
         step: AccountId | None = account
         while step is not None:
-            yield step
+            yield step, ""
+            for dimension, beside in self._beside.get(step, {}).items():
+                yield beside, dimension
             step = self._above.get(step)
+
+    def _size(self, amount: int, dimension: str) -> Amount:
+        """Return how large the amount of this event is in a dimension."""
+        return Amount(self._sizes.get(dimension, amount) if dimension else amount)
+
+    def fits(self, account: AccountId, amount: int, sizes: Mapping[str, int]) -> bool:
+        """Whether there is room for a call of this size in each of its ceilings."""
+        return all(
+            (sizes.get(dimension, amount) if dimension else amount) <= self._spare(name)
+            for name, dimension in self._path(account)
+        )
+
+    def deficits_in(self, name: AccountId) -> int:
+        """Return by how much bills have exceeded their holds that count in a ceiling."""
+        return sum(hold.deficit for hold in self._flats[name].state.holds.values())
 
     def feed(self, event: Event) -> tuple[Finding, ...]:
         """Take the next event; return what it shows, ceiling by ceiling from the call's own upwards.
@@ -115,30 +158,32 @@ class CeilingMonitor:
         if isinstance(event, Observe):
             found = self._partial(event, found)
         self._findings += found
+        self._sizes = {}
         return tuple(found)
 
     def _parts(self, event: Event) -> Iterator[tuple[AccountId, Event]]:
         """Yield the ceilings that an event is about, each with the event as it is there."""
         match event:
-            case Open(root=root):
-                flat = self.make()
-                if isinstance(flat, WindowMonitor):
-                    flat.at = max(flat.at, self._at)
-                self._flats[root] = flat
-                yield root, event
-            case Reserve(account=account, hold=hold):
-                path = list(self.path(account))
-                self.shared += len(path) > 1
+            case Open(root=root, cap=cap):
+                beside = {dimension: AccountId(f"{root}/{dimension}") for dimension in self._sizes}
+                self._beside[root] = beside
+                for name, dimension in [(root, ""), *((name, dimension) for dimension, name in beside.items())]:
+                    flat = self.make()
+                    if isinstance(flat, WindowMonitor):
+                        flat.at = max(flat.at, self._at)
+                    self._flats[name] = flat
+                    yield name, replace(event, root=name, cap=self._size(cap, dimension))
+            case Reserve(account=account, hold=hold, amount=amount):
+                path = self._asked(account, amount)
                 self._owner[hold] = account
-                for name in path:
-                    yield name, replace(event, account=name)
+                for name, size in path:
+                    yield name, replace(event, account=name, amount=size)
             case Refuse(account=account, amount=amount, hold=None):
-                path = list(self.path(account))
-                self.shared += len(path) > 1
+                path = self._asked(account, amount)
                 self._refusals += 1
-                for name in path:
-                    self._refused[name] = self._refused.get(name, 0) + amount
-                if all(amount <= self._spare(name) for name in path):
+                for name, size in path:
+                    self._refused[name] = self._refused.get(name, 0) + size
+                if all(size <= self._spare(name) for name, size in path):
                     yield account, event
             case Refuse(account=account):
                 self._refusals += 1
@@ -151,7 +196,9 @@ class CeilingMonitor:
                     raise BadTrace(f"call {call!r} was never sent")
                 yield from self._of_hold(self._calls[call], event)
             case Observe(account=account):
-                yield next(self.path(account)), event
+                if account not in self._flats:
+                    raise BadTrace(f"account {account!r} was never opened")
+                yield account, event
             case Crash():
                 for name in self._flats:
                     yield name, event
@@ -168,11 +215,22 @@ class CeilingMonitor:
             case _:
                 yield from self._of_hold(event.hold, event)
 
+    def _asked(self, account: AccountId, amount: int) -> list[tuple[AccountId, Amount]]:
+        """Return the ceilings under which a call is asked for, with its size in each; note what that is evidence of."""
+        path = [(name, dimension, self._size(amount, dimension)) for name, dimension in self._path(account)]
+        self.shared += len(path) > 1
+        tight = {dimension for name, dimension, size in path if dimension and size > self._spare(name)}
+        self.tight.update(sorted(tight))
+        return [(name, size) for name, _, size in path]
+
     def _of_hold(self, hold: HoldId, event: Event) -> Iterator[tuple[AccountId, Event]]:
         if hold not in self._owner:
             raise BadTrace(f"hold {hold!r} was never reserved")
-        for name in self.path(self._owner[hold]):
-            yield name, event
+        for name, dimension in self._path(self._owner[hold]):
+            if dimension and isinstance(event, Bill | Settle | Extend):
+                yield name, replace(event, amount=self._size(event.amount, dimension))
+            else:
+                yield name, event
 
     def _spare(self, name: AccountId) -> int:
         """Return what a ceiling has to admit now at least."""
@@ -207,8 +265,11 @@ class CeilingMonitor:
             return self._books
         accounts: dict[AccountId, Account] = {}
         holds: dict[HoldId, Hold] = {}
+        beside = {name: account for account, names in self._beside.items() for name in names.values()}
         for name, flat in self._flats.items():
-            accounts[name] = replace(flat.state.account(name), parent=self._above.get(name), root=self._root(name))
+            account = beside.get(name, name)
+            parent = account if account != name else self._above.get(name)
+            accounts[name] = replace(flat.state.account(name), parent=parent, root=self._root(account))
         for hold, owner in self._owner.items():
             holds[hold] = self._flats[owner].state.hold(hold)
         calls = MappingProxyType(dict(self._calls))
@@ -216,20 +277,24 @@ class CeilingMonitor:
         return self._books
 
     def _root(self, name: AccountId) -> AccountId:
-        return list(self.path(name))[-1]
+        return [step for step, dimension in self._path(name) if not dimension][-1]
 
     def report(self) -> Report:
         """Return the verdicts on everything fed so far; the monitor can go on afterwards."""
         reports = {name: flat.report() for name, flat in self._flats.items()}
-        exercise = self._exercise([report.exercise for name, report in reports.items() if name not in self._above])
-        if any(report.exercise.approached for report in reports.values()):
+        roots = [name for name in self._beside if name not in self._above]
+        exercise = self._exercise([reports[name].exercise for name in roots])
+        every = [report.exercise for report in reports.values()]
+        if any(one.approached for one in every):
             exercise = replace(exercise, approached=True)
+        if any(one.overran for one in every):  # in one dimension is enough
+            exercise = replace(exercise, overran=True)
         known = {finding.facts for finding in self._findings if finding.anomaly == "stranded"}
         stranded = [
             finding
             for name, report in reports.items()
             for finding in report.findings
-            if finding.anomaly == "stranded" and finding.facts not in known and name not in self._above
+            if finding.anomaly == "stranded" and finding.facts not in known and name in roots
         ]
         findings = (*self._findings, *stranded)
         broken = {ANOMALIES[finding.anomaly].breaks for finding in findings}

@@ -16,6 +16,7 @@ from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
 from capsound.guarantees import Guarantee
+from capsound.sizes import REQUESTS
 from capsound_checker.check.children import describe
 from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.gathering import Gathered
@@ -103,6 +104,9 @@ def checked_by(plan: Plan, hands: Hands, stop: threading.Event) -> Checked:
     if gathered.overran is not None:
         sentence, program = gathered.overran
         gathered.note(f"where a bill does exceed its hold: {sentence}: capsound replay {plan.target} {token(program)}")
+    if REQUESTS in adapter.get("dimensions", ()) and (raced := {j["job"] for j in jobs} & AT_REST):
+        told = f"the cap on {REQUESTS} was not tried with operations that overlap"
+        gathered.doubt(f"{told} ({', '.join(sorted(raced))} look at amounts)", Guarantee.CONCURRENT)
     if missed := [name for name in adapter.get("left_out", ()) if not plan.drivers or name in plan.drivers]:
         cure = "install capsound in the environment of the target, and check it there"
         at = min(GUARANTEE_OF_JOB.get(name, Guarantee.SEQUENTIAL) for name in missed)
@@ -158,7 +162,7 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     timing = adapter.get("timing")
     if timing is not None:
         jobs += [{**base, "job": "programs", "profiles": IN_TIME[part::PARTS]} for part in range(PARTS)]
-    if "ceiling" in adapter.get("offers", ()):
+    if "ceiling" in adapter.get("offers", ()) or adapter.get("dimensions"):
         jobs += [{**base, "job": "programs", "profiles": UNDER_CEILINGS[part::PARTS]} for part in range(PARTS)]
     elif timing is None and not plan.python and not is_address(plan.target):
         jobs.append({**base, "job": "programs", "profiles": [PASSING.name], "clock": True})
@@ -174,6 +178,7 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
         jobs = [{**job, "clock": True} for job in jobs]  # it looks at the clocks of Python, which have to be ours
     if "eventual" in claims:
         jobs = [job for job in jobs if job["job"] not in AT_REST]
+    jobs = [seen for job in jobs for seen in in_dimensions(job, adapter.get("dimensions", ()))]
     wanted = [job for job in jobs if job.get("profiles", True) and (not plan.drivers or job["job"] in plan.drivers)]
     if not wanted:
         raise NothingToDo(
@@ -182,6 +187,21 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
         )
     return wanted
 
+
+def in_dimensions(job: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return a job for each dimension in which it looks at a budget: programs do so in all at once.
+
+    Who races operations, and who counts what is refused, looks at one after the other. Amounts are not in requests: of
+    those every call counts one.
+    """
+    if not names or job["job"] not in ONE_BY_ONE:
+        return [dict(job)]
+    seen = names[:1] if job["job"] == "precision" else [name for name in names if name != REQUESTS]
+    return [{**job, "dimension": name} for name in seen]
+
+
+ONE_BY_ONE = frozenset({"threads", "handlers", "history", "asyncio", "precision"})
+"""The drivers that look at one dimension at a time."""
 
 _WEIGHTS = {"programs": 6, "misuse": 2, "threads": 3, "handlers": 2, "history": 1, "asyncio": 3, "precision": 1}
 

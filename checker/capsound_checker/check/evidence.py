@@ -45,9 +45,20 @@ WORDS: Mapping[str, tuple[str, str]] = {
 """What is counted as evidence, in words: of one, and of several."""
 
 
+NO_ROOM = "no room in "
+"""How the evidence of a further dimension begins: the calls that were asked for while it had no room for them."""
+
+
 def in_words(counts: Mapping[str, int]) -> str:
     """Return what was tried of a guarantee in words."""
-    return ", ".join(f"{count:,} {WORDS[name][count != 1]}" for name, count in counts.items() if count)
+    return ", ".join(f"{count:,} {_words(name, several=count != 1)}" for name, count in counts.items() if count)
+
+
+def _words(name: str, *, several: bool) -> str:
+    if name.startswith(NO_ROOM):
+        noun = "calls" if several else "call"
+        return f"{noun} for which there was {name}"
+    return WORDS[name][several]
 
 
 @dataclass
@@ -58,6 +69,8 @@ class Evidence:
     gate: Counter[str] = field(default_factory=Counter)
     timed: dict[Guarantee, Counter[str]] = field(default_factory=lambda: {g: Counter() for g in Guarantee})
     """Of runs in time: how often a window ended in what could have refuted a guarantee, and with calls in flight."""
+    tight: dict[Guarantee, Counter[str]] = field(default_factory=lambda: {g: Counter() for g in Guarantee})
+    """Of runs in several dimensions: for how many calls each further one had no room."""
     prepaid: bool = False
     """Whether every call is written off at its estimate: that is no fault then."""
     only_releases: bool = False
@@ -83,6 +96,7 @@ class Evidence:
             seen["ended"], seen["carried"] = monitor.ended, monitor.carried
         if isinstance(monitor, CeilingMonitor):
             seen["ceilings"] = monitor.shared
+            seen.update({NO_ROOM + dimension: count for dimension, count in monitor.tight.items()})
         exercise = monitor.report().exercise
         if not exercise.admitted and not exercise.refused:
             return
@@ -107,6 +121,7 @@ class Evidence:
         if all(seen.get(name, 0) for name in needed):
             self.counts[guarantee].update({"programs": 1, **{name: seen[name] for name in ("admitted", *needed)}})
             self.timed[guarantee].update({name: seen.get(name, 0) for name in ("ended", "carried", "ceilings")})
+            self.tight[guarantee].update({name: seen[name] for name in seen if name.startswith(NO_ROOM)})
 
     def tell_gate(self, told: Mapping[str, Any]) -> None:
         """Take how often calls were in each other's way between gate and provider, as whoever ran them says."""
@@ -119,7 +134,8 @@ class Evidence:
         if guarantee is Guarantee.CONCURRENT:
             counts |= self.gate
             counts |= {"histories" if name == "history" else name: count for name, count in schedules.items()}
-        return {name: counts[name] for name in WORDS if counts.get(name)}
+        tight = {name: count for name, count in sorted(self.tight[guarantee].items()) if count}
+        return {name: counts[name] for name in WORDS if counts.get(name)} | tight
 
 
 def _shows(event: Event, state: State) -> Iterable[str]:

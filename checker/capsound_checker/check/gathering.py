@@ -19,7 +19,7 @@ from capsound.verdict import Verdict
 from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.plan import guarantee_of_profile
 from capsound_checker.check.results import Doubt, Shown
-from capsound_checker.check.tokens import async_token, parse_race_token
+from capsound_checker.check.tokens import async_token, parse_race_token, seen_in_token
 from capsound_checker.histories.history import History
 from capsound_checker.histories.history import check as check_history
 from capsound_checker.programs.lockstep import NO_LOOP, Lockstep
@@ -74,18 +74,23 @@ def judged(message: Mapping[str, Any]) -> list[Shown]:
             finding.anomaly,
             Shown(
                 finding.anomaly,
-                finding.sentence + (REORDERED if reordered else UNSEEN if elsewhere else ""),
+                finding.sentence + _in(message) + (REORDERED if reordered else UNSEEN if elsewhere else ""),
                 program,
                 message.get("story") or "\n".join(map(json.dumps, message["events"])),
                 _refutes([f for f in wrong if f.anomaly == finding.anomaly], report),
                 without=without,
                 at=finding.step,
-                schedule=async_token(schedule) if schedule is not None else "",
+                schedule=seen_in_token(async_token(schedule), message) if schedule is not None else "",
                 events=tuple(message["events"]),
                 elsewhere=elsewhere,
             ),
         )
     return list(out.values())
+
+
+def _in(message: Mapping[str, Any]) -> str:
+    """Return in which dimension a run was looked at, in words; empty where that is all of them."""
+    return f" (in {message['dimension']})" if message.get("dimension") else ""
 
 
 def _refutes(findings: Iterable[Finding], report: Report) -> Guarantee | None:
@@ -174,7 +179,7 @@ class Gathered:
                 events = [event_in(data) for data in message["events"]]
                 self.precision += measured(workloads(self.seed)[message["number"]], events)
             case "history":
-                self._history(message["lines"])
+                self._history(message["lines"], _in(message))
             case "recorded":
                 self._recorded(message)
             case "sample":
@@ -193,7 +198,7 @@ class Gathered:
                     )
                     self.doubt(told, min(map(guarantee_of_profile, message["late"])))
             case "schedules":
-                self.schedules[message["job"]] = message["schedules"]
+                self.schedules[message["job"]] = self.schedules.get(message["job"], 0) + message["schedules"]
                 self.informative = self.informative or message["schedules"] > 0
                 if "raced" in message:
                     self.raced[message["gate"]] = self.raced.get(message["gate"], 0) + message["raced"]
@@ -209,9 +214,11 @@ class Gathered:
                     self.note(told)
             case "explored":
                 self.evidence.tell_gate(message)
-                self.schedules["asyncio"] = message["schedules"]
+                self.schedules["asyncio"] = self.schedules.get("asyncio", 0) + message["schedules"]
                 self.informative = self.informative or message["informative"]
-                covered = f"asyncio: every schedule of {message['complete']} of {message['programs']} programs"
+                covered = (
+                    f"asyncio: every schedule of {message['complete']} of {message['programs']} programs{_in(message)}"
+                )
                 self.note(f"{covered}; {message['schedules']:,} run")
                 if message["needs"]:
                     self.doubt(message["needs"])
@@ -334,7 +341,8 @@ class Gathered:
         if message.get("events"):
             overspent = not {f.anomaly for f in _folded(message).wrong()}.isdisjoint({"overshoot", "slice-overshoot"})
         refutes = ended_by_race(message["anomaly"], parse_race_token(token)["program"], overspent)
-        self._at_once(job, message["anomaly"], message["sentence"], message["story"], token, refutes=refutes)
+        sentence, token = message["sentence"] + _in(message), seen_in_token(token, message)
+        self._at_once(job, message["anomaly"], sentence, message["story"], token, refutes=refutes)
 
     def _at_once(
         self,
@@ -354,7 +362,7 @@ class Gathered:
         if refutes is not None and (known.refutes is None or refutes < known.refutes):
             self.shown[f"{anomaly}, {job}"] = shown
 
-    def _history(self, lines: Sequence[str]) -> None:
+    def _history(self, lines: Sequence[str], seen_in: str = "") -> None:
         """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
         found = check_history(History.read(lines, "the recorded run"))
         self.schedules["history"] = self.schedules.get("history", 0) + 1
@@ -365,7 +373,7 @@ class Gathered:
             self.seen[name] = self.seen.get(name, 0) + 1
             window = "\n".join(found.window)
             refutes = None if found.reads_only else found.refutes  # a balance that was off for a moment
-            self._at_once("history", name, found.sentence, window, "", lines, refutes=refutes)
+            self._at_once("history", name, found.sentence + seen_in, window, "", lines, refutes=refutes)
 
     def _recorded(self, message: Mapping[str, Any]) -> None:
         """Say how often each thing was seen, and what the runs could not have shown."""
@@ -377,6 +385,7 @@ class Gathered:
         elif self.contended < message["wanted"] and not self.seen:
             told = f"{self.contended} times in {runs} recorded runs, and {message['wanted']} are needed"
             self.doubt(f"history: two clients were in each other's way at the gate {told}", Guarantee.CONCURRENT)
+        self.contended = 0  # another job may look at another dimension
 
     def _sample(self, job: str, message: Mapping[str, Any]) -> None:
         if job != "misuse" and not is_misuse([Step(*step) for step in message["program"]]):

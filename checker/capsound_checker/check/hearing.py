@@ -62,7 +62,8 @@ def merge(heard: Sequence[Heard], gathered: Gathered) -> None:
             continue
         tried.add(name)
         for message in one.messages:
-            gathered.hear(name, {**message, "elsewhere": True} if one.job.get("elsewhere") else message)
+            also = {key: one.job[key] for key in ("elsewhere", "dimension") if one.job.get(key)}
+            gathered.hear(name, {**message, **also})
         if one.note:
             gathered.note(one.note)
         if one.doubt:

@@ -21,6 +21,7 @@ from capsound_checker.display.telling import error_data
 from capsound_checker.histories.blame import contended
 from capsound_checker.histories.recording import record
 from capsound_checker.programs import clock
+from capsound_checker.programs.dimensions import dimensions
 from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.evidence import gate_evidence
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
@@ -64,6 +65,7 @@ def _describe(adapter: type[Adapter], _: Mapping[str, Any], voice: Voice) -> Non
         left_out=list(getattr(adapter, "left_out", ())),
         copies=_copies(adapter),
         **_timing(adapter),
+        **({"dimensions": list(dimensions(adapter))} if dimensions(adapter) else {}),
     )
 
 

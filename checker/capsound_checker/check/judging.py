@@ -115,8 +115,9 @@ class Hunt:
 def bill_in_full(run: Lockstep) -> None:
     """Send every hold that was not sent, and those again that have room left, billed for all that they keep."""
     for hold in run.held + run.sent:
-        if hold in run.held or run.room(hold) > 0:
-            run.do(Step("send", on=hold, bill=max(0, run.room(hold))))
+        unsent = hold in run.held
+        if unsent or run.room(hold) > 0:  # with several dimensions a hold is for one request
+            run.do(Step("send" if unsent or not run.several else "bill", on=hold, bill=max(0, run.room(hold))))
 
 
 def spend_until_refused(run: Lockstep, most: int = 12) -> None:

@@ -17,6 +17,7 @@ from capsound_checker.check.tokens import (
     ASYNC_PREFIX,
     RACE_PREFIX,
     parse_async_token,
+    parse_dimension,
     parse_race_token,
     parse_token,
 )
@@ -95,6 +96,11 @@ def replay_target(plan: Plan, text: str, tell: Callable[[str], None] = lambda _:
 
 
 def _request(text: str) -> dict[str, Any]:
+    text, seen = parse_dimension(text)
+    return {**_program(text), **seen}
+
+
+def _program(text: str) -> dict[str, Any]:
     if text.startswith(ASYNC_PREFIX):
         return {"job": "replay asyncio", "schedule": parse_async_token(text)}
     if text.startswith(RACE_PREFIX):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
-from capsound_checker.check.evidence import Evidence, in_words
+from capsound_checker.check.evidence import NO_ROOM, Evidence, in_words
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.tokens import token
 from capsound_checker.programs.precision import Precision
@@ -170,6 +170,10 @@ class Checked:
         ceilings = "ceiling" in self.adapter["offers"] and guarantee > Guarantee.STOPS
         if ceilings and not self.evidence.timed[guarantee]["ceilings"] and guarantee not in self.not_offered():
             return "no run of it asked for a call under several ceilings"
+        if guarantee > Guarantee.STOPS and guarantee not in self.not_offered():
+            for dimension in self.adapter.get("dimensions", ())[1:]:
+                if not self.evidence.tight[guarantee][NO_ROOM + dimension]:
+                    return f"no run of it asked for a call for which there was no room in {dimension}"
         return self._missing_at_once(guarantee) or self._missing_in_time(guarantee)
 
     def _missing_in_time(self, guarantee: Guarantee) -> str:

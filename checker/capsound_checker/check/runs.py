@@ -27,4 +27,4 @@ def show(adapter: type[Adapter], program: Iterable[Step], voice: Voice) -> None:
 def events_data(run: Record) -> list[dict[str, object]]:
     """Return the events of a run as JSON data, with their moments where it is one in time."""
     timing = run.timing if run.moments else None
-    return told_data(run.events, run.moments, timing, run.under)
+    return told_data(run.events, run.moments, timing, run.under, run.sizes)

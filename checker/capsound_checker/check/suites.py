@@ -27,6 +27,7 @@ from capsound.adapter import Adapter, offers
 from capsound_checker.check.judging import Hunt
 from capsound_checker.check.targets import awaits
 from capsound_checker.programs.coverage import SMALL, Coverage, cover
+from capsound_checker.programs.dimensions import each_dimension
 from capsound_checker.programs.driver import Driver
 from capsound_checker.programs.journaling import problems
 from capsound_checker.programs.lockstep import NO_LOOP, AdapterFailed, Lockstep
@@ -190,20 +191,23 @@ class Suite:
         """Coroutines on an event loop that tries every order of wake-ups."""
         if not awaits(self.adapter):
             _skip(f"{self.adapter.__name__} has nothing to await")
-        begin = time.perf_counter()
-        explored = explore(self.adapter, schedules=_SCHEDULES)
-        if explored.first is not None:
-            found = explored.first
-            raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story}", anomaly=found.anomaly)
-        if explored.needs:
-            _skip(f"{self.adapter.__name__} cannot be driven by asyncio: {explored.needs}")
-        rate = explored.schedules / (time.perf_counter() - begin)
-        self._say("asyncio", f"{explored.schedules} schedules, {rate:,.0f} a second")
+        begin, schedules = time.perf_counter(), 0
+        for adapter in each_dimension(self.adapter):
+            explored = explore(adapter, schedules=_SCHEDULES)
+            schedules += explored.schedules
+            if explored.first is not None:
+                found = explored.first
+                raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story}", anomaly=found.anomaly)
+            if explored.needs:
+                _skip(f"{self.adapter.__name__} cannot be driven by asyncio: {explored.needs}")
+        rate = schedules / (time.perf_counter() - begin)
+        self._say("asyncio", f"{schedules} schedules, {rate:,.0f} a second")
 
     def _at_once(self, name: str, schedule: Callable[..., tuple[Race | None, int]]) -> None:
         schedules, begin = 0, time.perf_counter()
-        for before, one, two in pairs(self.adapter):
-            found, count = schedule(self.adapter, before, one, two)
+        all_pairs = ((adapter, *pair) for adapter in each_dimension(self.adapter) for pair in pairs(adapter))
+        for adapter, before, one, two in all_pairs:
+            found, count = schedule(adapter, before, one, two)
             schedules += count
             if found is not None:
                 raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story()}")

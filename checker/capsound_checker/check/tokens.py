@@ -93,6 +93,20 @@ def saved_in(path: Path) -> tuple[str, list[str]]:
     return token, []
 
 
+def seen_in_token(token: str, message: Mapping[str, Any]) -> str:
+    """Return a token with the dimension in which its run was looked at, if it was one: ``ct1:...@tokens``."""
+    dimension = message.get("dimension")
+    return f"{token}@{dimension}" if dimension else token
+
+
+def parse_dimension(text: str) -> tuple[str, dict[str, str]]:
+    """Return a token without its dimension, and what a child is asked for because of it; raises ``BadToken``."""
+    token, at, dimension = text.partition("@")
+    if at and not (dimension.isascii() and dimension.isidentifier() and len(dimension) <= DIGITS):
+        raise BadToken(f"the token is damaged: {cut(dimension, 40)!r} is no dimension", hint="copy all of it")
+    return token, {"dimension": dimension} if at else {}
+
+
 def async_token(schedule: Mapping[str, Any]) -> str:
     """Return a schedule of asyncio as a text that ``parse_async_token`` reads."""
     text = json.dumps(schedule, sort_keys=True, separators=(",", ":"))

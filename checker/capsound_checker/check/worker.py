@@ -22,6 +22,7 @@ from capsound_checker.check.targets import load, parse
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
 from capsound_checker.programs import clock
+from capsound_checker.programs.dimensions import seen_in
 from capsound_checker.programs.failing import AdapterFailed
 from capsound_checker.programs.timing import timing
 from capsound_checker.programs.watch import held
@@ -62,6 +63,8 @@ def _drive(request: dict[str, Any], pipe: int) -> NoReturn:
     try:
         python = sys.executable if request.get("elsewhere") else request["python"]
         adapter = _target(request["target"], python, request.get("load", LOAD_SECONDS))
+        if request.get("dimension"):
+            adapter = seen_in(adapter, request["dimension"])
         voice.say("loaded", timeout=_timeout(adapter))
         kept = timing(adapter)
         if kept is not None and clock.installed():

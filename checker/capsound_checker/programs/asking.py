@@ -145,13 +145,19 @@ class LimitedAsker:
         return unclassified(self._adapter, operation, answer)
 
 
-def checked_observation(asker: Asker, adapter: Adapter, number: int, *, quiet: bool) -> Observed:
-    """Return what an account says of itself. Raises ``AdapterFailed`` for what is no number of units."""
-    observed = asker.read(_OBSERVE, adapter.observe, number, quiet=quiet) or NOT_OBSERVED
+def checked_observation(asker: Asker, adapter: Adapter, number: int, *, quiet: bool, dimension: str = "") -> Observed:
+    """Return what an account says of itself, in a further dimension where one is named.
+
+    Raises ``AdapterFailed`` for what is no number of units.
+    """
+    what, read = _OBSERVE, adapter.observe
+    if dimension:
+        what, read = "observe_in", lambda scope: adapter.observe_in(scope, dimension)
+    observed = asker.read(what, read, number, quiet=quiet) or NOT_OBSERVED
     for value in observed:
         if value is not None and type(value) is not int and not _counts(value):
             raise AdapterFailed(
-                f"{type(adapter).__name__}.{_OBSERVE} returned {observed!r}",
+                f"{type(adapter).__name__}.{what} returned {observed!r}",
                 cause="that is no number of units",
                 hint="return whole numbers of the smallest unit; convert in the adapter, exactly",
             )

@@ -9,7 +9,8 @@ from collections.abc import Generator
 from typing import Any
 
 from capsound.adapter import Answer, Kind, classify
-from capsound.events import Cancel, Timeout
+from capsound.amounts import Amount
+from capsound.events import Cancel, Reserve, Timeout
 from capsound_checker.programs.asking import (
     NO_LOOP,
     AdapterFailed,
@@ -21,7 +22,7 @@ from capsound_checker.programs.asking import (
 )
 from capsound_checker.programs.library_calls import LibraryCalls
 from capsound_checker.programs.program import Step
-from capsound_checker.programs.record import LibraryCall, Record, hold_id
+from capsound_checker.programs.record import LibraryCall, Record, account_id, hold_id
 from capsound_checker.programs.watch import limit
 
 _PROVIDER = object()
@@ -72,9 +73,10 @@ class DrivenCalls:
             if call.outcome == "fail":
                 raise ProviderError("the provider answered with an error")
             call.told += call.bill
-            return call.bill
+            return record.replied(call)
 
-        call.coroutine = record.adapter.call(record.scopes[step.on], step.amount, provider)
+        estimate = record.sized(Reserve(account_id(step.on), call.hold_id, Amount(step.amount)))
+        call.coroutine = record.adapter.call(record.scopes[step.on], estimate, provider)
         record.calls[step.new] = call
         self.resume(call)
         return True

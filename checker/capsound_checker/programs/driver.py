@@ -19,6 +19,7 @@ from capsound.adapter import Adapter, Errors, Gate, Granted, Refused, Rejected, 
 from capsound.events import TOLD
 from capsound.ledger_fast import HELD, SENT, USED, FastLedger
 from capsound_checker.programs.clock import STEPS
+from capsound_checker.programs.dimensions import CAPS, dimensions
 from capsound_checker.programs.lockstep import Lockstep
 from capsound_checker.programs.program import CONCURRENT, Profile, Program, Step, decode
 from capsound_checker.programs.turns import in_one_turn
@@ -69,13 +70,15 @@ class Driver:
     def __post_init__(self) -> None:
         if self.adapter.zero_is_unlimited:
             self.profile = replace(self.profile, caps=tuple(cap for cap in self.profile.caps if cap))
+        if dimensions(self.adapter):
+            self.profile = replace(self.profile, caps=CAPS)
         self.table = self.profile.table(self.adapter)
 
     @cached_property
     def fast(self) -> bool:
         """Whether the books alone can be compared; asked for when the first program is run, since it may hang."""
         observable = {"spent", "held", "remaining"} <= offers(self.adapter)
-        if self.adapter.eventual:
+        if self.adapter.eventual or dimensions(self.adapter):
             return False
         return set(self.table) <= FAST and self.adapter.gate is Gate.RESERVE and observable and _plain(self.adapter)
 

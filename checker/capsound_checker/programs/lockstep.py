@@ -56,7 +56,7 @@ class Lockstep(Record):
         clock.reset()
         asker = LimitedAsker(self)
         passage = Passage(self, asker)
-        if isinstance(self.monitor, FastMonitor) and "ceiling" in self.offers:
+        if isinstance(self.monitor, FastMonitor) and ("ceiling" in self.offers or self.dimensions):
             self.monitor = cast("Monitor", CeilingMonitor(monitor_of(self.timing)))
         elif isinstance(self.monitor, FastMonitor) and self.timing is not None:
             self.monitor = cast("Monitor", self.timing.monitor())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import attrgetter
 
 from capsound.adapter import Gate
+from capsound.amounts import AccountId
 from capsound.events import TOLD, Observe
-from capsound_checker.programs.asking import AdapterFailed, Asker
+from capsound_checker.programs.asking import AdapterFailed, Asker, checked_observation
 from capsound_checker.programs.record import Record, account_id
 
 balances = attrgetter(*TOLD, "held", "closed")
@@ -22,7 +23,7 @@ class Observer:
     def __init__(self, record: Record, asker: Asker) -> None:
         self._record = record
         self._asker = asker
-        self._last_observed: dict[int, tuple[Observe, tuple[int, ...]]] = {}
+        self._last_observed: dict[AccountId, tuple[Observe, tuple[int, ...]]] = {}
 
     def observation(self, number: int) -> Observe | None:
         """Return what an account says of itself as an event; None where it does not say enough."""
@@ -34,6 +35,22 @@ class Observer:
             outstanding = record.state.accounts[account_id(number)].held
             spent, held = spent - outstanding, outstanding
         return Observe(account_id(number), spent, remaining, held, **self._balances(number))
+
+    def _further(self, number: int) -> Iterator[Observe]:
+        """Yield what an account says of itself in further dimensions, as far as it says anything there."""
+        record = self._record
+        if "observe_in" not in record.offers or not record.several:
+            return
+        adapter = record.adapter
+        for dimension in record.dimensions[1:]:
+            spent, held, remaining = checked_observation(self._asker, adapter, number, quiet=False, dimension=dimension)
+            if spent is None or remaining is None:
+                continue
+            name = AccountId(f"{account_id(number)}/{dimension}")
+            if adapter.gate is Gate.CHARGE:
+                outstanding = record.state.accounts[name].held
+                spent, held = spent - outstanding, outstanding
+            yield Observe(name, spent, remaining, held)
 
     def _balances(self, number: int) -> Mapping[str, int]:
         """Return the further balances that an account tells, if it tells any."""
@@ -62,9 +79,8 @@ class Observer:
                 return
         for number in record.scopes if "balances" in record.offers else record.opened:
             observation = self.observation(number)
-            if observation is None:
-                continue
-            observed = observation, balances(record.state.accounts[observation.account])
-            if self._last_observed.get(number) != observed:
-                self._last_observed[number] = observed
-                record.tell(observation)
+            for one in (*([] if observation is None else [observation]), *self._further(number)):
+                observed = one, balances(record.state.accounts[one.account])
+                if self._last_observed.get(one.account) != observed:
+                    self._last_observed[one.account] = observed
+                    record.tell(one)

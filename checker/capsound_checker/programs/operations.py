@@ -22,6 +22,7 @@ from capsound.events import (
     Settle,
 )
 from capsound.rolled_up import CeilingMonitor
+from capsound.sizes import REQUESTS
 from capsound_checker.programs.asking import AdapterFailed, Asker, failed
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import Observed, Record, account_id, account_number, agent_id, hold_id
@@ -46,14 +47,15 @@ class Operations:
         if step.new in record.scopes or self._is_no_cap(step):
             return False
         record.current_agent = step.agent
-        answer = self._ask("open", step.amount)
+        event = Open(account_id(step.new), Amount(step.amount))
+        answer = self._ask("open", record.sized(event))
         if answer.kind is Kind.HUNG:
             return True
         if answer.kind is not Kind.DONE:
             if step.amount > 0 or self._adapter.complete:
                 raise self._unopened(step.amount, answer)
             return False
-        record.tell(Open(account_id(step.new), Amount(step.amount)))
+        record.tell(event)
         record.scopes[step.new] = answer.value
         return True
 
@@ -98,12 +100,13 @@ class Operations:
         monitor = record.monitor
         assert isinstance(monitor, CeilingMonitor)
         record.current_agent = step.agent
-        answer = self._ask("ceiling", record.scopes[step.on], step.amount)
+        child, parent = account_id(step.new), account_id(step.on)
+        event = Open(child, Amount(step.amount))
+        answer = self._ask("ceiling", record.scopes[step.on], record.sized(event))
         if answer.kind is Kind.DONE:
-            child, parent = account_id(step.new), account_id(step.on)
             record.under[child] = parent
             monitor.under(child, parent)
-            record.tell(Open(child, Amount(step.amount)))
+            record.tell(event)
             record.scopes[step.new] = answer.value
         elif answer.kind is not Kind.HUNG and (step.amount > 0 or self._adapter.complete):
             raise self._unopened(step.amount, answer)
@@ -176,17 +179,17 @@ class Operations:
             return False
         record.current_agent = step.agent
         scope, gate = record.scopes[step.on], self._adapter.gate
+        event = Reserve(account_id(step.on), hold_id(step.new), Amount(step.amount), agent_id(step.agent))
         if gate is Gate.RESERVE or gate is Gate.CHARGE:
-            answer = self._ask(gate.value, scope, step.amount)
+            answer = self._ask(gate.value, scope, record.sized(event))
         elif gate is Gate.CHECK:
-            answer = self._ask("check", scope, step.amount)
+            answer = self._ask("check", scope, record.sized(event))
             if answer.kind is Kind.DONE and not answer.value:
                 answer = Answer(Kind.REFUSED, why="check says no")
         else:
             answer = Answer(Kind.DONE)
         if answer.kind is Kind.DONE:
-            name = hold_id(step.new)
-            record.tell(Reserve(account_id(step.on), name, Amount(step.amount), agent_id(step.agent)))
+            record.tell(event)
             record.handles[step.new] = answer.value
             record.reserved[step.new] = record.now
         elif self._must_be_right(answer):
@@ -203,6 +206,8 @@ class Operations:
         used = hold.state in RESOLVED
         if hold.state is HoldState.SENT and hold.billed + step.bill > hold.amount >= step.bill:
             return False  # two requests that share a hold too small for both: that would be our fault
+        if hold.state is HoldState.SENT and REQUESTS in record.dimensions:
+            return False  # the same, where a hold is for one request
         if "sent" in record.offers:
             answer = self._ask("sent", record.handles[step.on])
             if answer.kind is Kind.HUNG:
@@ -243,17 +248,18 @@ class Operations:
         used, account = hold.state in RESOLVED, account_number(hold.account)
         before = self._observed(account)
         gate = self._adapter.gate
+        event = Settle(hold.id, Amount(hold.billed))
         if gate is Gate.CHECK or gate is Gate.RECORD:
             if used:
                 return False
-            answer = self._ask("record", record.scopes[account], hold.billed)
+            answer = self._ask("record", record.scopes[account], record.sized(event))
         elif gate is Gate.CHARGE and "settle" not in record.offers:
             if used:
                 return False
             record.tell(Forfeit(hold.id))
             return True
         else:
-            answer = self._ask("settle", self._handle(step.on, used=used), hold.billed)
+            answer = self._ask("settle", self._handle(step.on, used=used), record.sized(event))
         if answer.kind is Kind.HUNG:
             return True
         if not used and answer.kind is Kind.REFUSED and gate in (Gate.CHECK, Gate.RECORD):
@@ -263,7 +269,7 @@ class Operations:
         else:  # the ledger was told what was billed, whatever it answered: what it made of that shows in what it says
             happened = not used and (hold.state is HoldState.SENT or self._adapter.complete)
         if happened:
-            record.tell(Settle(hold.id, Amount(hold.billed)))
+            record.tell(event)
         return True
 
     def _handle(self, hold: int, *, used: bool) -> Any:
@@ -314,12 +320,13 @@ class Operations:
         hold = record.state.hold(hold_id(step.on))
         used, account = hold.state in RESOLVED, account_number(hold.account)
         before = self._observed(account)
-        answer = self._ask("extend", self._handle(step.on, used=used), step.amount)
+        event = Extend(hold.id, Amount(step.amount))
+        answer = self._ask("extend", self._handle(step.on, used=used), record.sized(event))
         if answer.kind is Kind.HUNG:
             return True
         if answer.kind is Kind.DONE:
             if not used or self._has_moved(account, before):
-                record.tell(Extend(hold.id, Amount(step.amount)))
+                record.tell(event)
         elif hold.state is HoldState.SENT or (not used and self._must_be_right(answer)):
             record.refuse(step, f"extend: {answer.why}", account)
         return True

@@ -8,7 +8,8 @@ into one ``Record``.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -16,13 +17,16 @@ from typing import Any
 from capsound.accounts import RESOLVED, HoldState, State
 from capsound.adapter import Adapter, offers
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
-from capsound.events import Bill, Event, Observe, Refuse, Send, Stall
+from capsound.events import Bill, Event, Extend, Observe, Open, Refuse, Reserve, Send, Settle, Stall
 from capsound.monitor import Finding, Monitor, Report
 from capsound.monitor_fast import FastMonitor
 from capsound.properties import Property
+from capsound.rolled_up import CeilingMonitor
+from capsound.sizes import Size
 from capsound.verdict import Verdict
 from capsound.windows import Window
 from capsound_checker.programs import clock
+from capsound_checker.programs.dimensions import billed_sizes, cap_sizes, dimensions, held_sizes
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.timing import Timing, steps_of_time, timing
 
@@ -51,6 +55,15 @@ def hold_id(number: int) -> HoldId:
 def agent_id(number: int) -> AgentId:
     """Return how an agent is called in events."""
     return AgentId(f"p{number}")
+
+
+_SIZED = frozenset({"reserve", "begin", "extend"})
+"""The steps that ask for an amount."""
+
+
+def hold_number(name: HoldId) -> int:
+    """Return the number of the hold that is called ``name`` in events, or of the call that it is of."""
+    return int(name[1:].rstrip("+"))
 
 
 def account_number(name: AccountId) -> int:
@@ -134,6 +147,11 @@ class Record:
         """Which account each ceiling is under."""
         self.reserved: dict[int, int] = {}
         """When each hold was made."""
+        self.dimensions = dimensions(self.adapter)
+        self.sizes: dict[int, Mapping[str, int]] = {}
+        """How large the amount of an event is in further dimensions, by its place."""
+        self.billed: set[CallId] = set()
+        """The requests that were billed: what is billed later is no request more."""
 
     # ------------------------------------------------------------------------------ what can be done now
 
@@ -237,18 +255,64 @@ class Record:
         elif len(self.events) != events:
             raise AssertionError(f"a skipped step was told: {step}")
 
-    def tell(self, event: Event) -> None:
-        """Tell the monitor of an event that the harness has seen."""
+    def sizes_of(self, event: Event) -> Mapping[str, int]:
+        """Return how large the amount of an event is in further dimensions; empty where it has none."""
+        names = self.dimensions
+        match event:
+            case Open(root=root, cap=cap):
+                return cap_sizes(names, account_number(root), cap)
+            case Reserve(hold=hold, amount=amount):
+                return held_sizes(names, hold_number(hold), amount)
+            case Extend(hold=hold, amount=amount):
+                return held_sizes(names, hold_number(hold), amount, requests=0)
+            case Bill(call=call, amount=amount):
+                hold = self.state.hold_of(call).id
+                first = call not in self.billed
+                self.billed.add(call)
+                return billed_sizes(names, hold_number(hold), amount, requests=int(first))
+            case Settle(hold=hold, amount=amount):
+                sent = sum(owner == hold for owner in self.state.calls.values())
+                return billed_sizes(names, hold_number(hold), amount, requests=sent)
+            case _:
+                return {}
+
+    @property
+    def several(self) -> bool:
+        """Whether the run is judged in several dimensions."""
+        return bool(self.dimensions) and isinstance(self.monitor, CeilingMonitor)
+
+    def sized(self, event: Open | Reserve | Extend | Settle) -> int:
+        """Return the amount of an event as an adapter is handed it: with its sizes, where there are several."""
+        amount = event.cap if isinstance(event, Open) else event.amount
+        return Size(amount, self.sizes_of(event)) if self.several else amount
+
+    def replied(self, call: LibraryCall) -> int:
+        """Return what the provider says that a request of a call has cost."""
+        return Size(call.bill, billed_sizes(self.dimensions, call.hold, call.bill)) if self.several else call.bill
+
+    def tell(self, event: Event, sizes: Mapping[str, int] | None = None) -> None:
+        """Tell the monitor of an event that was seen; of a refusal, with the ``sizes`` of what it refused."""
+        if isinstance(self.monitor, CeilingMonitor) and self.dimensions:
+            told = self.sizes_of(event) if sizes is None else sizes
+            if told:
+                self.sizes[len(self.events)] = told
+                self.monitor.sized(told)
         self.events.append(event)
         if self.timing is not None:
             self.moments.append(self.now)
         for finding in self.monitor.feed(event):
             self.findings.append(finding)
             if finding.anomaly in ("overshoot", "slice-overshoot", "window-leak"):
-                below = {a.id for a in self.state.below(AccountId(str(finding.numbers["account"])))}
-                deficits = sum(h.deficit for h in self.state.holds.values() if h.account in below)
+                deficits = self._deficits(AccountId(str(finding.numbers["account"])))
                 if 0 < int(finding.numbers["over"]) <= deficits:
                     self._excused.add(id(finding))
+
+    def _deficits(self, account: AccountId) -> int:
+        """Return by how much bills that count in an account have exceeded their holds."""
+        if isinstance(self.monitor, CeilingMonitor):
+            return self.monitor.deficits_in(account)
+        below = {a.id for a in self.state.below(account)}
+        return sum(h.deficit for h in self.state.holds.values() if h.account in below)
 
     def tell_request(self, hold: HoldId, bill: int) -> CallId:
         """Tell that a request has left under a hold, and is billed now; return how the request is called."""
@@ -271,9 +335,25 @@ class Record:
         name = account_id(number)
         known = self.state.account(name)
         # What calls that are still on their way to the provider have taken is not in the books yet.
-        pending = sum(call.estimate for call in self.calls.values() if self.pending(call))
-        if not known.closed and (not pending or step.amount + pending <= known.available):
-            self.tell(Refuse(name, Amount(step.amount), why, agent_id(step.agent)))
+        pending = [call for call in self.calls.values() if self.pending(call)]
+        if not known.closed and (not pending or self._fits_beside(pending, step, name)):
+            sizes = {} if step.do not in _SIZED else self._asked(step)
+            self.tell(Refuse(name, Amount(step.amount), why, agent_id(step.agent)), sizes)
+
+    def _asked(self, step: Step) -> Mapping[str, int]:
+        """Return how large what a step asks for is in further dimensions."""
+        extends = step.do == "extend"
+        return held_sizes(self.dimensions, step.on if extends else step.new, step.amount, requests=int(not extends))
+
+    def _fits_beside(self, pending: Sequence[LibraryCall], step: Step, account: AccountId) -> bool:
+        """Whether a call fits beside others that may hold something by now."""
+        amount = step.amount + sum(call.estimate for call in pending)
+        if not isinstance(self.monitor, CeilingMonitor):
+            return amount <= self.state.account(account).available
+        sizes = Counter(self._asked(step))
+        for call in pending:
+            sizes.update(held_sizes(self.dimensions, call.hold, call.estimate))
+        return self.monitor.fits(account, amount, sizes)
 
     def stall(self, agents: list[int]) -> None:
         """Tell that agents hang; the run is over."""

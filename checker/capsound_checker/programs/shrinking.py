@@ -31,8 +31,14 @@ def shrink(program: Program, shows: Shows, most: int = 20_000) -> list[Step]:
                     best, improved = candidate, True
                     break
             if most <= 0:
-                return renumbered(best)
-    return renumbered(best)
+                return _in_order(best, shows)
+    return _in_order(best, shows)
+
+
+def _in_order(program: list[Step], shows: Shows) -> list[Step]:
+    """Return a program renumbered, if it still shows what it did: the size of a call may follow from its number."""
+    straight = renumbered(program)
+    return straight if straight == program or shows(straight) else program
 
 
 def _size(program: Program) -> tuple[int, ...]:

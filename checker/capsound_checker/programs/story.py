@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Protocol
 
 from capsound.events import Event, Observe, event_to_dict
@@ -17,6 +18,11 @@ class Replay(Protocol):
     @property
     def events(self) -> list[Event]:
         """The events told so far."""
+        ...
+
+    @property
+    def sizes(self) -> Mapping[int, Mapping[str, int]]:
+        """How large the amount of an event is in further dimensions, by its place."""
         ...
 
     def do(self, step: Step) -> tuple[Finding, ...]:
@@ -48,19 +54,27 @@ def story(steps: Iterable[Step], replay: Replay) -> str:
     lines: list[str] = []
     begin = 0
     for head, end, found in parts:
-        lines += [head, *event_lines(replay.events[begin:end], found, wrong)]
+        sizes = {id(replay.events[at]): replay.sizes[at] for at in range(begin, end) if at in replay.sizes}
+        lines += [head, *event_lines(replay.events[begin:end], found, wrong, sizes)]
         begin = end
     return "\n".join([*lines, *conclusion(replay.report(), any_wrong=bool(wrong))])
 
 
-def event_lines(events: Sequence[Event], found: Sequence[Finding], wrong: set[int]) -> list[str]:
+def event_lines(
+    events: Sequence[Event],
+    found: Sequence[Finding],
+    wrong: set[int],
+    sizes: Mapping[int, Mapping[str, int]] = MappingProxyType({}),
+) -> list[str]:
     """Return events as JSON, and findings; of what an implementation says only what is wrong.
 
-    ``wrong`` are the ``id`` of the findings that are the implementation's fault.
+    ``wrong`` are the ``id`` of the findings that are the implementation's fault; ``sizes``, by the ``id`` of an event,
+    say how large its amount is in further dimensions.
     """
     about = {id(f.event) for f in found}
     shown = [e for e in events if not isinstance(e, Observe) or id(e) in about]
-    lines = [f"      {json.dumps(event_to_dict(e))}" for e in shown]
+    beside = [{"sizes": dict(sizes[id(e)])} if id(e) in sizes else {} for e in shown]
+    lines = [f"      {json.dumps({**event_to_dict(e), **more})}" for e, more in zip(shown, beside, strict=True)]
     for finding in found:
         mark, why = ("**", "") if id(finding) in wrong else ("--", "; a bill above its hold explains it")
         lines.append(f"   {mark} {finding.anomaly}: {finding.sentence}{why}")

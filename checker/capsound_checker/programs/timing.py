@@ -32,6 +32,7 @@ from capsound.windows import (
     in_steps,
     in_words,
 )
+from capsound_checker.programs.dimensions import dimensions
 from capsound_checker.programs.failing import AdapterFailed
 
 SHORTEST = 4 * SECOND
@@ -98,13 +99,14 @@ def timing(adapter: Adapter | type[Adapter]) -> Timing | None:
         mine = offers(cls)
         timed = bool(said[0] or said[4] or "clock" in mine or "reset" in mine)
         found = declared(cls.__name__, *said) if timed else None
-        if "ceiling" in mine and mine & {"delegate", "merge"}:
+        several = "ceiling" if "ceiling" in mine else "dimensions" if dimensions(cls) else ""
+        if several and mine & {"delegate", "merge"}:
             raise AdapterFailed(
-                f"{cls.__name__} offers ceiling and delegate",
+                f"{cls.__name__} offers {several} and delegate",
                 cause="ceilings are limits, and slices move money: both at once are not judged",
                 hint="write an adapter for each",
             )
-        if found is not None and found.anchored and "ceiling" in mine:
+        if found is not None and found.anchored and several:
             raise _refused(cls.__name__, "anchored", True, "with ceilings there are several begins", "leave it out")
         if found is not None and "reset" in mine and not isinstance(found.window, Every | Calendar):
             raise AdapterFailed(
@@ -225,14 +227,20 @@ def monitor_of(timing: Timing | None) -> Callable[[], Monitor | WindowMonitor]:
 
 
 def told_data(
-    events: Sequence[Event], moments: Sequence[int], timing: Timing | None, under: Mapping[AccountId, AccountId]
+    events: Sequence[Event],
+    moments: Sequence[int],
+    timing: Timing | None,
+    under: Mapping[AccountId, AccountId],
+    sizes: Mapping[int, Mapping[str, int]],
 ) -> list[dict[str, object]]:
     """Return events as JSON data, with what stands beside them.
 
-    That is the moment of each (``at``), what the adapter says of time beside the first (``timing``), and the account
-    above (``under``) where a ceiling is opened.
+    That is the moment of each (``at``), what the adapter says of time beside the first (``timing``), the account
+    above (``under``) where a ceiling is opened, and how large an amount is in further dimensions (``sizes``).
     """
     out = [event_to_dict(event) for event in events]
+    for number, told in sizes.items():
+        out[number]["sizes"] = dict(told)
     for event, data in zip(events, out, strict=True):
         if isinstance(event, Open) and event.root in under:
             data["under"] = under[event.root]
@@ -243,7 +251,7 @@ def told_data(
     return out
 
 
-BESIDE = ("at", "timing", "under")
+BESIDE = ("at", "timing", "under", "sizes")
 """What may stand beside an event."""
 
 
@@ -255,7 +263,7 @@ def timing_in(data: Sequence[Mapping[str, Any]]) -> Timing | None:
 def monitor_for(data: Sequence[Mapping[str, Any]]) -> Monitor | WindowMonitor | CeilingMonitor:
     """Return the monitor that a run needs which was sent as data."""
     make = monitor_of(timing_in(data))
-    return CeilingMonitor(make) if any("under" in one for one in data) else make()
+    return CeilingMonitor(make) if any("under" in one or "sizes" in one for one in data) else make()
 
 
 def event_in(data: Mapping[str, Any], monitor: Monitor | WindowMonitor | CeilingMonitor | None = None) -> Event:
@@ -265,4 +273,6 @@ def event_in(data: Mapping[str, Any], monitor: Monitor | WindowMonitor | Ceiling
     event = event_from_dict({key: value for key, value in data.items() if key not in BESIDE})
     if isinstance(monitor, CeilingMonitor) and "under" in data and isinstance(event, Open):
         monitor.under(event.root, AccountId(data["under"]))
+    if isinstance(monitor, CeilingMonitor):
+        monitor.sized(data.get("sizes", {}))
     return event

@@ -103,8 +103,9 @@ class Harness:
     def __init__(self, cls: Any, model: Any) -> None:
         self.cls, self.model = cls, model
         self.offers = model.offers(cls)
-        if getattr(cls, "window", "") or getattr(cls, "expires", 0) or {"clock", "reset", "ceiling"} & set(self.offers):
-            told = "has a window, a clock or ceilings: that works only in the process of capsound"
+        here = bool({"clock", "reset", "ceiling"} & set(self.offers) or getattr(cls, "dimensions", ()))
+        if here or getattr(cls, "window", "") or getattr(cls, "expires", 0):
+            told = "has a window, a clock, ceilings or dimensions: that works only in the process of capsound"
             raise RuntimeError(f"{cls.__name__} {told}")
         self.tells = [name for name in ("spent", "held", "remaining", "balances") if name in self.offers]
         # Whoever overrides `observe` tells all three at once.
