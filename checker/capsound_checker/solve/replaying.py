@@ -8,10 +8,11 @@ from typing import Any
 
 from capsound.disciplines import KNOWN
 from capsound.events import event_to_dict
+from capsound.judged import judge
 from capsound.loading import load_scenario
 from capsound.machine import TOLD_APART, compile_scenario
-from capsound.monitor import Report, fold
 from capsound.properties import Property
+from capsound.report import Report
 from capsound.scenario import Scenario
 from capsound.schedule import BadToken, Trace, parse_token, run_schedule
 from capsound.verdict import Verdict, merge
@@ -43,7 +44,7 @@ def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
             hint="there is no run to replay; use every handle once",
         )
     trace = run_schedule(machine, schedule)
-    report = fold(trace.events)
+    report = judge(machine, trace)
     verdict = merge(v for p, v in report.verdicts.items() if p in _JUDGED)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
     told = [scenario.in_unit(finding.sentence, account_of(finding)) for finding in report.findings]
