@@ -137,6 +137,9 @@ def grid_of(moments: Sequence[int], kept: Sequence[Kept], bucket: int) -> int:
 
 def spoken(span: int) -> str:
     """Return a time after the beginning of a run, as people say it: ``25 h``, ``90 min``."""
+    hours, minutes = divmod(span, HOUR)
+    if hours and minutes and span % MINUTE == 0:
+        return f"{hours} h {minutes // MINUTE} min"
     for unit, name in ((HOUR, "h"), (MINUTE, "min"), (SECOND, "s")):
         if span % unit == 0:
             return f"{span // unit} {name}"

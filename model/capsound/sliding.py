@@ -6,8 +6,9 @@ earlier. No more is lost: any such order of steps can be had with moments of tim
 (``capsound.moments`` finds them; it is the theorem that proper interval graphs are unit interval graphs, Roberts 1969).
 
 A ledger that counts the age of a cost from the settlement has it in the entry of the settlement; one that counts it
-from the hold, in the entry that was made when the call was admitted. Holds stay whatever their age, or are let go with
-that entry.
+from the hold, in the entry that was made when the call was admitted. What it ought to count leaves with the settlement,
+so that a ledger that forgets too early does not tell the truth. Holds stay whatever their age, or are let go with the
+entry of their admission.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
 FIELDS = ("billed", "charged", "forfeited", "settled", "lost", "booked")
 """What an entry keeps of each ledger: the true bill, then what the ledger was told and what that stands for."""
 
-_TOLD = FIELDS[1:]
+_COSTS = ("charged", "forfeited")
+"""What the ledger counts; all else is what it ought to count, and leaves with the settlement."""
 ASSUMED = 4
 """How many buckets a ledger has in a run that is shown, where it forgets by the bucket: the file does not say."""
 
@@ -121,8 +123,7 @@ def note(machine: Machine, config: Config, branch: Branch, algebra: Algebra, bef
     over = _tagged(steps, "resolves")
     if machine.linked and over and not admits:
         _charge_at_hold(machine, config, place.charged, running, algebra, changed)
-    told = over and any(window is not None and window.forgets != HELD for window in windows_of(machine))
-    if told or _tagged(steps, *_BILLS) or (machine.linked and admits):
+    if stamps(steps) or (machine.linked and admits):
         _push(machine, config, algebra, [change[name] for change in changed for name in FIELDS])
         if machine.linked and admits and not over:
             running.entry = config.past[0]
@@ -166,7 +167,7 @@ def _charge_at_hold(
             continue
         ledger = config.ledgers[index]
         late = running.entry == 0
-        for name in _TOLD:
+        for name in _COSTS:
             told = change[name]
             for slot in range(machine.past):
                 at = 1 + slot * width + number * len(FIELDS) + FIELDS.index(name)
@@ -174,8 +175,7 @@ def _charge_at_hold(
                 config.past[at] = algebra.ite(here, config.past[at] + told, config.past[at])
             gone = algebra.ite(late, told, 0)
             setattr(ledger, name, getattr(ledger, name) - gone)
-            if name in ("charged", "forfeited"):
-                ledger.available = ledger.available + gone
+            ledger.available = ledger.available + gone
             change[name] = 0
 
 
@@ -210,18 +210,19 @@ def leave(machine: Machine, config: Config, branch: Branch, algebra: Algebra) ->
     for index in machine.slides:
         ledger, window, at = config.ledgers[index], windows[index], _at(machine, 0, index)
         values = past[at : at + len(FIELDS)]
-        if window is not None and window.forgets == FIRST:
-            ledger.billed = ledger.billed - values[0]
+        together = window is not None and window.forgets == FIRST
+        for name, value in zip(FIELDS, values, strict=True):
+            if together and name in _COSTS:
+                continue
+            setattr(ledger, name, getattr(ledger, name) - value)
+            if name in _COSTS:
+                ledger.available = ledger.available + value
+        if together:
             cleared = _forget_all(ledger, values, algebra)
             for slot in range(machine.past):
-                for field in range(1, len(FIELDS)):
+                for field in (_CHARGED, _FORFEITED):
                     there = _at(machine, slot, index) + field
                     past[there] = algebra.ite(cleared, 0, past[there])
-            continue
-        for name, value in zip(FIELDS, values, strict=True):
-            setattr(ledger, name, getattr(ledger, name) - value)
-            if name in ("charged", "forfeited"):
-                ledger.available = ledger.available + value
     config.past = [past[0] - 1, *past[1 + width :], *([0] * width)]
     if machine.linked:
         for process in range(len(machine.processes)):
@@ -237,7 +238,7 @@ def _forget_all(ledger: Ledger, values: list[Num], algebra: Algebra) -> Bool:
     first: Bool = values[_CHARGED] + values[_FORFEITED] > 0
     spent = algebra.ite(first, ledger.charged + ledger.forfeited, 0)
     ledger.available = ledger.available + spent
-    for name in _TOLD:
+    for name in _COSTS:
         setattr(ledger, name, algebra.ite(first, 0, getattr(ledger, name)))
     return first
 
@@ -253,13 +254,12 @@ def drop(machine: Machine, config: Config, branch: Branch, algebra: Algebra) -> 
         none = algebra.both(none, algebra.negate(has))
         for index in ledgers:
             ledger, at = config.ledgers[index], _at(machine, slot, index)
-            for name in _TOLD:
+            for name in _COSTS:
                 place = at + FIELDS.index(name)
                 gone = algebra.ite(here, past[place], 0)
                 past[place] = algebra.ite(here, 0, past[place])
                 setattr(ledger, name, getattr(ledger, name) - gone)
-                if name in ("charged", "forfeited"):
-                    ledger.available = ledger.available + gone
+                ledger.available = ledger.available + gone
     return algebra.negate(none)
 
 

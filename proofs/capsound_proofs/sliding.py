@@ -77,14 +77,17 @@ class Sliding:
         guards = [bound for name in names for bound in (left[name] >= 0, left[name] <= getattr(ledger, name))]
         guards += [
             left["charged"] <= left["settled"] + self.of["odd"],
-            left["settled"] <= left["charged"] + self.of["odd"],
-            left["lost"] <= left["forfeited"] + self.of["short"],
-            left["booked"] <= left["charged"] + left["forfeited"] + self.of["unbooked"],
             left["charged"] + left["forfeited"] <= left["booked"] + self.of["unbooked"],
         ]
         if self.window.forgets == SETTLED:
+            # Costs leave with what they stand for, and that after its bill; other ledgers forget before.
             flight = in_flight(self.machine, spots, self.system.variables)[0]
-            guards.append(ledger.billed <= left["settled"] + left["lost"] + flight + self.of["unseen"])
+            guards += [
+                left["settled"] <= left["charged"] + self.of["odd"],
+                left["lost"] <= left["forfeited"] + self.of["short"],
+                left["booked"] <= left["charged"] + left["forfeited"] + self.of["unbooked"],
+                ledger.billed <= left["settled"] + left["lost"] + flight + self.of["unseen"],
+            ]
         after = dict(self.system.variables)
         freed = ledger.charged - left["charged"] + ledger.forfeited - left["forfeited"]
         after["a0.available"] = ledger.available + freed

@@ -113,7 +113,10 @@ def assert_agreement(scenario: Scenario) -> None:
                 assert bucket_of(machine)
                 assert result.verdict is not Verdict.SOUND
                 continue
-            assert judge(machine, trace).verdicts[prop] is Verdict.VIOLATED, prop
+            seen = judge(machine, trace).verdicts
+            assert seen[prop] is Verdict.VIOLATED, prop
+            for other in asked:  # what is proved, the monitor finds broken in no run
+                assert outcome.result(other).verdict is not Verdict.SOUND or seen[other] is not Verdict.VIOLATED, other
         elif explored.complete:
             assert result.verdict is not Verdict.VIOLATED, (prop, result.bound)
         if explored.complete and len(broken.choices if broken else ()) <= 12:
