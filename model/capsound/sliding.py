@@ -57,7 +57,7 @@ def ages(ledgers: tuple[int, ...], entry: int, *, keeps: bool, buckets: bool = F
         parent=ledgers[0],
         next=0,
         refused=0,
-        label="forget" if buckets else "leave",
+        label="drop bucket" if buckets else "leave window",
         ledgers=ledgers,
         keeps=keeps,
     )

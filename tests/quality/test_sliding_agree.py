@@ -57,7 +57,7 @@ def scenarios(draw: st.DrawFn) -> Scenario:
 
     def window() -> Window:
         keeps = not lets_go or draw(st.sampled_from([True, True, False]))
-        forgets = draw(st.sampled_from([SETTLED, HELD, FIRST, BUCKET] if not buckets else [SETTLED, HELD, FIRST]))
+        forgets = draw(st.sampled_from([SETTLED, HELD, FIRST, BUCKET] if not buckets else [SETTLED, HELD]))
         return Window("sliding 24 h", keeps, None, slides=True, forgets=forgets, buckets=buckets)
 
     buckets = draw(st.sampled_from([0, 0, 0, 1, 2, 24]))

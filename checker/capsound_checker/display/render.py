@@ -218,7 +218,7 @@ def changes(machine: Machine, before: Config, after: Config) -> list[str]:
     return out
 
 
-_PASSES = {"leave": "what is as old as the window leaves it", "forget": "a bucket is forgotten"}
+_PASSES = {"leave window": "what is as old as the window leaves it", "drop bucket": "a bucket is forgotten"}
 
 
 def _told(step: TraceStep, machine: Machine, before: Config, after: Config) -> str:

@@ -180,9 +180,9 @@ def _passing(machine: Machine, trace: Trace) -> dict[int, list[str]]:
     said: dict[int, list[str]] = {}
     number = len(trace.opening) + 1
     for step, at in zip(trace.steps, trace.moments, strict=True):
-        if step.action == "leave":
+        if step.action == "leave window":
             said.setdefault(number, []).append(f"at {spoken(at)}, what is {window} old leaves the window")
-        elif step.action == "forget":
+        elif step.action == "drop bucket":
             said.setdefault(number, []).append(f"at {spoken(at)}, a bucket that began {window} ago is forgotten")
         number += len(step.events)
     return said

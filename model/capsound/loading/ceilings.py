@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from capsound.loading.values import Values
 from capsound.loading.words import show
 from capsound.positions import KeyPath
-from capsound.scenario import BUCKET, MONEY, ROOT, SETTLED, Ceiling, Interval, Scenario, Window
+from capsound.scenario import BUCKET, FIRST, MONEY, ROOT, SETTLED, Ceiling, Interval, Scenario, Window
 from capsound.windows import Sliding, in_steps, in_words
 
 _EVERY = re.compile(r"every\s+[1-9][0-9]{0,8}\s*(?:s|min|h|d)")
@@ -57,8 +57,8 @@ def _sliding(values: Values, path: KeyPath, written: str, keeps: bool) -> Window
     buckets: int = values.get((*path, "buckets"), 0)
     if buckets and isinstance(window, Sliding) and in_steps(window, buckets) is None:
         values.notes.value((*path, "buckets"), f"{buckets} does not divide {written!r}", "such as 24 for sliding 24 h")
-    elif buckets and forgets == BUCKET:
-        message = "with buckets, the cap itself is one over whole buckets, and every ledger forgets by the bucket"
+    elif buckets and forgets in (BUCKET, FIRST):
+        message = "with buckets, the cap itself is one over whole buckets, and the ledger forgets one after the other"
         values.notes.key((*path, "buckets"), message, "leave it out, or forgets")
     return Window(written, keeps, None, slides=True, forgets=forgets, buckets=buckets)
 
