@@ -21,6 +21,7 @@ from capsound.frames import Algebra, Bool, CallVars, Costs, Frame, Ledger, Num, 
 from capsound.late import LATE_CAPPED, LATE_FORFEIT, LET_GO
 from capsound.processes import Branch, Machine, Place, dead_at
 from capsound.scenario import MONEY
+from capsound.sliding import drop, leave, note, snapshot
 from capsound.steps import DEBIT, FORFEIT, FORGET, RELEASE, SETTLE, SETTLE_CAPPED
 
 if TYPE_CHECKING:
@@ -98,6 +99,18 @@ def waits_alone(config: Config, place: Place, algebra: Algebra) -> list[Bool]:
 
 def fire_alone(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Bool]:
     """Execute ``branch`` on ``config`` in place, in a machine whose accounts stand alone; as ``machine.fire``."""
+    if not config.past:
+        return _fire(machine, config, branch, env)
+    if machine.processes[branch.process].places[branch.place].kind in ("age", "drop"):
+        return _age(machine, config, branch, env)
+    before = snapshot(machine, config)
+    conditions = _fire(machine, config, branch, env)
+    if not any(condition is False for condition in conditions):
+        note(machine, config, branch, env.algebra, before)
+    return conditions
+
+
+def _fire(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Bool]:
     place = machine.processes[branch.process].places[branch.place]
     if place.kind == "reset":
         return _reset(machine, config, branch, env)
@@ -241,6 +254,16 @@ def _reset(machine: Machine, config: Config, branch: Branch, env: Env) -> list[B
     env.emit("reset", None, branch, config, Charge(index, CallVars(), tuple(lost)))
     config.running[branch.process].at = place.next
     return [True]
+
+
+def _age(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Bool]:
+    """Let the oldest entry leave its windows, and what a ledger forgets with it."""
+    if machine.processes[branch.process].places[branch.place].kind == "drop":
+        return [drop(machine, config, branch, env.algebra)]
+    possible, lost = leave(machine, config, branch, env.algebra)
+    for index, processes in lost.items():
+        env.emit("age", None, branch, config, Charge(index, CallVars(), tuple(processes)))
+    return [possible]
 
 
 def begin_window(ledger: Ledger, *, keeps: bool) -> None:

@@ -287,11 +287,19 @@ def only(machine: Machine, ledger: int, scenario: Scenario) -> Machine:
     processes = tuple(
         replace(process, places=tuple(seen(place) for place in process.places))
         for process in machine.processes
-        if (process.places and process.places[0].account == ledger)
+        if (process.places and ledger in (process.places[0].account, *process.places[0].ledgers))
         or any(ledger in place.charged for place in process.places)
     )
     account = AccountInfo(info.name, None, scenario.cap, 0, info.dimension)
-    return replace(machine, scenario=scenario, accounts=(account,), processes=processes, cap=scenario.cap, views=1)
+    return replace(
+        machine,
+        scenario=scenario,
+        accounts=(account,),
+        processes=processes,
+        cap=scenario.cap,
+        views=1,
+        slides=here(machine.slides),
+    )
 
 
 def _has(block: Block, tag: str) -> bool:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from capsound.affine import Op, Reuse, check_linear, parse_program
 from capsound.charging import call_places, ceiling_accounts, chunks_left, clock, windows_of, with_chunks
 from capsound.costs import CallCosts, costs_of
-from capsound.disciplines import Block, Discipline, get_discipline
+from capsound.disciplines import Block, Discipline, Retry, get_discipline
 from capsound.errors import BadDiscipline
 from capsound.processes import AccountInfo, Machine, Place, Process
-from capsound.scenario import MONEY, ROOT, Agents, Interval, Scenario
+from capsound.scenario import BUCKET, HELD, MONEY, ROOT, Agents, Interval, Scenario
+from capsound.sliding import ages, entries_of
 from capsound.steps import ADMIT
 from capsound.stores import INHERIT, MORE, ROLL_UP
 
@@ -103,9 +104,13 @@ class _Compiler:
         self._wait()
         for item in self.scenario.slices:
             self._slice(item.name, owners[item.name])
+        sliding: list[int] = []
         for index, window in enumerate(windows_of(self.scenario)):
-            if window is not None:
+            if window is not None and window.slides:
+                sliding.append(index)
+            elif window is not None:
                 self.processes.append(clock(index, self.accounts[index].name, window, index))
+        past, linked = self._slide(sliding)
         return Machine(
             self.scenario,
             self.discipline,
@@ -116,7 +121,35 @@ class _Compiler:
             self.reuse_agent,
             self.alone,
             self.views,
+            tuple(sliding),
+            past,
+            linked,
         )
+
+    def _slide(self, sliding: list[int]) -> tuple[int, bool]:
+        """Add what lets time pass; return how many entries a state has, and whether calls know those of their holds.
+
+        Raises ``BadDiscipline`` for steps of which nobody has thought through what would leave a window.
+        """
+        if not sliding:
+            return 0, False
+        windows = [window for window in windows_of(self.scenario) if window is not None and window.slides]
+        odd = {"read", "write"} & {step.name for block in self.discipline.blocks for step in block}
+        if odd:
+            raise BadDiscipline(
+                f"discipline {self.discipline.name!r} writes back what it read, of which nothing can leave a window",
+                hint='ask about it with a window that begins anew, such as "every 24 h"',
+            )
+        linked = any(not window.keeps or window.forgets == HELD for window in windows)
+        timeouts = self.scenario.faults.timeout if self.discipline.retry is not Retry.NEVER else 0
+        past = entries_of(self.processes, timeouts, self.scenario.spent, linked=linked)
+        keeps = all(window.keeps for window in windows)
+        self.processes.append(ages(tuple(sliding), len(self.accounts), keeps=keeps))
+        every = enumerate(windows_of(self.scenario))
+        dropped = tuple(i for i, window in every if window is not None and window.forgets == BUCKET)
+        if dropped:
+            self.processes.append(ages(dropped, len(self.accounts) + 1, keeps=True, buckets=True))
+        return past, linked
 
     def _count(self, agents: Agents) -> int:
         count = agents.count if agents.count is not None else (self.limit or TOLD_APART)

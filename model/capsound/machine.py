@@ -16,6 +16,7 @@ from capsound.compiling import TOLD_APART, compile_scenario, discipline_of
 from capsound.disciplines import Block, Discipline, Retry
 from capsound.frames import Algebra, Bool, CallVars, Frame, Ledger, Num
 from capsound.processes import AccountInfo, Branch, Machine, Place, Process, dead_at
+from capsound.sliding import no_past, past_names
 from capsound.steps import FORGET
 
 __all__ = [
@@ -55,20 +56,26 @@ class Running:
     call: CallVars = field(default_factory=CallVars)
     more: list[CallVars] = field(default_factory=list)
     """The call as it is counted in further dimensions."""
+    entry: Num = 0
+    """Which entry of a sliding window was made when the call was admitted, from 1 on; 0 when that has left it."""
 
     def copy(self) -> Running:
         """Return a copy that can be changed without changing this one."""
-        return Running(self.at, replace(self.call), [replace(call) for call in self.more])
+        return Running(self.at, replace(self.call), [replace(call) for call in self.more], self.entry)
 
 
 @dataclass(slots=True)
 class Config:
-    """A state of the machine. ``opened`` is 1 once an account exists; ``faults`` are those still to come."""
+    """A state of the machine. ``opened`` is 1 once an account exists; ``faults`` are those still to come.
+
+    ``past`` is what counts in windows that slide: how many entries, then what is in each (``capsound.sliding``).
+    """
 
     ledgers: list[Ledger]
     opened: list[Num]
     running: list[Running]
     faults: list[Num]
+    past: list[Num] = field(default_factory=list)
 
     def copy(self) -> Config:
         """Return a copy that can be changed without changing this one."""
@@ -77,6 +84,7 @@ class Config:
             list(self.opened),
             [r.copy() for r in self.running],
             list(self.faults),
+            list(self.past),
         )
 
     def fork(self, machine: Machine, branch: Branch) -> Config:
@@ -86,9 +94,9 @@ class Config:
         for account in {place.account, place.parent, *place.ledgers, *place.admitted_on}:
             ledgers[account] = replace(ledgers[account])
         running[branch.process] = running[branch.process].copy()
-        if not place.keeps:
+        if not place.keeps or place.kind == "age":
             running = [mine.copy() for mine in running]
-        return Config(ledgers, list(self.opened), running, list(self.faults))
+        return Config(ledgers, list(self.opened), running, list(self.faults), list(self.past))
 
     def flat(self) -> tuple[Num, ...]:
         """Return every variable in a fixed order."""
@@ -100,7 +108,10 @@ class Config:
             out.append(r.at)
             for call in (r.call, *r.more):
                 out.extend(getattr(call, name) for name in CALL_FIELDS)
+            if self.past:
+                out.append(r.entry)
         out.extend(self.faults)
+        out.extend(self.past)
         return tuple(out)
 
 
@@ -113,8 +124,9 @@ def thaw(machine: Machine, values: tuple[Num, ...]) -> Config:
     for _ in machine.processes:
         at = next(take)
         calls = [CallVars(*(next(take) for _ in CALL_FIELDS)) for _ in range(machine.views)]
-        running.append(Running(at, calls[0], calls[1:]))
-    return Config(ledgers, opened, running, list(take))
+        running.append(Running(at, calls[0], calls[1:], next(take) if machine.past else 0))
+    faults = [next(take) for _ in machine.budget]
+    return Config(ledgers, opened, running, faults, list(take))
 
 
 def variable_names(machine: Machine) -> tuple[str, ...]:
@@ -125,12 +137,13 @@ def variable_names(machine: Machine) -> tuple[str, ...]:
         names.append(f"{process.name}.at")
         names += [f"{process.name}.{f}" for f in CALL_FIELDS]
         names += [f"{process.name}.{view}.{f}" for view in range(1, machine.views) for f in CALL_FIELDS]
-    return (*names, *(f"faults.{kind}" for kind in FAULTS[: len(machine.budget)]))
+        names += [f"{process.name}.entry"] * bool(machine.past)
+    return (*names, *(f"faults.{kind}" for kind in FAULTS[: len(machine.budget)]), *past_names(machine))
 
 
 def width_of(machine: Machine) -> int:
     """Return how many variables of a state are about one process."""
-    return 1 + len(CALL_FIELDS) * machine.views
+    return 1 + len(CALL_FIELDS) * machine.views + bool(machine.past)
 
 
 def initial(machine: Machine, cap: Num) -> Config:
@@ -144,7 +157,7 @@ def initial(machine: Machine, cap: Num) -> Config:
             ledgers[index] = Ledger(available=account.grant.lo, granted=account.grant.lo)
             opened[index] = 1
     running = [Running(0, CallVars(), [CallVars() for _ in range(1, machine.views)]) for _ in machine.processes]
-    return Config(ledgers, opened, running, list(machine.budget))
+    return Config(ledgers, opened, running, list(machine.budget), no_past(machine, ledgers))
 
 
 @dataclass(slots=True)

@@ -125,7 +125,9 @@ class Machine:
     """Processes, accounts and faults of one scenario.
 
     ``alone``: each account is a ceiling, and a root of its own. ``views`` is how many sets of variables a call has: one
-    for each dimension in which it is counted.
+    for each dimension in which it is counted. The windows of the accounts in ``slides`` slide: a state has at most
+    ``past`` entries of what counts in them (``capsound.sliding``). ``linked``: whether a call knows the entry that was
+    made when it was admitted.
     """
 
     scenario: Scenario
@@ -137,6 +139,9 @@ class Machine:
     reuse_agent: str = ""
     alone: bool = False
     views: int = 1
+    slides: tuple[int, ...] = ()
+    past: int = 0
+    linked: bool = False
 
     @property
     def faults(self) -> tuple[int, int, int]:

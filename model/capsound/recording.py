@@ -74,6 +74,8 @@ class CeilingRecorder(Recorder):
             case "reset":
                 lost = tuple(self.held[other, charge.ledger] for other in charge.others)
                 self.events.append(Reset(account, lost))
+            case "age":
+                self.events += [Expire(self.held[other, charge.ledger]) for other in charge.others]
             case "timeout":
                 self.events.append(Timeout(self.billed[at]))
             case "crash":

@@ -95,16 +95,26 @@ class Slice:
     grant: Interval
 
 
+SETTLED, HELD, FIRST, BUCKET = "settlement", "hold", "first", "bucket"
+"""When a ledger forgets a cost under a window that slides: when its settlement is as old as the window, or its hold;
+when the first cost of all that it counts is; or when the bucket in which it was settled begins to be."""
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A cap that begins anew: ``written`` is how the file names it, and the scenario has no lengths.
+    """A cap that holds for a window of time: ``written`` is how the file names it, and the scenario has no lengths.
 
-    ``keeps``: whether a reset keeps what open calls hold. ``resets`` is how many there are at most (None: any number).
+    It begins anew, ``resets`` times at most (None: any number), or it ``slides``: a bill counts until it is as old as
+    the window. ``keeps``: whether a reset, or the age of a hold, keeps what open calls hold. ``forgets`` is how the
+    ledger counts the age of costs. A sliding window may move in ``buckets`` (0: at any moment).
     """
 
     written: str
     keeps: bool = True
     resets: int | None = None
+    slides: bool = False
+    forgets: str = SETTLED
+    buckets: int = 0
 
 
 ROOT = "root"

@@ -36,6 +36,7 @@ from capsound.frames import IntAlgebra, Ledger
 from capsound.machine import Branch, Config, Env, Machine, dead_at, fire, initial
 from capsound.predicates import live, violates
 from capsound.properties import Property
+from capsound.sliding import begin_of_bucket, kept, moments_of
 
 TOKEN_VERSION = "cs1"
 
@@ -128,6 +129,13 @@ class Trace:
     opening: tuple[Event, ...]
     steps: tuple[TraceStep, ...]
     initial: tuple[int, ...]
+    moments: tuple[int, ...] | None = ()
+    """When each step happens, in nanoseconds after the run began, where windows slide; otherwise there is no time.
+
+    None where no moments were found for the order of the steps.
+    """
+    grid: int = 0
+    """When a bucket begins, where everything leaves a window by the bucket."""
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -322,6 +330,7 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
     opening = _opening(machine, schedule.cap)
     first = config.flat()
     steps: list[TraceStep] = []
+    passed = [kept(machine, config.past)] if config.past else []
     for number, choice in enumerate(schedule.choices, start=1):
         if choice.process >= len(machine.processes):
             raise BadToken(
@@ -359,8 +368,10 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
             action = f"{place.label}: refused"
         steps.append(TraceStep(machine.processes[choice.process].name, action, tuple(recorder.events), after.flat()))
         config = after
+        passed += [kept(machine, config.past)] if config.past else []
     if steps and violates(machine, config, Property.PROGRESS, INTS):
         stall = Stall(tuple(AgentId(name) for name in live(machine, config)))
         last = steps[-1]
         steps[-1] = TraceStep(last.actor, last.action, (*last.events, stall), last.values)
-    return Trace(schedule, opening, tuple(steps), first)
+    when = moments_of(machine, passed) if passed else ()
+    return Trace(schedule, opening, tuple(steps), first, when, begin_of_bucket(machine, passed, when))

@@ -47,6 +47,7 @@ from capsound_proofs.calls import (
 )
 from capsound_proofs.children import PROMISED, Children, child_steps, copied, slice_frame
 from capsound_proofs.folding import OUT, Step, steps
+from capsound_proofs.sliding import Sliding, in_flight
 from capsound_proofs.terms import TERMS, Term, conj, truth
 from capsound_proofs.transitions import System
 
@@ -94,6 +95,7 @@ class Abstraction:
             raise ValueError("ceilings are proved one at a time: see capsound_proofs.ceilings")
         self.holds = {spot: _holding(machine, spot) for spot in places}
         self.facts = find_facts(machine, places, self.steps, options.shortfall)
+        self.sliding = Sliding(machine, self.system)
         self._declare()
         self._build()
 
@@ -175,7 +177,9 @@ class Abstraction:
             place = self.machine.processes[branch.process].places[branch.place]
             if place.kind == "reset":
                 self._reset_step(place)
-            elif place.kind not in ("call", "more"):
+            elif place.kind == "age":
+                self.sliding.add_steps(self.ledgers[0], self.spots)
+            elif place.kind not in ("call", "more", "drop"):
                 self._slice_step(branch, place)
         if self._closable:
             self._close()
@@ -237,6 +241,8 @@ class Abstraction:
         self._put_ledgers(after, config)
         if step.target != OUT:
             self._arrive(after, Spot(group, branch.process, step.target, dead=branch.kind == "crash"), running.call)
+        if self.sliding.here:
+            after |= self.sliding.noted(self.ledgers[0], config.ledgers[0], in_flight(self.machine, self.spots, after))
         if place.draws_size and branch.kind == "run":
             started = self.started[branch.process]
             if branch.process in self.limits:

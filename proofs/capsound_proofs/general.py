@@ -21,8 +21,11 @@ LOOPS = 3
 
 def everywhere(scenario: Scenario) -> str:
     """Return how far a proof reaches in which no number of the scenario is left."""
-    windows = scenario.window is not None or any(ceiling.window is not None for ceiling in scenario.ceilings)
-    return f"every cap, amount, schedule, number of agents{',' if windows else ' and'} calls{' and resets' * windows}"
+    windows = [window for window in (scenario.window, *(c.window for c in scenario.ceilings)) if window is not None]
+    if any(window.slides for window in windows):
+        return "every cap, amount, schedule, length of the window, number of agents and calls"
+    resets = bool(windows)
+    return f"every cap, amount, schedule, number of agents{',' if resets else ' and'} calls{' and resets' * resets}"
 
 
 def general_calls(scenario: Scenario) -> dict[str, CallKind]:

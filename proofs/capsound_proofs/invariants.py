@@ -37,6 +37,14 @@ IMPLY = 10_000_000
 """The work to see whether an invariant implies a property."""
 
 
+_GHOSTS = {
+    "odd": "costs that differ from their bills",
+    "short": "lost bills above what was written off",
+    "unbooked": "costs that differ from what a sound ledger books",
+    "unseen": "bills of which the ledger is never told",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A formula over the sums, and how it reads."""
@@ -186,6 +194,8 @@ def _of_account(abstraction: Abstraction, index: int, name: str) -> Iterator[Can
     )
     if abstraction.machine.alone:
         yield from _in_windows(ledger, in_flight)
+    for ghost, value in abstraction.sliding.of.items():
+        yield Candidate(f"{_GHOSTS[ghost]} = 0", value == 0)
     yield Candidate(f"{a}charged = settled bills", ledger.charged == ledger.settled)
     yield Candidate(f"{a}charged >= settled bills", ledger.charged >= ledger.settled)
     yield Candidate(f"{a}lost bills <= forfeited", ledger.lost <= ledger.forfeited)

@@ -8,6 +8,7 @@ from capsound.machine import Machine, compile_scenario
 from capsound.properties import Property
 from capsound.scenario import MONEY, Stream
 from capsound.schedule import Schedule
+from capsound.sliding import bucket_of
 from capsound.verdict import Verdict
 from capsound_proofs.bmc import most_overshoot
 from capsound_proofs.fits import largest_sums
@@ -43,6 +44,8 @@ def largest_overshoot(problem: Problem, explored: Exploration | None = None) -> 
         most = explored.worst_overshoot if most is None else min(most, explored.worst_overshoot)
     if problem.numbers is not None:
         most = _from_numbers(problem, cap, most)
+    if machine.slides and bucket_of(machine):
+        return Worst(least, most, run)  # not every run of the machine has moments
     whole = _whole_machine(problem)
     if whole is not None and not any(agents.count is None for agents in scenario.agents):
         better, longer = attained(whole, cap, result.trace.schedule, most)

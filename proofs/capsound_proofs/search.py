@@ -7,9 +7,10 @@ from dataclasses import replace
 
 from capsound.anomalies import ANOMALIES
 from capsound.errors import Disagreement
+from capsound.judged import judge
 from capsound.machine import TOLD_APART, Machine, compile_scenario, discipline_of
-from capsound.monitor import Report, fold
 from capsound.properties import Property
+from capsound.report import Report
 from capsound.scenario import Scenario, Search
 from capsound.schedule import Schedule, Trace, run_schedule
 from capsound.verdict import Verdict
@@ -133,10 +134,15 @@ def _agents_at(problem: Problem, prop: Property, steps: int) -> int:
 def violated_by(machine: Machine, schedule: Schedule, prop: Property, method: str, seconds: float) -> PropertyResult:
     """Return the result for a property that a shortest schedule breaks, once the monitor has seen it broken.
 
+    It is unknown where nobody can say when its steps happen: where buckets are forgotten, and several of them.
+
     Raises ``Disagreement`` when the monitor has not.
     """
-    trace, report = believe(machine, schedule, prop)
     steps = len(schedule.choices)
+    if machine.slides and run_schedule(machine, schedule).moments is None:
+        bound = f"a run of {steps} steps would break it, and no moments are found for the buckets in it"
+        return PropertyResult(prop, Verdict.UNKNOWN, bound, method, seconds)
+    trace, report = believe(machine, schedule, prop)
     return PropertyResult(
         prop,
         Verdict.VIOLATED,
@@ -217,7 +223,7 @@ def believe(machine: Machine, schedule: Schedule, prop: Property) -> tuple[Trace
     Raises ``Disagreement`` when the monitor does not find the property broken (status 70).
     """
     trace = run_schedule(machine, schedule)
-    report = fold(trace.events)
+    report = judge(machine, trace)
     if prop is not Property.WIDTH and report.verdicts[prop] is not Verdict.VIOLATED:
         raise Disagreement(
             f"the solver found a run that breaks {prop.value!r}, and the monitor does not",

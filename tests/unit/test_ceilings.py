@@ -69,7 +69,23 @@ def test_an_agent_charges_its_ceilings_and_all_above_them_the_root_last() -> Non
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        ('window = "sliding 24 h"', "a window that slides has no moment at which it begins anew"),
+        ('window = "sliding 0 h"', 'there is no window "sliding 0 h"'),
+        ('window = "sliding 24 h"\nbuckets = 7', "7 does not divide 'sliding 24 h'"),
+        (
+            'window = "sliding 24 h"\nbuckets = 24\nforgets = "bucket"',
+            "with buckets, the cap itself is one over whole buckets",
+        ),
+        ('window = "day"\nforgets = "hold"', '"forgets" has no meaning: there is no window that slides'),
+        ("buckets = 24", '"buckets" has no meaning: there is no window that slides'),
+        (
+            'window = "sliding 1 h"\n[[ceilings]]\nname = "x"\ncap = 1\nwindow = "day"',
+            "a window that begins anew does not go together with one that slides",
+        ),
+        (
+            'window = "sliding 1 h"\n[[ceilings]]\nname = "x"\ncap = 1\nwindow = "sliding 1 min"',
+            "sliding windows of two kinds do not go together yet",
+        ),
+        ('window = "sliding 1 h"\n[faults]\nexpire = 1', "expire does not go together with a window that slides"),
         ('window = "fortnight"', 'there is no window "fortnight"'),
         ("resets = 1", '"resets" has no meaning: there is no window that begins anew'),
         ('[[ceilings]]\nname = "x"\nparent = "y"\ncap = 1', 'there is no ceiling "y"'),

@@ -6,12 +6,14 @@ import base64
 import contextlib
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from capsound.schedule import BadToken
+from capsound.windows import SECOND, Buckets, Every, Sliding, Whole, Window, spent
 from capsound_checker.prices.pricing import PICO
 from capsound_checker.wire.acting import Did
 from capsound_checker.wire.billing import Bill
@@ -195,3 +197,64 @@ def test_a_token_of_something_else_is_refused(data: bytes) -> None:
     with pytest.raises(BadToken) as caught:
         parse_token(PREFIX + base64.urlsafe_b64encode(data).decode())
     assert caught.value.exit_status == 65
+
+
+# ---------------------------------------------------------------------------------------------- windows
+
+
+def timed(moments: Sequence[tuple[float, float, int]]) -> list[Did]:
+    """Return requests one after the other: when each arrives, when it is billed, in seconds, and how much."""
+    did: list[Did] = []
+    for number, (arrives, billed, amount) in enumerate(moments, start=1):
+        request, told = arrived(number), answered(number, amount)
+        did.append(replace(request, at=int(arrives * SECOND)))
+        did += [replace(told[0], at=int(billed * SECOND)), told[1]]
+    return did
+
+
+@pytest.mark.parametrize(
+    ("window", "moments", "over", "passed"),
+    [
+        (Sliding(2 * SECOND), [(1, 1, 60), (3, 3, 60)], 0, True),
+        (Sliding(2 * SECOND), [(1, 1.5, 60), (3, 3, 60)], 60, False),
+        (Sliding(2 * SECOND), [(1, 1.5, 60), (3, 3, 60), (3.6, 3.6, 10)], 60, True),
+        (Every(2 * SECOND), [(1, 1.9, 60), (2, 2, 60)], 0, True),
+        (Every(2 * SECOND), [(1, 1.9, 60), (2, 2, 30), (3, 3.9, 31)], 1, True),
+        (Buckets(SECOND, 2), [(1, 1.9, 60), (3, 3, 60)], 0, True),
+        (Buckets(SECOND, 2), [(1, 1.9, 60), (2, 2.9, 60)], 60, False),
+        (Whole(), [(1, 1, 60), (9, 9, 60)], 60, True),
+    ],
+)
+def test_a_cap_is_judged_in_each_window_by_the_moments_of_the_bills(
+    window: Window, moments: list[tuple[float, float, int]], over: int, passed: bool
+) -> None:
+    judged = judge(run_of(timed(moments)), Cap(60, TOKENS), window=window)
+    assert (judged.overshoot, judged.passed) == (over, passed)
+    assert (judged.refuted is not None) == bool(over)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 9)), max_size=8),
+    st.sampled_from([Sliding(2 * SECOND), Every(3 * SECOND), Buckets(SECOND, 2)]),
+)
+def test_what_is_over_in_a_window_is_what_the_definition_says(
+    steps: list[tuple[int, int, int]], window: Window
+) -> None:
+    moments, now = [], 0
+    for wait, takes, amount in steps:
+        moments.append((now + wait, now + wait + takes, amount))
+        now += wait + takes
+    judged = judge(run_of(timed(moments)), Cap(10, TOKENS), window=window)
+    bills = [(billed * SECOND, amount) for _, billed, amount in moments]
+    most = max((spent(window, bills, at) for at, _ in bills), default=0)
+    assert judged.billed == most
+    assert judged.overshoot == max(0, most - 10)
+
+
+def test_a_request_that_leaves_when_the_told_usage_has_left_the_window_is_not_late() -> None:
+    early = run_of(timed([(1, 1, 60), (2, 2, 1)]))
+    later = run_of(timed([(1, 1, 60), (3, 3, 1)]))
+    window = Sliding(2 * SECOND)
+    assert [one.number for one in after_cap(early, Cap(60, TOKENS), window)] == [2]
+    assert after_cap(later, Cap(60, TOKENS), window) == ()
+    assert [one.number for one in after_cap(later, Cap(60, TOKENS))] == [2]

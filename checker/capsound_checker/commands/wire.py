@@ -165,6 +165,10 @@ def command(
     several: list[WireCap] = [] if caps is None else list(wire_caps(caps))
     if inside is not None and any(one.models for one in several):
         raise click.UsageError("caps of single models cannot be judged --inside: run it as a command")
+    if inside is not None and any(one.words for one in several):
+        raise click.UsageError(
+            "caps with a window cannot be judged --inside, where no time passes: run it as a command"
+        )
     setting = Setting(
         command if inside is None else (target(inside),),
         parse_cap(cap) if cap is not None else several[0].cap,
@@ -183,7 +187,10 @@ def command(
         cancels=cancel,
     )
 
-    settings = [replace(setting, cap=one.cap, name=one.name, models=one.models) for one in several] or [setting]
+    settings = [
+        replace(setting, cap=one.cap, name=one.name, models=one.models, window=one.window, words=one.words)
+        for one in several
+    ] or [setting]
 
     def at_once(asked: Setting, judged: Judged) -> None:
         with reader_may_leave():

@@ -1,8 +1,7 @@
 """Reading a file of caps for an application: the same file that `audit` reads, as far as the wire can judge it.
 
-The wire sees requests and what they are billed. It sees no account, no agent and no calendar: a run is over in seconds,
-and a cap over a day that held in it says nothing of days. Such caps are refused by their name, rather than judged by
-half.
+The wire sees requests and what they are billed. It sees no account and no agent: such caps are refused by their name,
+rather than judged by half. A cap with a window is judged by the moments at which requests were billed.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from capsound.windows import Whole
+from capsound.windows import Buckets, Whole, Window
 from capsound_checker.audit.capsfile import BadCaps, read_caps
 from capsound_checker.audit.values import shown
 from capsound_checker.intake.limits import cut
@@ -23,11 +22,14 @@ _EXAMPLE = 'write [[cap]] with limit = "0.60usd", "20000tokens" or "10requests"'
 
 @dataclass(frozen=True, slots=True)
 class WireCap:
-    """One cap of an application: its name, how much, and which models count under it (all, where none is named)."""
+    """One cap of an application: how much, of which models (all, where none is named), and over which window."""
 
     name: str
     cap: Cap
     models: tuple[str, ...]
+    window: Window = Whole()
+    words: str = ""
+    """The window as the file writes it, nothing for all time."""
 
 
 def wire_caps(path: Path) -> tuple[WireCap, ...]:
@@ -43,14 +45,14 @@ def wire_caps(path: Path) -> tuple[WireCap, ...]:
         plain = [{**t, "limit": cap.amount} for t, cap in zip(tables, limits, strict=True)]
         data = {**data, "cap": plain}
     found: list[WireCap] = []
-    for one, cap in zip(read_caps(data, where, "units"), limits, strict=True):
-        if not isinstance(one.window, Whole):
-            raise _refused(one.name, "has a window", "a run is over long before a window ends", where)
+    for one, cap, table in zip(read_caps(data, where, "units"), limits, data["cap"], strict=True):
         if one.each or one.accounts or one.agents:
             raise _refused(
                 one.name, "is about accounts or agents", "the wire shows requests, and not who sent them", where
             )
-        found.append(WireCap(one.name, cap, one.models))
+        steps = f" in {one.window.number} buckets" if isinstance(one.window, Buckets) else ""
+        words = f"{table.get('window', '')}{steps}"
+        found.append(WireCap(one.name, cap, one.models, one.window, words))
     return tuple(found)
 
 

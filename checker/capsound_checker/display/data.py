@@ -8,7 +8,7 @@ from capsound.amounts import AccountId
 from capsound.events import event_to_dict
 from capsound.machine import Machine
 from capsound.properties import Property
-from capsound.scenario import ROOT, Assume, Ceiling
+from capsound.scenario import ROOT, Assume, Ceiling, Window
 from capsound.schedule import Trace
 from capsound.verdict import Verdict
 from capsound_checker.display.words import account_of, argue
@@ -89,10 +89,16 @@ def _ceilings(outcome: Outcome) -> list[dict[str, Any]]:
             "dimension": ceiling.dimension,
             "window": None if ceiling.window is None else ceiling.window.written,
             "in_flight": None if ceiling.window is None else "kept" if ceiling.window.keeps else "forgotten",
+            **(_sliding(ceiling.window) if ceiling.window is not None and ceiling.window.slides else {}),
             "over": None if report is None else report.overshoot.get(AccountId(ceiling.name), 0),
         }
         for ceiling in (root, *scenario.ceilings)
     ]
+
+
+def _sliding(window: Window) -> dict[str, Any]:
+    """Return what is said of a window that slides only."""
+    return {"forgets": window.forgets, "buckets": window.buckets}
 
 
 def _result(machine: Machine, result: PropertyResult) -> dict[str, Any]:
@@ -136,6 +142,7 @@ def steps_of(trace: Trace) -> dict[str, Any]:
                 "actor": step.actor,
                 "action": step.action,
                 "events": [event_to_dict(event) for event in step.events],
+                **({"at": trace.moments[number - 1]} if trace.moments else {}),
             }
             for number, step in enumerate(trace.steps, start=1)
         ],

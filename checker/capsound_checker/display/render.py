@@ -35,8 +35,9 @@ from capsound.events import (
 )
 from capsound.guarantees import Guarantee
 from capsound.machine import LEDGER_FIELDS, Config, Machine, thaw
+from capsound.moments import spoken
 from capsound.properties import MEANING, Property
-from capsound.scenario import MONEY, ROOT, Ceiling, Scenario, Window
+from capsound.scenario import BUCKET, FIRST, HELD, MONEY, ROOT, SETTLED, Ceiling, Scenario, Window
 from capsound.schedule import Trace, TraceStep
 from capsound.verdict import Verdict
 from capsound_checker.display.printing import printable
@@ -111,12 +112,23 @@ def _ceiling(ceiling: Ceiling, scenario: Scenario) -> str:
     return f"{ceiling.name} {scenario.told_of(ceiling.name, ceiling.cap)} {counted}{_anew(ceiling.window)}{above}"
 
 
+_AGES = {
+    SETTLED: "",
+    HELD: ", costs age from the hold",
+    FIRST: ", all costs forgotten with the first",
+    BUCKET: ", costs forgotten by the bucket",
+}
+
+
 def _anew(window: Window | None) -> str:
     """Return when a cap begins anew, and with what; nothing where it does not."""
     if window is None:
         return ""
-    when = window.written if window.written.startswith("every") else f"each {window.written}"
     forgets = "" if window.keeps else ", calls in flight forgotten"
+    if window.slides:
+        in_steps = f" in {window.buckets} buckets" if window.buckets else ""
+        return f" in any {window.written.removeprefix('sliding').strip()}{in_steps}{_AGES[window.forgets]}{forgets}"
+    when = window.written if window.written.startswith("every") else f"each {window.written}"
     most = "" if window.resets is None else f", up to {window.resets} reset{'s' * (window.resets != 1)}"
     return f" {when}{forgets}{most}"
 
@@ -176,6 +188,7 @@ def render_trace(console: Console, machine: Machine, trace: Trace) -> None:
     before = thaw(machine, trace.initial)
     for shown in summed_up([shape(step) for step in trace.steps]):
         step, number = trace.steps[shown.last], shown.last + 1
+        at = f"  at {spoken(trace.moments[shown.last])}" if trace.moments else ""
         after = thaw(machine, step.values)
         changed = escape(", ".join(changes(machine, before, after)))
         if shown.times:
@@ -183,7 +196,7 @@ def render_trace(console: Console, machine: Machine, trace: Trace) -> None:
             what = "the step before" if shown.period == 1 else f"the {shown.period} steps before"
             table.add_row(f"  {first}", "", "", f"{shown.times} times more: {what}", changed)
         else:
-            place = f"  [{number}]".replace("[", r"\[")
+            place = f"  [{number}]{at}".replace("[", r"\[")
             told = escape(_told(step, machine, before, after))
             table.add_row(place, escape(step.actor), escape(step.action), told, changed)
         before = after
@@ -205,9 +218,12 @@ def changes(machine: Machine, before: Config, after: Config) -> list[str]:
     return out
 
 
+_PASSES = {"leave window": "what is as old as the window leaves it", "drop bucket": "a bucket is forgotten"}
+
+
 def _told(step: TraceStep, machine: Machine, before: Config, after: Config) -> str:
     """Return what happened in one step; a check that reserves nothing is told as the question that it asks."""
-    told = []
+    told = [_PASSES[step.action]] if machine.slides and step.action in _PASSES else []
     for event in step.events:
         if is_echo(event) and not isinstance(event, Reserve):
             continue

@@ -29,11 +29,13 @@ from capsound.events import (
 )
 from capsound.guarantees import Guarantee
 from capsound.machine import LEDGER_FIELDS, Machine, thaw
+from capsound.moments import spoken
 from capsound.monitor import Finding, Report
 from capsound.predicates import largest_number
 from capsound.properties import Property
 from capsound.scenario import ROOT
 from capsound.schedule import Trace
+from capsound.sliding import windows_of
 
 FEW = 20
 """As many holds, and lines of an argument that are left out, are shown one by one."""
@@ -85,12 +87,14 @@ def argue(machine: Machine, trace: Trace, report: Report, prop: Property) -> Arg
         by_step.setdefault(finding.step, []).append(finding)
     state = State()
     last = _conclusion(report, prop)
+    passing = _passing(machine, trace)
     for number, event in enumerate(trace.events, start=1):
+        because += passing.pop(number, ())
         findings = [f for f in by_step.get(number, []) if f is not last]
         if isinstance(event, Reserve) and not (is_echo(event) and holds and holds[-1].amount == event.amount):
             holds.append(event)
         quiet = is_echo(event) and not isinstance(event, Reserve | Extend)
-        line = "" if quiet else _line(state, event, findings)
+        line = "" if quiet else _line(state, event, findings, timed=bool(trace.moments))
         if line:
             because.append(unit(line, _account(state, event)))
         if not isinstance(event, Reserve | Extend):
@@ -168,12 +172,33 @@ def _overrun(report: Report) -> str:
     return f"{over}: more than the deficits of calls in flight explain"
 
 
-def _line(state: State, event: Event, findings: list[Finding]) -> str:
-    """Return what one event contributes to the argument; nothing where it only follows from others."""
+def _passing(machine: Machine, trace: Trace) -> dict[int, list[str]]:
+    """Return what is said of time before an event, by its number: of steps in which something leaves a window."""
+    if not trace.moments:
+        return {}
+    window = next(w.written.removeprefix("sliding").strip() for w in windows_of(machine) if w is not None and w.slides)
+    said: dict[int, list[str]] = {}
+    number = len(trace.opening) + 1
+    for step, at in zip(trace.steps, trace.moments, strict=True):
+        if step.action == "leave window":
+            said.setdefault(number, []).append(f"at {spoken(at)}, what is {window} old leaves the window")
+        elif step.action == "drop bucket":
+            said.setdefault(number, []).append(f"at {spoken(at)}, a bucket that began {window} ago is forgotten")
+        number += len(step.events)
+    return said
+
+
+def _line(state: State, event: Event, findings: list[Finding], *, timed: bool = False) -> str:
+    """Return what one event contributes to the argument; nothing where it only follows from others.
+
+    ``timed``: what was free then is not in the state, which knows no time.
+    """
     match event:
         case Reserve(account=account, hold=hold, amount=amount):
             if findings:
                 return f"{hold}: {findings[0].sentence} ({findings[0].anomaly})"
+            if timed:
+                return f"{hold} fits: {amount} on {account}"
             return f"{hold} fits: {amount} of the {state.account(account).available} available on {account}"
         case Extend(hold=hold, amount=amount):
             if findings:

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from capsound.frames import IntAlgebra
+from capsound.judged import judge
 from capsound.machine import Config, Env, Machine, fire, thaw
-from capsound.monitor import fold
 from capsound.predicates import violates
 from capsound.properties import Property
 from capsound.scenario import Interval
@@ -79,7 +79,7 @@ def explored(machine: Machine, token: str, path: str) -> dict[str, Any]:
     if len(schedule.choices) > STEPS:
         raise BadToken(f"the token has {len(schedule.choices):,} steps", hint=f"at most {STEPS:,} are walked here")
     trace = run_schedule(machine, schedule)
-    document = data_of(machine.scenario, trace, fold(trace.events))
+    document = data_of(machine.scenario, trace, judge(machine, trace))
     config = thaw(machine, trace.steps[-1].values if trace.steps else trace.initial)
     shown = shown_of(document, path) | {"command": "explore"}
     shown["runs"][0]["title"] = printable(path)
@@ -98,7 +98,7 @@ def _told(machine: Machine, schedule: Schedule, move: Move) -> dict[str, Any]:
     after = replace(schedule, choices=(*schedule.choices, move.choice))
     trace = run_schedule(machine, after)
     step = trace.steps[-1]
-    document = data_of(machine.scenario, trace, fold(trace.events))
+    document = data_of(machine.scenario, trace, judge(machine, trace))
     first = len(trace.events) - len(step.events)
     found = [f["sentence"] for f in document["findings"] if f["event"] > first]
     ahead = "" if not move.breaks else "this step" if move.breaks == 1 else f"{move.breaks} steps"

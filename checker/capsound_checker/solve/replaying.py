@@ -8,10 +8,11 @@ from typing import Any
 
 from capsound.disciplines import KNOWN
 from capsound.events import event_to_dict
+from capsound.judged import judge
 from capsound.loading import load_scenario
 from capsound.machine import TOLD_APART, Machine, compile_scenario
-from capsound.monitor import Report, fold
 from capsound.properties import Property
+from capsound.report import Report
 from capsound.scenario import Scenario
 from capsound.schedule import BadToken, Trace, parse_token, run_schedule
 from capsound.verdict import Verdict, merge
@@ -37,7 +38,7 @@ def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
     """Replay a token on its scenario; return the run and what the monitor says of it."""
     machine = machine_of(path)
     scenario, trace = machine.scenario, run_schedule(machine, parse_token(token))
-    report = fold(trace.events)
+    report = judge(machine, trace)
     verdict = judged(report)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
     told = [scenario.in_unit(finding.sentence, account_of(finding)) for finding in report.findings]

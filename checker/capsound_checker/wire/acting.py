@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from capsound_checker.wire.billing import Bill, Billing
@@ -42,6 +43,14 @@ class Did:
     """Which process of the application it was, from 1; 0 where it is not known."""
     segment: int = 0
     """How many choices were made before."""
+    at: int = 0
+    """When a request arrived, or was billed, in nanoseconds since 1970; 0 for all else, and inside."""
+
+
+def _clock() -> Callable[[], int]:
+    """Return a clock of nanoseconds since 1970 that never goes back."""
+    begun, since = time.time_ns(), time.monotonic_ns()
+    return lambda: begun + time.monotonic_ns() - since
 
 
 @dataclass
@@ -59,12 +68,14 @@ class Acting:
     """Who decides what the model says."""
     progress: Progress = field(default_factory=Progress)
     said: dict[int, Said] = field(default_factory=dict)
+    clock: Callable[[], int] = field(default_factory=_clock)
 
     def arrived(self, held: Held, seat: int = 0) -> None:
         """Note a request; ``seat`` is the process that has sent it, from 1, where it is known."""
         repeats = held.named.repeats.label if held.named.repeats is not None else ""
         self.said[held.number], self.progress = self.replies.say(self.progress, held.asked, held.body)
-        self.did.append(Did("arrived", held.label, "", held.number, None, held.asked, repeats, seat, len(self.choices)))
+        segment, now = len(self.choices), self.clock()
+        self.did.append(Did("arrived", held.label, "", held.number, None, held.asked, repeats, seat, segment, now))
 
     def seat(self, seats: Mapping[int, int]) -> None:
         """Note which process has sent requests, by their numbers."""
@@ -155,7 +166,8 @@ class Acting:
         decided = self.said[held.number].usage if act != "most" else None
         bill = self.billing.bill(held.asked, act, self._earlier(held), decided)
         self.bills[held.number] = bill
-        self.did.append(Did("billed", held.label, act, held.number, bill, segment=len(self.choices)))
+        segment, now = len(self.choices), self.clock()
+        self.did.append(Did("billed", held.label, act, held.number, bill, segment=segment, at=now))
         return bill
 
 

@@ -78,9 +78,10 @@ def _runner(setting: Setting, billing: Billing) -> Iterator[Callable[[Schedule],
                 run(setting.command, schedule, billing, limits, more, until=until, replies=replies),
                 setting.cap,
                 setting.models,
+                setting.window,
             )
             return
         from capsound_checker.wire.gateway import Gateway
 
         with Gateway(setting.command, setting.traffic, billing, limits, more, until, replies) as gateway:
-            yield lambda schedule: judge(gateway.run(schedule), setting.cap, setting.models)
+            yield lambda schedule: judge(gateway.run(schedule), setting.cap, setting.models, setting.window)

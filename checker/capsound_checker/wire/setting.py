@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from capsound.guarantees import Guarantee
+from capsound.windows import Whole, Window
 from capsound_checker.wire.billing import Billing
 from capsound_checker.wire.money import Cap, tariff
 from capsound_checker.wire.schedule import Schedule
@@ -44,6 +45,10 @@ class Setting:
     """What the cap is called, where it is one of several."""
     models: tuple[str, ...] = ()
     """Patterns of the models that count under the cap; none: all do."""
+    window: Window = Whole()
+    """The window over which the cap holds."""
+    words: str = ""
+    """The window as it was written; nothing for all time."""
     cancels: bool = False
     """Inside: whether tasks are cancelled while they wait for a request."""
 

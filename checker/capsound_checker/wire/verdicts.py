@@ -14,6 +14,7 @@ from rich.markup import escape
 from capsound.events import event_to_dict
 from capsound.guarantees import LADDER, Guarantee
 from capsound.verdict import Verdict
+from capsound.windows import spent
 from capsound_checker.display.printing import printable
 from capsound_checker.intake.limits import cut
 from capsound_checker.wire.causes import cause_of
@@ -48,7 +49,7 @@ class Wired:
 
     def evidence(self, rung: Guarantee) -> list[Judged]:
         """Return the runs that could have refuted a guarantee, and did not."""
-        near = [one for one in self.runs if one.approached and one.run.ended == "exit"]
+        near = [one for one in self.runs if one.approached and one.run.ended == "exit" and one.passed]
         able = [one for one in near if one.refuted is None]
         match rung:
             case Guarantee.STOPS:
@@ -82,6 +83,8 @@ class Wired:
             return "kept", "its requests overlapped in every run: concurrent covers it"
         if not any(one.approached for one in self.runs):
             return "not tried", self._never_near()
+        if not any(one.approached and one.passed for one in self.runs):
+            return "not tried", f"no bill left the window ({self.setting.words}) in a run that came near the cap"
         if rung in (Guarantee.SEQUENTIAL, Guarantee.CONCURRENT) and self._always_leaves(rung):
             return "kept", "it left a request in every run: fault-tolerant covers it"
         if rung is Guarantee.CONCURRENT and not any(one.overlapped for one in self.runs):
@@ -93,7 +96,7 @@ class Wired:
 
         For such an application there are no runs without faults: what it does by itself is all that could refute them.
         """
-        near = [one for one in self.runs if one.approached and one.run.ended == "exit"]
+        near = [one for one in self.runs if one.approached and one.run.ended == "exit" and one.passed]
         alone = [one for one in near if one.faults == ("left",) and one.refuted is None]
         return (
             all("left" in one.faults for one in near)
@@ -118,7 +121,7 @@ class Wired:
         if found.refuted is Guarantee.STOPS:
             n = len(found.after_cap)
             return f"{n} request{'s' * (n != 1)} left after the told usage had reached the cap"
-        return f"{self.cap.unit.write(found.billed)} billed of {self.cap}"
+        return f"{self.cap.unit.write(found.billed)} billed of {self.cap}{_in(self.setting)}"
 
     def _never_near(self) -> str:
         if not any(did.what == "arrived" for one in self.runs for did in one.run.did):
@@ -203,6 +206,7 @@ def render(console: Console, wired: Wired) -> None:
     setting = wired.setting
     cap = f"{setting.name}: {wired.cap}" if setting.name else f"cap {wired.cap}"
     cap += f" of {', '.join(setting.models)}" if setting.models else ""
+    cap += f", {setting.words}" if setting.words else ""
     console.print(f"[bold]{escape(printable(' '.join(setting.command)))}[/]  [dim]{escape(printable(cap))}[/]")
     console.print()
     for rung in LADDER[1:]:
@@ -232,10 +236,15 @@ def render(console: Console, wired: Wired) -> None:
     console.print(f"[{STYLE[wired.verdict]}]{wired.verdict.value}[/]{escape(_outcome(wired))}", soft_wrap=True)
 
 
+def _in(setting: Setting) -> str:
+    """Return that an amount is of one window, where the cap has one."""
+    return " in one window" if setting.words else ""
+
+
 def first_found(setting: Setting, judged: Judged) -> str:
     """Return in one line what the first run shows that breaks a cap, before it is shortened."""
     cause = cause_of(judged)
-    what = f"{setting.cap.unit.write(judged.billed)} billed of {setting.cap}"
+    what = f"{setting.cap.unit.write(judged.billed)} billed of {setting.cap}{_in(setting)}"
     return f"found: {what}{f' ({cause.name})' if cause is not None else ''}; looking for the shortest run"
 
 
@@ -264,7 +273,8 @@ def _story(console: Console, wired: Wired, judged: Judged, rung: Guarantee) -> N
     cause = cause_of(judged)
     unit = wired.cap.unit
     if judged.overshoot:
-        head = f"{unit.write(judged.billed)} billed of a cap of {wired.cap}: {unit.write(judged.overshoot)} over"
+        over = unit.write(judged.overshoot)
+        head = f"{unit.write(judged.billed)} billed{_in(wired.setting)} of a cap of {wired.cap}: {over} over"
     else:
         head = f"{len(judged.after_cap)} requests left after the cap was reached"
     if cause is not None:
@@ -282,7 +292,7 @@ def _story(console: Console, wired: Wired, judged: Judged, rung: Guarantee) -> N
         console.print("  [yellow]the same schedule did not do it again: the application has a timing of its own[/]")
     token = wired.setting.token(judged.run.schedule)
     told = f"capsound replay {shlex.quote(shlex.join(wired.setting.command))} {token}"
-    if wired.setting.models:  # no token keeps them
+    if wired.setting.models or wired.setting.words:  # no token keeps them
         return
     if wired.setting.traffic is not None:  # its headers may hold keys: no token keeps them
         told = f"the same command with --replay {token}"
@@ -296,7 +306,8 @@ def timeline(wired: Wired, judged: Judged) -> list[str]:
     late = {one.number for one in judged.after_cap}
     unit, cap = wired.cap.unit, wired.cap.amount
     out: list[str] = []
-    total, due = 0, ""
+    bills: list[tuple[int, int]] = []
+    due = ""
     for did in judged.run.did:
         name = f"{names.get(did.label, did.label):{width}}"
         match did.what:
@@ -306,7 +317,8 @@ def timeline(wired: Wired, judged: Judged) -> list[str]:
                 out.append(f"→ {name}  {words}{'  ← after the cap was reached' * (did.number in late)}")
             case "billed":
                 amount = did.bill.amount if did.bill is not None else None
-                total += amount or 0
+                bills.append((did.at, amount or 0))
+                total = spent(wired.setting.window, bills, did.at)
                 told = "an amount that is not known" if amount is None else unit.write(amount)
                 due = f", billed {told}: {unit.write(total)} of {wired.cap}{'  ← over the cap' * (total > cap)}"
             case "begun":
@@ -398,6 +410,7 @@ def data_of_several(several: Sequence[Wired]) -> dict[str, Any]:
             "name": one.setting.name,
             "cap": str(one.cap),
             "models": list(one.setting.models),
+            "window": one.setting.words,
             "verdict": one.verdict.value,
             "strongest": one.strongest.label,
             "billed_at_most": max((run.billed for run in one.runs), default=0),

@@ -8,7 +8,8 @@ from collections.abc import Collection, Sequence
 from capsound.loading.values import Values
 from capsound.loading.words import show
 from capsound.positions import KeyPath
-from capsound.scenario import MONEY, ROOT, Ceiling, Interval, Window
+from capsound.scenario import BUCKET, FIRST, MONEY, ROOT, SETTLED, Ceiling, Interval, Scenario, Window
+from capsound.windows import Sliding, in_steps, in_words
 
 _EVERY = re.compile(r"every\s+[1-9][0-9]{0,8}\s*(?:s|min|h|d)")
 _CURE = 'write "day", "week", "month" or "every 6 h", or leave it out'
@@ -21,6 +22,10 @@ def read_window(values: Values) -> Window | None:
 
 def _window(values: Values, path: KeyPath) -> Window | None:
     written = values.get((*path, "window"))
+    for key in ("forgets", "buckets") if not str(written).startswith("sliding") else ():
+        if values.get((*path, key)) is not None and (path or key == "buckets" or not _windows_below(values)):
+            message = f"{show(key)} has no meaning: there is no window that slides"
+            values.notes.key((*path, key), message, 'write window = "sliding 24 h"')
     for key in ("in_flight", "resets") if written is None else ():
         # What the root says holds of every ceiling with a window.
         if values.get((*path, key)) is not None and (path or not _windows_below(values)):
@@ -28,17 +33,53 @@ def _window(values: Values, path: KeyPath) -> Window | None:
             values.notes.key((*path, key), message, 'add window = "day", or leave it out')
     if written is None:
         return None
-    if str(written).startswith("sliding"):
-        values.notes.value(
-            (*path, "window"),
-            "a window that slides has no moment at which it begins anew, and capsound solves none yet",
-            'for a fixed one write "day" or "every 24 h"; `capsound audit --caps` judges logs by sliding windows',
-        )
-    elif written not in ("day", "week", "month") and not _EVERY.fullmatch(written):
-        values.notes.value((*path, "window"), f"there is no window {show(written)}", _CURE)
     in_flight = values.get((*path, "in_flight"), values.get(("in_flight",), "kept"))
+    if str(written).startswith("sliding"):
+        return _sliding(values, path, written, in_flight == "kept")
+    if written not in ("day", "week", "month") and not _EVERY.fullmatch(written):
+        values.notes.value((*path, "window"), f"there is no window {show(written)}", _CURE)
     resets = values.get((*path, "resets"), values.get(("resets",)))
     return Window(written, in_flight == "kept", None if resets == "any" else resets)
+
+
+def _sliding(values: Values, path: KeyPath, written: str, keeps: bool) -> Window:
+    """Return a window that slides; blame a length that is none, and what has no meaning for it."""
+    try:
+        window = in_words(written)
+    except ValueError:
+        window = None
+    if not isinstance(window, Sliding):
+        values.notes.value((*path, "window"), f"there is no window {show(written)}", 'such as "sliding 24 h"')
+    if path and values.get((*path, "resets")) is not None:
+        message = "resets has no meaning: a window that slides never begins anew"
+        values.notes.key((*path, "resets"), message, "leave it out")
+    forgets = values.get((*path, "forgets"), values.get(("forgets",), SETTLED))
+    buckets: int = values.get((*path, "buckets"), 0)
+    if buckets and isinstance(window, Sliding) and in_steps(window, buckets) is None:
+        values.notes.value((*path, "buckets"), f"{buckets} does not divide {written!r}", "such as 24 for sliding 24 h")
+    elif buckets and forgets in (BUCKET, FIRST):
+        message = "with buckets, the cap itself is one over whole buckets, and the ledger forgets one after the other"
+        values.notes.key((*path, "buckets"), message, "leave it out, or forgets")
+    return Window(written, keeps, None, slides=True, forgets=forgets, buckets=buckets)
+
+
+def read_spans(values: Values, scenario: Scenario) -> None:
+    """Blame windows that do not go with one that slides: nobody says how long a scenario takes."""
+    places: list[tuple[KeyPath, Window | None]] = [((), scenario.window)]
+    places += [(("ceilings", number), ceiling.window) for number, ceiling in enumerate(scenario.ceilings)]
+    found = [(path, window) for path, window in places if window is not None]
+    sliding = [window for _, window in found if window.slides]
+    for path, window in found if sliding else ():
+        if not window.slides:
+            message = f"a window that begins anew does not go together with one that slides ({sliding[0].written}) yet"
+            values.notes.value((*path, "window"), message, "ask about each in a scenario of its own")
+        elif (in_words(window.written), window.buckets) != (in_words(sliding[0].written), sliding[0].buckets):
+            message = f"sliding windows of two kinds do not go together yet, and another is {sliding[0].written!r}"
+            values.notes.value((*path, "window"), message, "ask about each length in a scenario of its own")
+    if sliding and scenario.faults.expire:
+        message = "expire does not go together with a window that slides yet"
+        cure = 'in_flight = "forgotten" lets go of a hold when it is as old as the window'
+        values.notes.key(("faults", "expire"), message, cure)
 
 
 def _windows_below(values: Values) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from capsound.loading.agents import read_agents
 from capsound.loading.assume import read_assume
 from capsound.loading.calls import read_calls
-from capsound.loading.ceilings import read_ceilings, read_window
+from capsound.loading.ceilings import read_ceilings, read_spans, read_window
 from capsound.loading.discipline import read_discipline
 from capsound.loading.expect import read_expect
 from capsound.loading.money import WHOLE, Scale
@@ -61,6 +61,7 @@ def read_scenario(
         places=scale.places,
     )
     _alone(values, scenario)
+    read_spans(values, scenario)
     notes.gate()
     return scenario
 

@@ -7,6 +7,7 @@ from capsound_proofs.theorems import (
     a1_is_necessary,
     adaptive_first_call,
     affine_handles,
+    buckets,
     cap_soundness,
     check_then_act,
     conjunction,
@@ -19,6 +20,7 @@ from capsound_proofs.theorems import (
     published_cap,
     release_after_send,
     slice_soundness,
+    sliding_window,
     smallest_margin,
     tokens_per_byte,
     window_reset,
@@ -43,5 +45,7 @@ THEOREMS: tuple[Theorem, ...] = (
     conjunction.THEOREM,
     expiry.THEOREM,
     lagging_replicas.THEOREM,
+    sliding_window.THEOREM,
+    buckets.THEOREM,
 )
 """Every theorem, by number."""
