@@ -51,12 +51,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for root in ROOTS:
             compileall.compile_dir(root, quiet=2)
+    if config.getoption("--costs"):
+        from costs import Costs
+
+        config.pluginmanager.register(Costs(config, Path(config.getoption("--costs"))), "costs")
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist would begin with the files that have most tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="run the slow tests too, those that are marked `deep`")
+    parser.addoption("--costs", metavar="FILE", help="write there what each file and each test costs in processor time")
 
 
 LONGEST_FIRST = [
