@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import gc
 import importlib.util
 import io
 import os
@@ -117,6 +118,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(skip)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep thousands of tests, and all that was imported for them, out of every later look for garbage, and of forks."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what the stateful suites did: steps a second, and the part of the small scope that they visited."""
     lines = [
@@ -220,7 +228,7 @@ def capsound_process(process_env: dict[str, str]) -> Runs:
             env={**process_env, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=200,
+            timeout=900,
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())

@@ -21,6 +21,8 @@ from capsound_checker.schedules.races import ended_by_race
 
 Runs = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("check_once")
+
 ADAPTERS = '''
 import asyncio
 import threading

@@ -251,7 +251,7 @@ def opened(path: Path, text: str, step: str = "") -> str:
     file.write_text(text, encoding="utf-8")
     command = [str(CHROMIUM), *FLAGS, f"--user-data-dir={path / 'profile'}", "--virtual-time-budget=3000", "--dump-dom"]
     done = subprocess.run(
-        [*command, f"{file.as_uri()}{step}"], capture_output=True, text=True, timeout=120, check=True, encoding="utf-8"
+        [*command, f"{file.as_uri()}{step}"], capture_output=True, text=True, timeout=900, check=True, encoding="utf-8"
     )
     assert not [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     return re.sub(r"<script.*?</script>", "", done.stdout, flags=re.DOTALL)
