@@ -11,7 +11,7 @@ INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile 
 
 help:
 	@echo "make demo       find the fan-out race in a 20-line scenario, then prove the fix"
-	@echo "make test       every test, in the CI profile (about half an hour on two cores)"
+	@echo "make test       every test, in the CI profile (20 minutes on two idle cores)"
 	@echo "make quick      what notices a mistake in the model or the reference within half a minute"
 	@echo "make bench      the working tree against a revision, as ratios of processor time (REV=HEAD, ONLY=word)"
 	@echo "make deep       the slow, deep runs of the same suites"
