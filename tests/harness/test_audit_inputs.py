@@ -192,7 +192,7 @@ def postgres() -> Iterator[str]:
             "cwd": folder,
             **user,
         }
-        subprocess.run([binaries / "initdb", "-D", data, "-U", "me", "-A", "trust", "-N"], timeout=9000, **quiet)
+        subprocess.run([binaries / "initdb", "-D", data, "-U", "me", "-A", "trust", "-N"], timeout=900, **quiet)
         control = [binaries / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", Path(folder) / "log"]
         subprocess.run(
             [*control, "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start"], timeout=900, **quiet
