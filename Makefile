@@ -7,14 +7,15 @@ JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 # pip shows its progress on a terminal, and is silent in a log. What is never imported is not compiled.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
 
-.PHONY: help demo test quick bench deep lint scenarios cases adapters wild clients clean
+.PHONY: help demo test quick bench deep matrix lint scenarios cases adapters wild clients clean
 
 help:
 	@echo "make demo       find the fan-out race in a 20-line scenario, then prove the fix"
-	@echo "make test       every test, in the CI profile (about half an hour on two cores)"
+	@echo "make test       every test, in the CI profile (20 minutes on two idle cores)"
 	@echo "make quick      what notices a mistake in the model or the reference within half a minute"
 	@echo "make bench      the working tree against a revision, as ratios of processor time (REV=HEAD, ONLY=word)"
 	@echo "make deep       the slow, deep runs of the same suites"
+	@echo "make matrix     every test with each CPython from 3.11 to 3.14 that is here (VERSIONS='3.12 3.13', ONLY=tests/unit)"
 	@echo "make lint       ruff, mypy --strict, pyright"
 	@echo "make adapters   check published budget libraries, each in an environment of its own (needs a network)"
 	@echo "make wild       run eleven real applications against a provider that capsound plays (needs a network, and node)"
@@ -56,7 +57,7 @@ demo: $(VENV)/.installed-demo
 
 # A file stays in one process: what its tests share is worked out once. The longest are begun first (tests/conftest.py).
 test: $(VENV)/.installed
-	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	HYPOTHESIS_PROFILE=ci $(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ONLY)
 
 QUICK = test_adapter test_budget test_budget_more test_discipline_tables test_folding test_grants test_ledger_fast \
   test_loading test_lockstep test_model test_monitor_fast test_monitor_fork test_monitor_lane test_published test_scenarios test_tiers \
@@ -70,6 +71,9 @@ bench: $(VENV)/.installed-demo
 
 deep: $(VENV)/.installed-deep
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --deep --timeout 3600
+
+matrix:
+	$(PYTHON) tests/support/matrix.py $(VERSIONS:%=--only %) -- $(ONLY)
 
 # The cheapest first: most slips are found in the first second. pyright finds .venv by pyproject.toml.
 lint: $(VENV)/.installed-dev
@@ -94,4 +98,4 @@ clients: $(VENV)/.installed-demo
 	$(BIN)/python examples/clients/measure_all.py
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-matrix .pytest_cache .mypy_cache .ruff_cache .hypothesis

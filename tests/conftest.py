@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import compileall
 import contextlib
+import gc
 import importlib.util
 import io
 import os
@@ -60,12 +61,17 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for root in ROOTS:
             compileall.compile_dir(root, quiet=2)
+    if config.getoption("--costs"):
+        from costs import Costs
+
+        config.pluginmanager.register(Costs(config, Path(config.getoption("--costs"))), "costs")
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist would begin with the files that have most tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="run the slow tests too, those that are marked `deep`")
+    parser.addoption("--costs", metavar="FILE", help="write there what each file and each test costs in processor time")
 
 
 LONGEST_FIRST = [
@@ -119,6 +125,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if item.get_closest_marker("deep"):
             item.add_marker(skip)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep thousands of tests, and all that was imported for them, out of every later look for garbage, and of forks."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -224,7 +237,7 @@ def capsound_process(process_env: dict[str, str]) -> Runs:
             env={**process_env, **(env or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=200,
+            timeout=900,
             check=False,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())

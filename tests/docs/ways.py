@@ -46,7 +46,7 @@ def printed(command: str) -> str:
             env={**os.environ, "PYTHONPATH": search, "NO_COLOR": "1"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=900,
         )
     lines = [line.strip() for line in ran.stdout.splitlines()]
     found = [line for line in lines if line.startswith(("overshoot", "check-then-act"))] or [

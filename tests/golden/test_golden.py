@@ -212,7 +212,7 @@ def test_json_does_not_depend_on_hashing(process_env: dict[str, str], capsound_o
         )
         for seed in ("0", "4242")
     ]
-    first, second = (process.communicate(timeout=200)[0] for process in running)
+    first, second = (process.communicate(timeout=900)[0] for process in running)
     assert [process.returncode for process in running] == [1, 1]
     assert first == second
     for name, alone in zip(DETERMINISTIC, json.loads(first), strict=True):

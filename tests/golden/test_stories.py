@@ -94,7 +94,7 @@ def test_stories_do_not_depend_on_hashing(process_env: Mapping[str, str]) -> Non
         )
         for seed in ("0", "1", "4242")
     ]
-    said = [process.communicate(timeout=200) for process in running]
+    said = [process.communicate(timeout=900) for process in running]
     assert [err for _, err in said] == [b""] * 3
     assert [out for out, _ in said] == ["".join(map(told, PROGRAMS)).encode()] * 3
 

@@ -63,7 +63,7 @@ def test_json_says_what_the_text_says(capsound: Callable[..., Any], log: Path) -
 
 def test_standard_input_is_a_log(process_env: dict[str, str]) -> None:
     command = [sys.executable, "-m", "capsound_checker", "audit", "-"]
-    ran = subprocess.run(command, input=text(RACE), env=process_env, capture_output=True, text=True, timeout=200)
+    ran = subprocess.run(command, input=text(RACE), env=process_env, capture_output=True, text=True, timeout=900)
     assert ran.returncode == 1
     assert "standard input" in ran.stdout
 
@@ -84,7 +84,7 @@ def test_a_log_is_followed_until_ctrl_c(process_env: dict[str, str], log: Path) 
         assert "line 7  overshoot" in running.stdout.readline()
         running.send_signal(signal.SIGINT)
         rest = running.stdout.read()
-        assert running.wait(200) == 1
+        assert running.wait(900) == 1
     assert "interrupted after" in rest  # at the latest event or one before: a finding is told at once
     assert "in 7 lines" in rest
 
@@ -99,7 +99,7 @@ def test_an_interrupt_prints_what_is_known(process_env: dict[str, str]) -> None:
         running.stdin.flush()
         until_it_waits(running)
         running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=200)
+        out, err = running.communicate(timeout=900)
     assert running.returncode == 130
     assert "VIOLATED" in out
     assert "Traceback" not in err
@@ -152,7 +152,7 @@ def test_a_reader_that_leaves_early_changes_no_verdict(process_env: dict[str, st
         env=process_env,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=900,
     )
     assert (ran.returncode, ran.stderr) == (1, "")
 
@@ -194,7 +194,7 @@ def test_a_followed_log_is_gone_on_with_by_the_next_audit(
                 assert process.poll() is None
                 time.sleep(0.05)
             process.send_signal(how)
-            out, _ = process.communicate(timeout=200)
+            out, _ = process.communicate(timeout=900)
         with log.open("a") as file:
             file.write("".join(parts[read : read + more]))
     told = json.loads(out)

@@ -192,15 +192,15 @@ def postgres() -> Iterator[str]:
             "cwd": folder,
             **user,
         }
-        subprocess.run([binaries / "initdb", "-D", data, "-U", "me", "-A", "trust", "-N"], timeout=120, **quiet)
+        subprocess.run([binaries / "initdb", "-D", data, "-U", "me", "-A", "trust", "-N"], timeout=900, **quiet)
         control = [binaries / "pg_ctl", "-D", data, "-w", "-t", "60", "-l", Path(folder) / "log"]
         subprocess.run(
-            [*control, "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start"], timeout=90, **quiet
+            [*control, "-o", f"-k {folder} -c listen_addresses='' -c fsync=off", "start"], timeout=900, **quiet
         )
         try:
             yield f"postgresql://me:secret@/postgres?host={folder}"
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], timeout=90, **quiet)
+            subprocess.run([*control, "-m", "immediate", "stop"], timeout=900, **quiet)
 
 
 def test_postgresql_answers_a_query(capsound: Callable[..., Any], postgres: str) -> None:

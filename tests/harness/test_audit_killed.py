@@ -85,7 +85,7 @@ def killed(
             "5",
             *([mapping] if mapping else []),
         ]
-        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=100)
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=900)
 
     carried = "".join(line(rnd, 10**6 + n) for n in range(3))
     log.write_text(first + carried)

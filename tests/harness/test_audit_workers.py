@@ -90,7 +90,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="th
 def test_ctrl_c_prints_what_is_known(waiting: subprocess.Popen[str]) -> None:
     workers = children(waiting.pid)
     os.killpg(waiting.pid, signal.SIGINT)  # as a terminal does: the workers are told too
-    out, err = waiting.communicate(timeout=200)
+    out, err = waiting.communicate(timeout=900)
     told = json.loads(out)
     assert (waiting.returncode, told["interrupted"], told["events"], err) == (130, True, 7, "")
     until(lambda: not any(alive(worker) for worker in workers))
@@ -100,13 +100,13 @@ def test_ctrl_c_prints_what_is_known(waiting: subprocess.Popen[str]) -> None:
 def test_workers_do_not_outlive_the_command(waiting: subprocess.Popen[str]) -> None:
     workers = children(waiting.pid)
     waiting.kill()
-    waiting.communicate(timeout=200)
+    waiting.communicate(timeout=900)
     until(lambda: not any(alive(worker) for worker in workers))
 
 
 @needs_proc
 def test_a_worker_that_is_killed_loses_nothing(waiting: subprocess.Popen[str]) -> None:
     os.kill(children(waiting.pid)[1], signal.SIGKILL)
-    out, err = waiting.communicate(timeout=200)
+    out, err = waiting.communicate(timeout=900)
     told = json.loads(out)
     assert (waiting.returncode, told["events"], told["lines"], err) == (1, 7, 7, "")

@@ -35,9 +35,11 @@ PURSE = f"{DESK / 'purse_adapter.py'}:PurseAdapter"
 
 Runs = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("check_once")
+
 
 def test_a_racy_counter_is_violated(capsound: Runs) -> None:
-    ran = capsound("check", COUNTER, "--programs", 60)
+    ran = capsound("check", COUNTER, "--programs", 40)
     assert ran.status == 1
     assert "stale-admit (3 steps)" in ran.out
     assert ran.out.splitlines()[-1].startswith("violated: strongest guarantee sequential · ")
@@ -72,7 +74,7 @@ def test_misuse_stands_apart() -> None:
 @pytest.fixture(scope="module")
 def counter() -> Checked:
     """A racy counter that was checked once, for whoever asks something of what was found."""
-    return check(Plan(COUNTER, programs=40, drivers=("programs",)))
+    return check(Plan(COUNTER, programs=40, drivers=("programs",), seconds=3_600))
 
 
 @pytest.mark.parametrize(("require", "status"), [("sequential", 0), ("concurrent", 1), ("stops", 0)])
@@ -265,7 +267,7 @@ def test_ctrl_c_prints_what_is_known_and_leaves_nothing(tmp_path: Path, process_
     process = subprocess.Popen(command, env=process_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     until(mark.exists)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=900)
     assert (process.returncode, err) == (130, b"")
     assert b"interrupted" in out
     assert out.splitlines()[-1].startswith(b"unknown")
@@ -389,7 +391,7 @@ def plugin(tmp_path: Path, env: dict[str, str], *args: str) -> tuple[int, str]:
         [*command, *args],
         cwd=tmp_path,
         capture_output=True,
-        timeout=200,
+        timeout=900,
         check=False,
         env={**env, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
     )
@@ -503,7 +505,9 @@ def test_precision_stands_beside_the_verdict(capsound: Runs) -> None:
 
 
 @pytest.fixture(scope="module")
-def saved(capsound_once: Runs, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def saved(
+    check_once: None, capsound_once: Runs, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, dict[str, Any]]:
     """Check the racy counter once, with everything written down; return the folder and the document."""
     folder = tmp_path_factory.mktemp("saved")
     written = ("--save", folder / "found" / "here", "--itf", folder / "run.itf.json")

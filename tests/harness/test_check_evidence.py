@@ -21,6 +21,8 @@ from capsound_checker.schedules.races import ended_by_race
 
 Runs = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("check_once")
+
 ADAPTERS = '''
 import asyncio
 import threading
@@ -432,7 +434,7 @@ def test_without_an_interruption_between_gate_and_provider_concurrent_is_not_tri
 
 
 def test_a_false_refusal_of_two_threads_costs_nobody_money(told: Told) -> None:
-    status, data = told("AddsAndTakesBack", "--require", "concurrent", "--budget", "300s")
+    status, data = told("AddsAndTakesBack", "--require", "concurrent")
     assert (status, states(data)["concurrent"]) == (0, "kept")
     status, data = told("Unlocked", "--require", "concurrent")
     assert (status, states(data)["concurrent"]) == (1, "refuted")

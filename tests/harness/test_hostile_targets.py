@@ -35,7 +35,7 @@ def test_there_are_enough_of_them() -> None:
 def test_a_hostile_target_gets_its_verdict(path: Path) -> None:
     verdict, evidence = expected(path)
     # A hang is confirmed in 2.5 s when all goes well, and in half a second more for each look that a busy machine spoils.
-    plan = Plan(f"{path}:Target", programs=12, seconds=30, memory=1_024, silence=5.0, load_seconds=15.0)
+    plan = Plan(f"{path}:Target", programs=12, seconds=3_600, memory=1_024, silence=5.0, load_seconds=15.0)
     if verdict == "error":
         with pytest.raises(TargetFailed, match=evidence):
             check(plan)
@@ -70,7 +70,7 @@ def test_nothing_of_ours_is_imported_after_the_target(tmp_path: Path) -> None:
     """A target can replace what is there, and that is noticed; what came later would not be."""
     path = tmp_path / "early.py"
     path.write_text(EARLY.format(folder=str(Path(__file__).parents[1] / "support")))
-    told = check(Plan(f"{path}:Target", programs=12, seconds=30))
+    told = check(Plan(f"{path}:Target", programs=12, seconds=3_600))
     assert (told.verdict.value, told.doubts) == ("sound", ())
 
 

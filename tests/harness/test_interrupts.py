@@ -111,13 +111,13 @@ def test_the_signal_itself_ends_a_replay_with_all_that_it_started(tmp_path: Path
     path.write_text(
         f"import sys, time\nsys.path.insert(0, {str(SUPPORT)!r})\nfrom pathlib import Path\n"
         "from reference_adapter import *\nclass X(ReferenceAdapter):\n    def open(self, cap):\n"
-        f"        Path({str(mark)!r}).touch()\n        time.sleep(60)\n"
+        f"        Path({str(mark)!r}).touch()\n        time.sleep(600)\n"
     )
     command = [sys.executable, "-m", "capsound_checker", "replay", f"{path}:X", "ck1:open.0.0.0.1"]
     process = subprocess.Popen(command, env=process_env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     until(mark.exists)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate(timeout=900)
     assert (process.returncode, err) == (130, b"")
     assert out.splitlines()[-1] == b"unknown"
 
@@ -130,7 +130,7 @@ def slow(tmp_path: Path) -> str:
     """An adapter that takes a while to load."""
     path = tmp_path / "slow.py"
     path.write_text(
-        f"import sys, time\nsys.path.insert(0, {str(SUPPORT)!r})\ntime.sleep(30)\n"
+        f"import sys, time\nsys.path.insert(0, {str(SUPPORT)!r})\ntime.sleep(600)\n"
         "from reference_adapter import ReferenceAdapter\n"
     )
     return f"{path}:ReferenceAdapter"

@@ -51,7 +51,7 @@ def ran(folder: Path, forking: Nursery | None, first: str = "", last: str = "", 
     path = folder / f"told_{len(list(folder.iterdir()))}.py"
     path.write_text(TOLD.format(first=first, last=last))
     said: list[str] = []
-    plan = Plan(f"{path}:Target", silence=20.0)
+    plan = Plan(f"{path}:Target", silence=20.0, seconds=3_600)
     request = {"job": "describe", **more}
     ended, _ = run_child(plan, request, lambda message: said.append(message["say"]), sys.float_info.max, None, forking)
     if ended.how != "done":
@@ -152,10 +152,11 @@ def test_it_outlives_the_thread_that_asked_first(tmp_path: Path, forking: Nurser
 
 @pytest.mark.parametrize("target", ["counter_adapter.py:CounterAdapter", "budget_adapter.py:BudgetAdapter"])
 def test_a_verdict_does_not_depend_on_it(target: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    forked = data(check(Plan(f"{DESK}/{target}", programs=20)))
+    plan = Plan(f"{DESK}/{target}", programs=20, seconds=3_600)
+    forked = data(check(plan))
     monkeypatch.setattr(nursery, "POSSIBLE", False)
     monkeypatch.setattr(isolation, "POSSIBLE", False)
-    fresh = data(check(Plan(f"{DESK}/{target}", programs=20)))
+    fresh = data(check(plan))
     for told in (forked, fresh):
         told.pop("seconds", None)
     assert forked == fresh

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 ROOT = Path(__file__).parents[2]
 DESK = ROOT / "tests" / "docs" / "desk"
 
-LATEST = 120.0
+LATEST = 900.0
 """When a test gives up, in seconds: it waits for events, and this is no measure of how long they take."""
 
 

@@ -29,6 +29,7 @@ from capsound_checker.programs.exhaust import Opaque, shortest
 from capsound_checker.programs.lockstep import AdapterFailed, Lockstep
 from capsound_checker.programs.program import CONCURRENT
 from capsound_checker.programs.watch import limit, patience
+from capsound_checker.remote import process
 from capsound_checker.remote.client import (
     HarnessDiverged,
     HarnessErrored,
@@ -75,7 +76,7 @@ def alive(pid: int) -> bool:
 
 def gone(pid: int) -> bool:
     """Wait until a process has ended."""
-    return any(not alive(pid) or time.sleep(0.01) is not None for _ in range(12_000))
+    return any(not alive(pid) or time.sleep(0.01) is not None for _ in range(60_000))
 
 
 def pid_of(adapter: type[Remote]) -> int:
@@ -710,7 +711,7 @@ def test_a_fake_that_does_nothing_of_its_own_is_good(fake: Fake) -> None:
         ("sys.exit('no licence')", "ended before it answered", "exit status 1; it was asked"),
         ("os._exit(7)", "ended before it answered", "exit status 7; it was asked"),
         ("os.kill(os.getpid(), signal.SIGSEGV)", "ended before it answered", "killed by SIGSEGV"),
-        ("sys.stdout.close(); os.close(1); time.sleep(60)", "ended before it answered", "it has closed its standard"),
+        ("sys.stdout.close(); os.close(1); time.sleep(600)", "ended before it answered", "it has closed its standard"),
         ("print('{\"seq\": 1, \"ans', end='', flush=True); os._exit(0)", "in the middle of", '{"seq": 1, "ans'),
         ("print('x' * 3_000_000, end='', flush=True)", "more than 1048576 bytes without an end of line", ""),
     ],
@@ -739,7 +740,7 @@ def test_a_harness_that_says_much_on_standard_error_is_not_stopped_by_it(fake: F
 
 def test_silence_at_the_start_is_told(fake: Fake) -> None:
     with pytest.raises(HarnessHung, match=r"did not answer within 0\.3 s") as caught:
-        fake("time.sleep(60)", start=0.3)
+        fake("time.sleep(600)", start=0.3)
     assert "--load-timeout" in caught.value.hint
 
 
@@ -777,7 +778,7 @@ def test_two_answers_to_one_request_are_noticed(fake: Fake) -> None:
 ONCE = "if cmd == 'reserve' and not os.path.exists('{mark}'): open('{mark}', 'w').close(); {do}"
 
 
-@pytest.mark.parametrize("do", ["os._exit(9)", "time.sleep(60)"])
+@pytest.mark.parametrize("do", ["os._exit(9)", "time.sleep(600)"])
 def test_one_death_or_silence_is_mended_by_doing_the_run_again(do: str, fake: Fake, tmp_path: Path) -> None:
     adapter = fake(ONCE.format(mark=tmp_path / "mark", do=do), timeout=0.5)()
     scope = adapter.open(5)
@@ -802,7 +803,7 @@ def test_the_second_death_ends_the_run_with_its_evidence(fake: Fake) -> None:
 
 
 def test_the_second_silence_is_a_hang(fake: Fake) -> None:
-    adapter = fake("if cmd == 'reserve': time.sleep(60)", timeout=0.3)()
+    adapter = fake("if cmd == 'reserve': time.sleep(600)", timeout=0.3)()
     answer = ask(adapter, "reserve", adapter.open(5), 1)
     assert answer.kind is Kind.HUNG
     assert "within 0.3 s" in answer.why
@@ -840,7 +841,7 @@ def test_the_end_takes_the_children_of_the_harness_with_it(fake: Fake) -> None:
 
 
 def test_a_silence_takes_them_with_it(fake: Fake) -> None:
-    there = fake(TELLING + "\nif cmd == 'reserve': time.sleep(60)", timeout=0.3)
+    there = fake(TELLING + "\nif cmd == 'reserve': time.sleep(600)", timeout=0.3)
     adapter = there()
     kid, child = int(adapter.open(5)), pid_of(there)
     with pytest.raises((HarnessHung, HarnessDiverged)):  # it is another child after the restart
@@ -850,7 +851,7 @@ def test_a_silence_takes_them_with_it(fake: Fake) -> None:
 
 
 def test_an_alarm_in_the_middle_of_a_request_ends_it_and_the_next_request_is_served(fake: Fake, tmp_path: Path) -> None:
-    adapter = fake(ONCE.format(mark=tmp_path / "mark", do="time.sleep(60)"))()
+    adapter = fake(ONCE.format(mark=tmp_path / "mark", do="time.sleep(600)"))()
     scope, child = adapter.open(5), pid_of(type(adapter))
     with pytest.raises(TimeoutError), patience(0.3), limit():
         adapter.reserve(scope, 1)
@@ -875,7 +876,7 @@ except KeyboardInterrupt:
 def test_the_harness_ends_when_the_checker_does(
     how: signal.Signals, fake: Fake, tmp_path: Path, process_env: dict[str, str]
 ) -> None:
-    there = fake(TELLING + "\nif cmd == 'reserve': signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)")
+    there = fake(TELLING + "\nif cmd == 'reserve': signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)")
     address = str(there.connection.address)
     there.connection.close()
     checker = subprocess.Popen(
@@ -888,7 +889,7 @@ def test_the_harness_ends_when_the_checker_does(
     with contextlib.suppress(subprocess.TimeoutExpired):
         checker.wait(0.3)  # it is in the middle of a request
     checker.send_signal(how)
-    rest = checker.communicate(timeout=200)[0]
+    rest = checker.communicate(timeout=900)[0]
     assert rest == ("interrupted\n" if how is signal.SIGINT else "")
     assert gone(child)
     assert gone(kid)
@@ -902,15 +903,21 @@ def test_a_connection_that_is_closed_starts_again_when_it_is_needed(fake: Fake) 
     assert pid_of(there) != first
 
 
-def test_speed_of_the_python_harness(record_property: Callable[[str, object], None]) -> None:
-    """A floor that holds on a busy machine; what is measured is in docs/protocol.md."""
+def test_an_operation_is_one_question_and_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is what a program over the pipe takes its time for; how long is in docs/protocol.md."""
+    asked = 0
+    exchange = process.Child.exchange
+
+    def counted(child: process.Child, line: bytes, seconds: float) -> bytes:
+        nonlocal asked
+        asked += 1
+        return exchange(child, line, seconds)
+
     adapter = here(str(FOLDER / "second_settle_ignored.py:Target"))()
     scope = adapter.open(1_000_000)
-    begin = time.process_time()
+    monkeypatch.setattr(process.Child, "exchange", counted)
     for _ in range(1_000):
         adapter.settle(adapter.reserve(scope, 1), 1)
         adapter.observe(scope)
-    used = time.process_time() - begin
-    record_property("seconds", used)
-    assert used < 2.0
+    assert asked == 2_000, "what is observed comes with the answer before it"
     assert adapter.observe(scope) == (1_000, 0, 999_000)

@@ -7,7 +7,6 @@ import re
 import shlex
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,7 +82,7 @@ def test_the_printed_line_can_be_pasted(capsound_once: Runs, process_env: dict[s
         env=process_env,
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 1
@@ -194,9 +193,19 @@ def test_what_a_token_says_is_not_ignored(case: str, capsound: Runs, shared: Pat
     ],
 )
 def test_a_huge_token_is_refused_quickly_and_in_few_words(token: str, capsound: Runs, shared: Path) -> None:
-    began = time.process_time()
-    ran = capsound("replay", "race.toml", token, cwd=shared)
-    assert time.process_time() - began < 3  # of a processor: a busy machine is no fault
+    calls = 0
+
+    def count(*_: object) -> None:
+        nonlocal calls
+        calls += 1
+
+    before = sys.getprofile()
+    sys.setprofile(count)
+    try:
+        ran = capsound("replay", "race.toml", token, cwd=shared)
+    finally:
+        sys.setprofile(before)
+    assert calls < 20 * len(token)  # they come to seven for a letter, with each return
     assert ran.status == 65
     assert len(ran.err) < 1_000
 

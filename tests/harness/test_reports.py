@@ -132,7 +132,7 @@ def test_json_on_a_disk_that_fills_up_is_one_document(place: Path, shared: Path,
 def run_in_shell(command: str, env: dict[str, str], cwd: Path) -> subprocess.CompletedProcess[str]:
     program = f'"{sys.executable}" -m capsound_checker {command}'
     return subprocess.run(
-        ["sh", "-c", program], env=env, cwd=cwd, capture_output=True, text=True, timeout=200, check=False
+        ["sh", "-c", program], env=env, cwd=cwd, capture_output=True, text=True, timeout=900, check=False
     )
 
 
@@ -203,7 +203,7 @@ m.main(sys.argv[1:])
     for more, status in (([], 2), (["--expect"], 1), (["--json"], 2)):
         done = subprocess.run(
             [sys.executable, "-c", program, "solve", "race.toml", *more],
-            cwd=shared, env=process_env, capture_output=True, text=True, timeout=200, check=False,
+            cwd=shared, env=process_env, capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         assert done.returncode == status
         assert said in " ".join(done.stdout.split())

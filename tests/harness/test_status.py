@@ -104,7 +104,7 @@ def test_debug_shows_the_traceback_and_ends_with_70(process_env: dict[str, str],
         env={**process_env, "CAPSOUND_DEBUG": "1"},
         capture_output=True,
         text=True,
-        timeout=200,
+        timeout=900,
         check=False,
     )
     assert "Traceback" in done.stderr

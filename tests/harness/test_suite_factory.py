@@ -226,7 +226,7 @@ def pytest_in(
         env={**{k: v for k, v in env.items() if not k.startswith("PYTEST")}, "COLUMNS": "200"},
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=200,
+        timeout=900,
         check=False,
     )
     return done.returncode, done.stdout.decode(), done.stderr.decode()
@@ -324,7 +324,7 @@ def test_the_pasted_program_runs_and_shows_the_same(
     program, story = said.split("# a program that shows it:\n")[1].split("# what happens in it:\n")
     env = {**process_env, "PYTHONPATH": os.pathsep.join([str(folder), process_env.get("PYTHONPATH", "")])}
     done = subprocess.run(
-        [sys.executable, "-P", "-c", program], env=env, cwd=Path("/"), capture_output=True, timeout=200, check=False
+        [sys.executable, "-P", "-c", program], env=env, cwd=Path("/"), capture_output=True, timeout=900, check=False
     )
     assert done.stderr == b""
     assert done.stdout.decode().rstrip("\n") == story.rstrip("\n")

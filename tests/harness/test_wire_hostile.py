@@ -150,7 +150,7 @@ def test_however_it_is_ended_it_leaves_nothing_behind(how: str, kind: str, tmp_p
     until(lambda: any(alive(int(path.name)) for path in marks.iterdir()))
     if how == "one Ctrl-C":
         process.send_signal(signal.SIGINT)
-        process.wait(100)
+        process.wait(900)
     else:
         end(process, how)
     until(lambda: not any(alive(int(path.name)) for path in marks.iterdir()))

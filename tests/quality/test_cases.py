@@ -20,7 +20,7 @@ import pytest
 
 CASES = Path(__file__).parents[1] / "cases"
 LISTED: list[dict[str, Any]] = tomllib.loads((CASES / "cases.toml").read_text())["case"]
-PATIENCE = 200
+PATIENCE = 900
 """Seconds after which a case is given up: a limit for what hangs, and no measure of anything."""
 
 

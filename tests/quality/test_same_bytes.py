@@ -1,16 +1,19 @@
 """The same file gives the same bytes, whatever else the machine does and however strings are hashed.
 
-Searches and proofs are bounded by work. Were one bounded by the clock, busy loops beside it would cut it short. The
-limits are lowered here, so that some search does reach its limit: that, too, has to be the same.
+Searches and proofs are bounded by work. Were one bounded by the clock, a process that is stopped again and again would be cut
+short. The limits are lowered here, so that some search does reach its limit: that, too, has to be the same.
 """
 
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -47,38 +50,70 @@ def busy(loops: int) -> Iterator[None]:
             process.wait()
 
 
-def solved(files: list[str], limits: str, seed: str, process_env: dict[str, str]) -> bytes:
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, limits, *files],
-        cwd=SCENARIOS,
-        env={**process_env, "PYTHONHASHSEED": seed},
-        capture_output=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr.decode()
-    return done.stdout
+@contextmanager
+def held_up(process: subprocess.Popen[bytes]) -> Iterator[None]:
+    """Let a process have its processor for a third of the time: its clock goes on as on a machine that is busy.
+
+    Busy loops do the same, and take what other tests could use.
+    """
+    ended = threading.Event()
+
+    def hold() -> None:
+        while not ended.wait(0.02):
+            process.send_signal(signal.SIGSTOP)
+            ended.wait(0.04)
+            process.send_signal(signal.SIGCONT)
+
+    holding = threading.Thread(target=hold)
+    holding.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        holding.join()
+
+
+Solved = Callable[..., bytes]
+
+
+@pytest.fixture(scope="module")
+def solved(process_env: dict[str, str]) -> Solved:
+    """Return what solves files in a process of its own, the same request only once."""
+
+    @cache
+    def solve(*files: str, limits: str, seed: str, hold: bool = False) -> bytes:
+        with (
+            subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, limits, *files],
+                cwd=SCENARIOS,
+                env={**process_env, "PYTHONHASHSEED": seed},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as process,
+            held_up(process) if hold else nullcontext(),
+        ):
+            out, err = process.communicate(timeout=900)
+        assert process.returncode == 0, err.decode()
+        return out
+
+    return solve
 
 
 @pytest.mark.parametrize("limits", [DEFAULT, SCARCE], ids=["default limits", "scarce limits"])
-def test_load_and_hash_seed_change_nothing(limits: str, process_env: dict[str, str]) -> None:
-    files = list(FILES)
-    alone = solved(files, limits, "1", process_env)
-    with busy(4):
-        beside = solved(files, limits, "2", process_env)
-    assert alone == beside
+def test_load_and_hash_seed_change_nothing(limits: str, solved: Solved) -> None:
+    assert solved(*FILES, limits=limits, seed="1") == solved(*FILES, limits=limits, seed="2", hold=True)
 
 
-def test_what_was_solved_before_changes_nothing(process_env: dict[str, str]) -> None:
+def test_what_was_solved_before_changes_nothing(solved: Solved) -> None:
     """In one process: alone, and after others."""
-    alone = solved(["record-after.toml"], SCARCE, "1", process_env)
-    after = solved(["two-phase.toml", "record-after.toml", "record-after.toml"], SCARCE, "1", process_env)
+    alone = solved("record-after.toml", limits=SCARCE, seed="1")
+    after = solved("two-phase.toml", "record-after.toml", "record-after.toml", limits=SCARCE, seed="1")
     assert after.splitlines()[1:] == 2 * alone.splitlines()
 
 
-def test_scarce_limits_are_reached(process_env: dict[str, str]) -> None:
+def test_scarce_limits_are_reached(solved: Solved) -> None:
     """What the tests above compare includes searches that gave up."""
-    assert b"the limit of work was reached" in solved(list(FILES), SCARCE, "1", process_env)
+    assert b"the limit of work was reached" in solved(*FILES, limits=SCARCE, seed="1")
 
 
 def whole_folder(seed: str, workers: str, process_env: dict[str, str]) -> bytes:

@@ -341,7 +341,7 @@ def soak(seed: int, a1: bool) -> Counter[str]:
     together = threading.Barrier(THREADS)
 
     async def loop(thread: int) -> None:
-        together.wait(timeout=60)
+        together.wait(timeout=900)
         agents = [Agent(truth, shared, seed * 10_000 + thread * 100 + task) for task in range(TASKS)]
         async with asyncio.TaskGroup() as group:
             for agent in agents:
@@ -349,7 +349,7 @@ def soak(seed: int, a1: bool) -> Counter[str]:
 
     with ThreadPoolExecutor(THREADS) as pool:
         for done in [pool.submit(asyncio.run, loop(thread)) for thread in range(THREADS)]:
-            done.result(timeout=120)
+            done.result(timeout=900)
 
     for team in teams:
         team.close()  # BudgetBusy if a hold or a slice is left

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-LATEST = 200.0
+LATEST = 900.0
 """When a test gives up, in seconds: it waits for events, and this is no measure of how long they take."""
 
 

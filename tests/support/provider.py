@@ -99,7 +99,7 @@ def serving(cases: Mapping[str, Meant]) -> Iterator[Provider]:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    assert ready.wait(10)
+    assert ready.wait(900)
     try:
         yield provider
     finally:

@@ -1254,7 +1254,7 @@ def test_a_judgement_does_not_depend_on_hashing(process_env: Mapping[str, str]) 
         )
         for seed in ("0", "1", "random")
     ]
-    said = [process.communicate(timeout=200) for process in running]
+    said = [process.communicate(timeout=900) for process in running]
     assert [err for _, err in said] == [b""] * 3
     assert said[0] == said[1] == said[2]
     assert said[0][0].count(b"Judgement(") == 3

@@ -425,7 +425,7 @@ def test_the_same_lab_has_the_same_bytes_under_any_hash_seed(process_env: dict[s
             env={**process_env, "PYTHONHASHSEED": seed},
             capture_output=True,
             check=True,
-            timeout=200,
+            timeout=900,
         ).stdout
         for seed in ("1", "2")
     }

@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from zoo import animal
 
+from capsound.guarantees import Guarantee
+from capsound_checker.check.judging import Tried
 from capsound_checker.programs.lockstep import Lockstep
 from capsound_checker.programs.program import FIELDS, MISUSE, OVERRUNS, Program, Step
 from capsound_checker.programs.shrinking import renumbered, shrink
@@ -204,3 +206,36 @@ def test_new_numbers_mean_the_same(
     straight = Lockstep(target()).run(renumbered(run.steps))
     assert [(f.anomaly, f.sentence) for f in again.findings] == [(f.anomaly, f.sentence) for f in straight.findings]
     assert [f.anomaly for f in straight.findings][: len(run.findings)] == [f.anomaly for f in run.findings]
+
+
+def test_each_program_is_run_once_however_many_are_made_smaller() -> None:
+    """One is made smaller for its overshoot, for anything at all, and for what it refutes: all meet the same neighbours."""
+    target, ran = animal("check_then_act").Target, list[None]()
+
+    class Counted(target):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            super().__init__()
+            ran.append(None)
+
+    race = [Step("open", amount=40)]
+    race += [Step("reserve", n, 0, n, 40 - n) for n in range(3)]
+    race += [step for n in range(3) for step in (Step("send", n, n, bill=40 - n), Step("settle", n, n))]
+    known = Tried(Counted)
+    small = {name: shrink(race, known.shows(name)) for name in ("overshoot", "stale-admit", None)}
+    smaller = shrink(race, known.refutes(Guarantee.CONCURRENT))
+    once = len(ran)
+    assert small == {name: shrink(race, known.shows(name)) for name in small}
+    assert smaller == shrink(race, known.refutes(Guarantee.CONCURRENT))
+    assert len(ran) == once
+    fresh = {name: shrink(race, Tried(target).shows(name)) for name in small}
+    assert (small, smaller) == (fresh, shrink(race, Tried(target).refutes(Guarantee.CONCURRENT)))
+
+
+def test_a_program_that_breaks_an_adapter_in_another_way_shows_and_refutes_nothing() -> None:
+    class Broken(animal("check_then_act").Target):  # type: ignore[misc]
+        def check(self, scope: object, amount: int) -> bool:
+            raise LookupError("no such thing")
+
+    program, known = [Step("open", amount=1), Step("reserve", amount=1)], Tried(Broken)
+    assert not known.shows(None)(program)
+    assert not known.refutes(Guarantee.STOPS)(program)

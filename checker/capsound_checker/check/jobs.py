@@ -12,7 +12,7 @@ from typing import Any
 
 from capsound.adapter import ASSUMABLE, Adapter, Gate, offers
 from capsound.errors import nearest
-from capsound_checker.check.judging import BRIEF, judge, shows
+from capsound_checker.check.judging import BRIEF, Tried, judge
 from capsound_checker.check.racing import opens, race_handlers, race_threads, replay_race
 from capsound_checker.check.runs import events_data, show
 from capsound_checker.check.targets import awaits
@@ -152,8 +152,9 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     with patience(BRIEF if hung else None):  # that it hangs was confirmed: nobody need wait for that again
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
             show(adapter, program, voice)
+    known = Tried(adapter)  # with all patience, where the hunt had little
     for profile in through if hung else chosen:
-        _exercise(adapter, profile, request["seed"], request["programs"], voice)
+        _exercise(adapter, profile, request["seed"], request["programs"], voice, known)
     tried: dict[str, Any] = dict(gate_evidence(adapter).to_dict())
     varied = [f"hash seed {request.get('hashing', 0)}"]
     varied += ["time"] if clock.installed() or any(profile in WINDOWS for profile in chosen) else []
@@ -164,7 +165,7 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
     )
 
 
-def _exercise(adapter: type[Adapter], profile: Profile, seed: int, most: int, voice: Voice) -> None:
+def _exercise(adapter: type[Adapter], profile: Profile, seed: int, most: int, voice: Voice, known: Tried) -> None:
     """Say of a few programs what happened in them: a target that nothing was asked of is not sound.
 
     Who asked for few programs (``most``), since each takes long, gets few of them.
@@ -189,7 +190,7 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, most: int, vo
         for name in dict.fromkeys(finding.anomaly for finding in run.wrong()):  # the hunt was cut short, or unlucky
             if name not in seen:
                 seen.add(name)
-                show(adapter, shrink(run.steps, shows(adapter, name)), voice)
+                show(adapter, shrink(run.steps, known.shows(name)), voice)
         if "hang" in seen:
             return
         if number < (TOLD_OF_SLICES if "delegate" in driver.table or profile in (*WINDOWS, *CEILINGS) else TOLD):

@@ -170,7 +170,7 @@ def judge(
     exception that it does not classify; where ``failures`` is given, the profile and the error are put there, and the
     next profile has its turn.
     """
-    hunt = Hunt(adapter, notice)
+    hunt, tried = Hunt(adapter, notice), Tried(adapter)
     operations = made = 0
     used: list[str] = []
     can = possible(adapter)
@@ -194,15 +194,15 @@ def judge(
                 failures.append((profile, failed))
             operations += driver.operations
             made += driver.programs
-        found = {name: shrink(program, shows(adapter, name)) for name, program in hunt.by_name.items()}
+        found = {name: shrink(program, tried.shows(name)) for name, program in hunt.by_name.items()}
         # Every further run of what hangs costs a time limit: its smallest program stands for all others.
         starts = [] if "hang" in found else sorted(hunt.starts, key=len)[:8]
-        least = [shrink(program, shows(adapter, None)) for program in starts]
+        least = [shrink(program, tried.shows(None)) for program in starts]
         refuted, refuting = hunt.refuted, hunt.refuting
-        if refuted is not None and "hang" in found and _refutes(adapter, refuted)(found["hang"]):
+        if refuted is not None and "hang" in found and tried.refutes(refuted)(found["hang"]):
             refuting = found["hang"]
         while refuted is not None and refuting != found.get("hang"):  # a smaller program may refute even less
-            refuting = shrink(refuting, _refutes(adapter, refuted))
+            refuting = shrink(refuting, tried.refutes(refuted))
             less = _try(adapter, refuting)
             lower = None if less is None else less.report().refuted
             if lower is None or lower >= refuted:
@@ -244,25 +244,41 @@ def _try(adapter: type[Adapter], program: Program) -> Lockstep | None:
         return None
 
 
-def shows(adapter: type[Adapter], name: str | None) -> Callable[[Program], bool]:
-    """Return whether a program shows an anomaly, or anything at all where no name is given."""
+class Tried:
+    """What small programs show, each run once: programs that are made smaller meet in the same neighbours.
 
-    def shown(program: Program) -> bool:
-        run = _try(adapter, program)
-        return run is not None and any(name in (None, finding.anomaly) for finding in run.wrong())
+    What an implementation answers by chance is not settled here: whatever is told is run once more.
+    """
 
-    return shown
+    def __init__(self, adapter: type[Adapter]) -> None:
+        self._adapter = adapter
+        self._names: dict[tuple[Step, ...], frozenset[str]] = {}
+        self._refuted: dict[tuple[Step, ...], Guarantee | None] = {}
 
+    def shows(self, name: str | None) -> Callable[[Program], bool]:
+        """Return whether a program shows an anomaly, or anything at all where no name is given."""
 
-def _refutes(adapter: type[Adapter], guarantee: Guarantee) -> Callable[[Program], bool]:
-    def refutes(program: Program) -> bool:
-        run = _try(adapter, program)
-        if run is None:
-            return False
-        refuted = run.report().refuted
-        return refuted is not None and refuted <= guarantee
+        def shown(program: Program) -> bool:
+            key = tuple(program)
+            if key not in self._names:
+                run = _try(self._adapter, program)
+                self._names[key] = frozenset(() if run is None else (finding.anomaly for finding in run.wrong()))
+            return bool(self._names[key]) if name is None else name in self._names[key]
 
-    return refutes
+        return shown
+
+    def refutes(self, guarantee: Guarantee) -> Callable[[Program], bool]:
+        """Return whether a program refutes a guarantee."""
+
+        def refuted(program: Program) -> bool:
+            key = tuple(program)
+            if key not in self._refuted:
+                run = _try(self._adapter, program)
+                self._refuted[key] = None if run is None else run.report().refuted
+            least = self._refuted[key]
+            return least is not None and least <= guarantee
+
+        return refuted
 
 
 def _shown(program: list[Step], run: Lockstep | None, name: str | None = None) -> Shown | None:
