@@ -127,8 +127,8 @@ class CallCosts:
     def draw_bill(self, frame: Frame) -> Num:
         """Choose what the provider bills for one request."""
         match self.cost:
-            case Plain(bill=bill):
-                return self._draw_within(frame, bill.lo, bill.hi)
+            case Plain(bill=bill) as plain:
+                return self._draw_within(frame, bill.lo, plain.highest(frame.algebra, frame.call.size))
             case Request() as request:
                 return self._draw_request(frame, request)
             case Stream():

@@ -114,6 +114,27 @@ class Config:
         out.extend(self.past)
         return tuple(out)
 
+    def flat_after(self, before: Config, values: tuple[Num, ...]) -> tuple[Num, ...]:
+        """Return every variable, as ``flat``, where ``values`` are those of the state that this one was forked from.
+
+        What the two states share is not looked at again: of a thousand processes a step changes one.
+        """
+        out = list(values)
+        width, start = len(LEDGER_FIELDS), 0
+        for mine, old in zip(self.ledgers, before.ledgers, strict=True):
+            if mine is not old:
+                out[start : start + width] = [getattr(mine, name) for name in LEDGER_FIELDS]
+            start += width
+        out[start : start + len(self.opened)] = self.opened
+        start += len(self.opened)
+        for now, earlier in zip(self.running, before.running, strict=True):
+            if now is not earlier:
+                calls = [getattr(call, name) for call in (now.call, *now.more) for name in CALL_FIELDS]
+                out[start : start + 1 + len(calls)] = [now.at, *calls]
+            start += 1 + len(CALL_FIELDS) * (1 + len(now.more))
+        out[start:] = self.faults
+        return tuple(out)
+
 
 def thaw(machine: Machine, values: tuple[Num, ...]) -> Config:
     """Return the state whose variables have these values; the inverse of ``Config.flat``."""

@@ -158,7 +158,11 @@ def _stuck(machine: Machine, config: Config, algebra: Algebra) -> Bool:
         if process.clock:
             continue
         at = config.running[index].at
-        for place in range(len(process.places)):
+        if isinstance(at, int):
+            places = range(at, at + 1) if 0 <= at < process.done else range(0)
+        else:
+            places = range(process.done)
+        for place in places:
             here = at == place
             if here is False:
                 continue
@@ -166,6 +170,8 @@ def _stuck(machine: Machine, config: Config, algebra: Algebra) -> Bool:
             none = algebra.both(
                 none, algebra.either(algebra.negate(here), blocked(machine, config, index, place, algebra))
             )
+            if none is False:
+                return False  # somebody can: the others need not be asked
     return algebra.both(left, none)
 
 

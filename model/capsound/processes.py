@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from capsound.affine import Reuse
 from capsound.costs import CallCosts
@@ -89,6 +89,11 @@ class Process:
     number: int = 1
     alone: bool = False
     clock: bool = False
+    done: int = field(init=False, compare=False, repr=False)
+    """The place after the last one: asked of every process at every step, and so kept."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "done", len(self.places))
 
     @property
     def identity(self) -> tuple[bool, int, int]:
@@ -99,11 +104,6 @@ class Process:
     def family(self) -> tuple[bool, int, int]:
         """The same for processes that are interchangeable, and for no others."""
         return (self.is_agent, self.entry, self.number if self.alone else 0)
-
-    @property
-    def done(self) -> int:
-        """The place after the last one."""
-        return len(self.places)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from capsound.disciplines import Discipline
+from capsound.frames import Algebra, Num
 from capsound.properties import Property
 from capsound.verdict import Verdict
 
@@ -48,6 +49,31 @@ class Plain:
 
     estimate: Interval
     bill: Interval
+
+    def highest(self, algebra: Algebra, size: Num) -> Num | None:  # noqa: ARG002 - of one kind it is the same for all
+        """Return the largest bill of a call that is estimated at ``size``, None where there is no bound."""
+        return self.bill.hi
+
+
+@dataclass(frozen=True, slots=True)
+class Several(Plain):
+    """Calls of several kinds, each an estimate and a bill: ``estimate`` and ``bill`` range over all of them.
+
+    It is written in no file: proofs look at calls of many kinds as at one kind that has a larger choice.
+    """
+
+    kinds: tuple[Plain, ...] = ()
+
+    def highest(self, algebra: Algebra, size: Num) -> Num | None:
+        """Return the largest bill of those kinds that may be estimated at ``size``."""
+        most: Num = self.bill.lo
+        for kind in self.kinds:
+            lo, hi, top = kind.estimate.lo, kind.estimate.hi, kind.bill.hi
+            if hi is None or top is None:
+                return self.bill.hi
+            here = algebra.both(size >= lo, size <= hi)
+            most = algebra.ite(here, algebra.ite(most > top, most, top), most)
+        return most
 
 
 @dataclass(frozen=True, slots=True)

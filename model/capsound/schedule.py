@@ -247,15 +247,18 @@ class Recorder:
         place = self.machine.processes[branch.process].places[branch.place]
         resolved = any(isinstance(event, Settle | Release | Forfeit) for event in self.events)
         delegated = any(isinstance(event, Delegate | Close) for event in self.events)
+        tries = self.machine.discipline.tries
         for index, info in enumerate(self.machine.accounts):
             old, new = before.ledgers[index], after.ledgers[index]
+            touched = (resolved and index == place.account) or (delegated and index == place.parent)
+            if new is old and not touched and not tries:
+                continue
             spent = new.charged + new.forfeited
             left = new.available + self._tried(after, index)
             changed = (spent, left) != (old.charged + old.forfeited, old.available + self._tried(before, index))
             # A copied balance comes back although it is still out: only what the account says shows it, since
             # `close` has no amount and the books return what a sound ledger had left.
             back = new.returned if new.returned - old.returned > max(0, _left(old)) else None
-            touched = (resolved and index == place.account) or (delegated and index == place.parent)
             if changed or back is not None or touched:
                 self.events.append(Observe(AccountId(info.name), spent, left, returned=back))
 
@@ -328,7 +331,7 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
     config = initial(machine, schedule.cap)
     recorder = CeilingRecorder(machine) if machine.alone else Recorder(machine)
     opening = _opening(machine, schedule.cap)
-    first = config.flat()
+    first = values = config.flat()
     steps: list[TraceStep] = []
     passed = [kept(machine, config.past)] if config.past else []
     for number, choice in enumerate(schedule.choices, start=1):
@@ -366,7 +369,8 @@ def run_schedule(machine: Machine, schedule: Schedule) -> Trace:
         action = branch.kind if branch.kind != "run" else place.label
         if branch.kind == "refuse":
             action = f"{place.label}: refused"
-        steps.append(TraceStep(machine.processes[choice.process].name, action, tuple(recorder.events), after.flat()))
+        values = after.flat_after(config, values)
+        steps.append(TraceStep(machine.processes[choice.process].name, action, tuple(recorder.events), values))
         config = after
         passed += [kept(machine, config.past)] if config.past else []
     if steps and violates(machine, config, Property.PROGRESS, INTS):

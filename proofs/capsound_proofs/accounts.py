@@ -11,25 +11,31 @@ from collections.abc import Hashable
 from dataclasses import dataclass, replace
 
 from capsound.costs import costs_of
-from capsound.machine import compile_scenario
+from capsound.machine import TOLD_APART, compile_scenario
 from capsound.scenario import ROOT, Agents, CallKind, Interval, Plain, Request, Scenario, Stream
 from capsound_proofs.aggregate import Abstraction, Options, calls_started
 from capsound_proofs.calls import Fact
-from capsound_proofs.children import Children, candidates, opens_as_granted
+from capsound_proofs.children import FAULTS, PROMISED, Children, candidates, opens_as_granted
+from capsound_proofs.conclusions import small_part
+from capsound_proofs.distance import admits_by_balance
+from capsound_proofs.excesses import with_excesses
 from capsound_proofs.fits import largest_bill
-from capsound_proofs.invariants import PROVE, find
+from capsound_proofs.invariants import PROVE, Invariant, below, find, largest_lost, total_billed
 from capsound_proofs.problem import Problem
 from capsound_proofs.promises import Account, promise_of
 from capsound_proofs.ranges import cost_ranges
-from capsound_proofs.work import Work
+from capsound_proofs.second import confirm_all
+from capsound_proofs.work import Ceiling, Work
+from capsound_proofs.worst import largest_above
 
 Kind = Hashable
 """What accounts that are alike have in common."""
 
 
-def accounts_of(problem: Problem) -> list[Account] | None:
+def accounts_of(problem: Problem, *, excesses: bool = False) -> list[Account] | None:
     """Return the accounts of a scenario, each kind proved once, the root last; None where this way cannot be gone.
 
+    With ``excesses``, an account also promises by how much at most it is billed more than it has kept of its grant.
     Programs of handles are left out: they use what is below an account after they have closed it.
     """
     scenario, machine = problem.scenario, problem.machine
@@ -42,7 +48,7 @@ def accounts_of(problem: Problem) -> list[Account] | None:
         or not opens_as_granted(machine.discipline)
     ):
         return None
-    tree = _Tree(problem)
+    tree = _Tree(problem, excesses=excesses)
     tree.account(ROOT, scenario.cap)
     return tree.proved if tree.finished else None
 
@@ -50,12 +56,15 @@ def accounts_of(problem: Problem) -> list[Account] | None:
 class _Tree:
     """The proofs so far, in the order in which they were found, and by what accounts that are alike have in common."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, *, excesses: bool) -> None:
+        self.excesses = excesses
         self.problem = problem
         self.scenario = summed_costs(problem)
         self.proved: list[Account] = []
         self.known: dict[Kind, _Known] = {}
         self.finished = True
+        self.faults = sum(problem.machine.faults)
+        self.names = (*PROMISED, FAULTS) if self.faults else PROMISED
         self.work = Work(PROVE, problem.ceiling)
 
     def account(self, name: str, grant: Interval) -> Kind:
@@ -92,17 +101,32 @@ class _Tree:
         scenario = replace(self.scenario, cap=grant, agents=callers, slices=(), spent=spent)
         machine = compile_scenario(scenario, limit=1)
         children = tuple(
-            Children(f"slices{number}", self.known[k].grant, most, self.known[k].promise)
+            Children(f"slices{number}", self.known[k].grant, most, self.known[k].promise, names=self.names)
             for number, (k, most) in enumerate(below.items())
         )
         agents = {entry: agents.count for entry, agents in enumerate(callers) if agents.count is not None}
         counts = calls_started(scenario, machine)
-        options = Options(children=children, slice=not is_root, counts=counts, agents=agents, shortfall=ratio)
+        options = Options(
+            children=children,
+            slice=not is_root,
+            counts=counts,
+            agents=agents,
+            shortfall=ratio,
+            faults=self.faults or None,
+        )
         invariant = find(Abstraction(machine, options), self.problem.ceiling, self.work)
         self.finished = invariant.finished
+        if self.excesses and self.finished:
+            invariant = with_excesses(invariant, self.problem.ceiling)
         bills = self._bills(callers, below)
-        promise = () if is_root else promise_of(invariant, candidates(grant, ratio, bills, a1=assume.a1 is True))
-        self.known[kind] = _Known(grant, promise, bills)
+        # What a fault can lose of an account is what it can lose on it or below it.
+        most = largest_lost(invariant.abstraction, invariant.abstraction.spots) if self.faults else (None, None)
+        lost, bill = (_at_least(top, [self.known[k].lost[n] for k in below]) for n, top in enumerate(most))
+        guesses = candidates(grant, ratio, bills, a1=assume.a1 is True, lost=lost)
+        promise = () if is_root else promise_of(invariant, guesses)
+        if self.excesses and self.finished and not is_root:
+            promise += _least_excess(invariant, bill, self.problem.ceiling)
+        self.known[kind] = _Known(grant, promise, bills, (lost, bill))
         self.proved.append(Account(f"{label}: ", invariant, promise))
         return kind
 
@@ -123,11 +147,78 @@ class _Known:
     grant: Interval
     promise: tuple[Fact, ...]
     bills: int | None
+    lost: tuple[int | None, int | None] = (None, None)
+
+
+def _at_least(amount: int | None, others: list[int | None]) -> int | None:
+    known = [other for other in (amount, *others) if other is not None]
+    return max(known) if len(known) == len(others) + 1 else None
 
 
 def _add(below: dict[Kind, int | None], kind: Kind, count: int | None) -> None:
     known = below.get(kind, 0)
     below[kind] = None if known is None or count is None else known + count
+
+
+def _least_excess(invariant: Invariant, bill: int | None, ceiling: Ceiling | None) -> tuple[Fact, ...]:
+    """Return by how much an account is billed more than it keeps of its grant at most, and what it is billed at most.
+
+    Beside that, each fault may lose ``bill``, where faults are counted.
+    One does not follow from the other: what is given back may be less than nothing, where an account is in debt.
+    """
+    abstraction = invariant.abstraction
+    account, billed = abstraction.ledgers[0], total_billed(abstraction)
+    lost: tuple[tuple[str, int], ...] = ()
+    if abstraction.faults is not None and bill is not None:
+        billed = billed - (abstraction.faults + below(abstraction, FAULTS)) * bill
+        lost = ((FAULTS, bill),)
+    above = largest_above(invariant, billed - account.granted + account.returned, ceiling)
+    most = None if above is None else largest_above(invariant, billed, ceiling)
+    kept = () if above is None else (Fact((("net", 1), ("billed", -1), *lost), above),)
+    return kept if most is None else (*kept, Fact((("billed", -1), *lost), most))
+
+
+def bound_by_accounts(accounts: list[Account], most: int, ceiling: Ceiling | None) -> bool:
+    """Return whether the root is billed at most so much more than its cap, once the second solver has agreed.
+
+    Raises ``Disagreement`` where it finds otherwise.
+    """
+    root = accounts[-1].invariant.abstraction
+    wanted = [account.promised for account in accounts[:-1]]
+    wanted.append(total_billed(root) - root.ledgers[0].granted <= most)
+    if not all(a.invariant.implies(goal) for a, goal in zip(accounts, wanted, strict=True)):
+        return False
+    proofs = [(small_part(a.invariant, goal), goal) for a, goal in zip(accounts, wanted, strict=True)]
+    confirm_all(proofs, ceiling)
+    return True
+
+
+def at_cap(problem: Problem, cap: int) -> Problem:
+    """Return the problem at one cap; what is estimated at more than the cap is never admitted, and left out.
+
+    So it is where calls are admitted by the balance, which is never above the cap; a grant of more is refused.
+    """
+    scenario = problem.machine.scenario
+    if scenario.cap.fixed:
+        return problem
+    calls, slices = scenario.calls, scenario.slices
+    if admits_by_balance(problem.machine.discipline):
+        calls = tuple(
+            replace(kind, cost=replace(kind.cost, estimate=_at_most(kind.cost.estimate, cap)))
+            if isinstance(kind.cost, Plain)
+            else kind
+            for kind in calls
+        )
+    if all(step.guard is not None for step in problem.machine.discipline.delegate[:1]):
+        slices = tuple(replace(piece, grant=_at_most(piece.grant, cap)) for piece in slices)
+    here = replace(scenario, cap=Interval.exactly(cap), calls=calls, slices=slices)
+    assumed = replace(here, assume=problem.scenario.assume)
+    return replace(problem, scenario=assumed, machine=compile_scenario(here, limit=TOLD_APART), numbers=None)
+
+
+def _at_most(amounts: Interval, most: int) -> Interval:
+    top = most if amounts.hi is None else min(amounts.hi, most)
+    return amounts if top < amounts.lo else Interval(amounts.lo, top)
 
 
 def summed_costs(problem: Problem) -> Scenario:

@@ -45,7 +45,7 @@ from capsound_proofs.calls import (
     resting,
     spots_of,
 )
-from capsound_proofs.children import PROMISED, Children, child_steps, copied, slice_frame
+from capsound_proofs.children import FAULTS, Children, child_steps, copied, slice_frame
 from capsound_proofs.folding import OUT, Step, steps
 from capsound_proofs.sliding import Sliding, in_flight
 from capsound_proofs.terms import TERMS, Term, conj, truth
@@ -63,7 +63,8 @@ class Options:
     itself a slice, which is granted what the cap of the machine says, or refused and has nothing, and may be closed;
     ``sealed``: once, and its own calls are over then. ``counts``: how many calls each entry of
     agents starts at most, by its number in the file (None: any number). ``agents``: how many agents each entry has,
-    so that no more of its calls are in flight. ``shortfall``: the factor by which bills may exceed covers, if bounded.
+    so that no more of its calls are in flight. ``faults``: how many there are at most, in this account and below it, if
+    they are counted. ``shortfall``: the factor by which bills may exceed covers, if bounded.
     """
 
     children: tuple[Children, ...] = ()
@@ -72,6 +73,7 @@ class Options:
     counts: Mapping[int, int] | None = None
     agents: Mapping[int, int] | None = None
     shortfall: Fraction | None = None
+    faults: int | None = None
 
 
 class Abstraction:
@@ -87,6 +89,7 @@ class Abstraction:
         self.slice_at: dict[int, Term] = {}
         self.below: list[tuple[Children, Sums]] = []
         self.closed: Term | None = None
+        self.faults: Term | None = None
         self.groups = _groups(machine)
         self.limits = _limits(machine, self.groups, options)
         places = tuple(spots_of(machine, self.groups))
@@ -142,7 +145,7 @@ class Abstraction:
         if self._closable and self.options.sealed:
             self.closed = system.add("closed", 0)
         for kind in self.options.children:
-            sums = Sums(system.add(f"{kind.name}.count", 0), {n: system.add(f"{kind.name}.{n}", 0) for n in PROMISED})
+            sums = Sums(system.add(f"{kind.name}.count", 0), {n: system.add(f"{kind.name}.{n}", 0) for n in kind.names})
             self.below.append((kind, sums))
             # Proved of every account below, and so true of their sums.
             system.axioms.append(sums.count >= 0)
@@ -150,6 +153,13 @@ class Abstraction:
             system.axioms.append(implies(sums.count == 0, all_of(*[v == 0 for v in sums.of.values()])))
             if kind.most is not None:
                 system.axioms.append(sums.count <= kind.most)
+        if self.options.faults is not None:
+            self.faults = system.add(FAULTS, 0)
+            there: Term = self.faults
+            for _, sums in self.below:
+                there = there + sums.of.get(FAULTS, 0)
+            # Each fault is one of a call, which is one of an account: together there are no more than the scenario has.
+            system.axioms.append(there <= self.options.faults)
 
     def _opened(self, root: Ledger) -> Term:
         """Return how the first account begins: with what is already spent; as any account, also with nothing."""
@@ -243,6 +253,8 @@ class Abstraction:
             self._arrive(after, Spot(group, branch.process, step.target, dead=branch.kind == "crash"), running.call)
         if self.sliding.here:
             after |= self.sliding.noted(self.ledgers[0], config.ledgers[0], in_flight(self.machine, self.spots, after))
+        if self.faults is not None and branch.kind in ("cancel", "timeout", "crash"):
+            after[FAULTS] = self.faults + 1
         if place.draws_size and branch.kind == "run":
             started = self.started[branch.process]
             if branch.process in self.limits:

@@ -8,7 +8,9 @@ from fractions import Fraction
 
 import z3
 
+from capsound.costs import CallCosts
 from capsound.machine import LEDGER_FIELDS, Config, Env, Machine, Place, Running, fire
+from capsound.scenario import Several
 from capsound.steps import CallVars, Ledger
 from capsound_proofs.building import any_of, choice, constant, named, no
 from capsound_proofs.folding import OUT, Step, folded
@@ -148,7 +150,8 @@ def _candidate_facts(place: Place, shortfall: Fraction | None) -> list[Fact]:
     for name, high in highs.items():
         if high is not None:
             facts.append(Fact(((name, -1),), high))
-    return facts
+    excess = largest_excess(costs)
+    return [*facts, Fact((("over", -1),), excess)] if excess else facts
 
 
 def _call_edges(
@@ -243,6 +246,20 @@ def drawer(guards: list[Term]) -> Callable[[str, Term, Term | None], Term]:
         return amount
 
     return draw
+
+
+def largest_excess(costs: CallCosts) -> int | None:
+    """Return by how much a bill is above its estimate at most, None where that is not known from the ranges alone."""
+    if costs.bounds.within_hold:
+        return 0
+    kinds = costs.cost.kinds if isinstance(costs.cost, Several) else (costs.cost,)
+    most = 0
+    for kind in kinds:
+        estimate, bill = cost_ranges(replace(costs, cost=kind))
+        if bill.hi is None:
+            return None
+        most = max(most, bill.hi - estimate.lo)
+    return most
 
 
 def cost_bounds(place: Place) -> tuple[dict[str, int], dict[str, int | None]]:

@@ -26,6 +26,9 @@ PROMISED = ("net", "owed", "available", "billed", "window")
 """What promises are about. ``net`` is the grant less what was given back. ``owed`` is by how much less than nothing an
 account gave back that was closed in debt. ``billed`` and ``window`` are those of all accounts below, and its own."""
 
+FAULTS = "faults"
+"""How many faults there were in an account and below it: promised as well where their number is bounded."""
+
 KEEPS = Fact((("net", 1), ("billed", -1)))
 """What the property ``slice`` says of an account: it is never billed more than it has kept of its grant."""
 
@@ -34,7 +37,7 @@ KEEPS = Fact((("net", 1), ("billed", -1)))
 class Children:
     """Accounts below one that are alike: each is granted ``grant`` or nothing, and there are ``most`` (None: any).
 
-    ``moved``: others come from programs that pass on all that a handle has.
+    ``moved``: others come from programs that pass on all that a handle has. ``names`` is what they promise about.
     """
 
     name: str
@@ -42,11 +45,15 @@ class Children:
     most: int | None
     promise: tuple[Fact, ...]
     moved: bool = False
+    names: tuple[str, ...] = PROMISED
 
 
-def candidates(grant: Interval, ratio: Fraction | None, bills: int | None, *, a1: bool) -> Iterator[Fact]:
+def candidates(
+    grant: Interval, ratio: Fraction | None, bills: int | None, *, a1: bool, lost: int | None = None
+) -> Iterator[Fact]:
     """Yield what an account might promise; ``bills`` is what it can be billed at most, where that is known.
 
+    ``lost`` is the largest estimate that a fault may lose, where the number of faults is bounded.
     Under A1 no account is ever in debt by more than its calls in flight, so that debts and windows are left out.
     """
     yield from (Fact(((name, 1),)) for name in PROMISED)
@@ -57,6 +64,9 @@ def candidates(grant: Interval, ratio: Fraction | None, bills: int | None, *, a1
         yield Fact((("net", 1), ("owed", -1), ("window", 1), ("billed", -1), ("available", -1)))
         yield Fact((("available", 1), ("window", 1)))
         yield from (Fact(((name, -1),)) for name in ("owed", "window"))
+    if lost is not None:
+        yield Fact(((FAULTS, 1),))
+        yield Fact((("net", 1), ("owed", -1), ("window", 1), ("billed", -1), (FAULTS, lost)))
     if ratio is not None:
         yield Fact((("net", ratio.numerator), ("billed", -ratio.denominator)))
     if grant.hi is not None:
@@ -65,14 +75,15 @@ def candidates(grant: Interval, ratio: Fraction | None, bills: int | None, *, a1
         yield Fact((("billed", -1),), bills)
 
 
-def state_of(account: Ledger, billed: Term, window: Term) -> dict[str, Term]:
-    """Return what promises are about, of an account with so many bills and such a window, those below it included."""
+def state_of(account: Ledger, billed: Term, window: Term, faults: Term = 0) -> dict[str, Term]:
+    """Return what promises are about, of an account with such bills, window and faults, those below it included."""
     return {
         "net": account.granted - account.returned,
         "owed": TERMS.ite(account.returned < 0, -account.returned, 0),
         "available": account.available,
         "billed": billed,
         "window": window,
+        FAULTS: faults,
     }
 
 
@@ -124,7 +135,7 @@ def child_steps(
     for step in discipline.delegate:
         step.effect(frame)
     opened = {"net": new.granted, "available": new.available}
-    after = {name: sums.of[name] + opened.get(name, 0) for name in PROMISED}
+    after = {name: sums.of[name] + opened.get(name, 0) for name in kind.names}
     yield ChildStep("delegate a slice", conj([*bounds, fits]), above, sums.count + 1, after, opens=True)
     if kind.moved:
         above, new = copied(parent, names), Ledger()
@@ -132,17 +143,19 @@ def child_steps(
         for step in discipline.move:
             step.effect(frame)
         moved = {"net": new.granted, "available": new.available}
-        after = {name: sums.of[name] + moved.get(name, 0) for name in PROMISED}
+        after = {name: sums.of[name] + moved.get(name, 0) for name in kind.names}
         yield ChildStep("move a handle", True, above, sums.count + 1, after, opens=True)
     yield ChildStep("a slice is refused", True, parent, sums.count + 1, dict(sums.of))
 
-    one = {name: named(f"{kind.name}.one.{name}") for name in PROMISED}
-    rest = {name: sums.of[name] - one[name] for name in PROMISED}
+    one = {name: named(f"{kind.name}.one.{name}") for name in kind.names}
+    rest = {name: sums.of[name] - one[name] for name in kind.names}
     chosen = [sums.count >= 1, *_kept(kind, one, 1), *_kept(kind, rest, sums.count - 1)]
     chosen.append(implies(sums.count == 1, all_of(*[v == 0 for v in rest.values()])))
-    later = one | {name: named(f"{kind.name}.next.{name}") for name in ("available", "billed", "window")}
-    spends = [*chosen, *_kept(kind, later, 1), later["billed"] >= one["billed"]]
-    after = {name: rest[name] + later[name] for name in PROMISED}
+    changing = [name for name in ("available", "billed", "window", FAULTS) if name in kind.names]
+    later = one | {name: named(f"{kind.name}.next.{name}") for name in changing}
+    spends = [*chosen, *_kept(kind, later, 1)]
+    spends += [later[name] >= one[name] for name in ("billed", FAULTS) if name in kind.names]
+    after = {name: rest[name] + later[name] for name in kind.names}
     yield ChildStep("a slice spends", conj(spends), parent, sums.count, after)
 
     if discipline.close:
@@ -150,9 +163,9 @@ def child_steps(
         frame = slice_frame(above, child, 0)
         for step in discipline.close:
             step.effect(frame)
-        closed = state_of(child, one["billed"], one["window"])
+        closed = state_of(child, one["billed"], one["window"], one.get(FAULTS, 0))
         closed["owed"] = closed["owed"] + one["owed"]
-        after = {name: rest[name] + closed[name] for name in PROMISED}
+        after = {name: rest[name] + closed[name] for name in kind.names}
         yield ChildStep("close a slice", conj(chosen), above, sums.count, after)
 
 

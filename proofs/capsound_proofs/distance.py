@@ -49,7 +49,7 @@ def steps_away(machine: Machine, prop: Property) -> int | None:
     if prop is Property.CAP:
         return _needed(machine, callers, machine.cap.lo - scenario.spent)
     # A slice that is refused is a slice of nothing, and what is given back no longer has to be exceeded.
-    kept = _admits_by_balance(machine.discipline) and scenario.assume.a1 is True and not machine.discipline.close
+    kept = admits_by_balance(machine.discipline) and scenario.assume.a1 is True and not machine.discipline.close
     away = [
         _needed(machine, below, grant if kept else 0, first=first) for below, grant, first in _slices(scenario, callers)
     ]
@@ -78,7 +78,7 @@ def _count(agents: Agents) -> int:
     return MANY if agents.count is None else agents.count
 
 
-def _admits_by_balance(d: Discipline) -> bool:
+def admits_by_balance(d: Discipline) -> bool:
     """Return whether a call is only admitted where the balance has room for its estimate."""
     return d.turn == 1 and all(step.name == "check" for block in d.blocks for step in block if "admits" in step.tags)
 

@@ -230,7 +230,8 @@ def _most(query: _Query, size: int, model: Model | bool | None) -> int | None:
 def _smallest_overhead(all_costs: list[CallCosts], ceiling: Ceiling | None) -> int | None:
     """Return the smallest overhead in tokens, beside the given margin, that leaves no request short."""
     overhead = 0
-    for costs in all_costs:
+    # The last call of an agent needs most: asked first, it leaves one question to each of the others.
+    for costs in reversed(all_costs):
 
         def short(tokens: int, costs: CallCosts = costs) -> bool:
             query = _Query(_with(costs, overhead=tokens), ceiling)
@@ -246,7 +247,7 @@ def _smallest_overhead(all_costs: list[CallCosts], ceiling: Ceiling | None) -> i
 def _largest_ratio(all_costs: list[CallCosts], ceiling: Ceiling | None) -> Fraction | None:
     """Return the largest bill as a multiple of its estimate (Dinkelbach's iteration), None if unbounded."""
     ratio = Fraction(1)
-    for costs in all_costs:
+    for costs in reversed(all_costs):
         query = _Query(costs, ceiling)
         if query.find(integer(query.estimate) <= 0, query.bill > 0) is not None:
             return None
@@ -255,9 +256,11 @@ def _largest_ratio(all_costs: list[CallCosts], ceiling: Ceiling | None) -> Fract
         for _ in range(64):
             n, d = ratio.numerator, ratio.denominator
             gap = integer(query.bill) * d - integer(query.estimate) * n
-            if query.find(gap > 0) is None:
+            first = query.find(gap > 0)
+            if first is None:
                 break
-            best = largest(lambda x, q=query, g=gap: isinstance(q.find(g >= x), Model), 1)  # type: ignore[misc]
+            least = value_of(first, gap) if isinstance(first, Model) else 1
+            best = largest(lambda x, q=query, g=gap: isinstance(q.find(g >= x), Model), least)  # type: ignore[misc]
             model = query.find(gap >= best)
             if not isinstance(model, Model):
                 return None

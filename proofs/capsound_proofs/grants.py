@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from capsound.compiling import compile_scenario
-from capsound.scenario import ROOT, Scenario
+from capsound.scenario import ROOT, Agents, Scenario
 from capsound_proofs.worst import admits
 
 _UNBOUNDED = 10**6
@@ -40,11 +40,25 @@ def idle_agents(scenario: Scenario) -> Iterator[str]:
     if not all(item.grant.fixed for item in scenario.slices):
         return
     cap = scenario.cap.hi if scenario.cap.hi is not None else scenario.cap.lo + _UNBOUNDED
+    # Where all slices can be open at once, none is in the way of another.
+    crowded = any(True for _ in over_granted(scenario))
     for agents in scenario.agents:
         if agents.program or (agents.own_slice is not None and not agents.own_slice.fixed):
             continue
-        alone = replace(scenario, agents=(replace(agents, count=1, calls=1),))
+        one = replace(agents, count=1, calls=1)
+        alone = replace(scenario, agents=(one,)) if crowded else _alone(scenario, one)
         if not admits(compile_scenario(alone), cap):
             where = " and ".join(agents.ceilings) or agents.account
             where = where if agents.own_slice is None else f"its slice of {scenario.told(agents.own_slice)}"
             yield f"No agent of {agents.name} can ever call: no estimate of {agents.call} fits {where}."
+
+
+def _alone(scenario: Scenario, agents: Agents) -> Scenario:
+    """Return the scenario of these agents, with the slices that they need: the others stay shut."""
+    parents = {item.name: item.parent for item in scenario.slices}
+    needed, account = set[str](), agents.account
+    while account in parents and not agents.inherits:
+        needed.add(account)
+        account = parents[account]
+    slices = tuple(item for item in scenario.slices if agents.inherits or item.name in needed)
+    return replace(scenario, agents=(agents,), slices=slices)

@@ -11,7 +11,7 @@ of a proof that is printed is a candidate of this page.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import z3
@@ -21,7 +21,7 @@ from capsound.properties import Property
 from capsound.steps import Ledger
 from capsound_proofs.aggregate import Abstraction
 from capsound_proofs.building import all_of, any_of, as_truth, choice, constant, implies, no, proposition
-from capsound_proofs.calls import Spot, cost_bounds
+from capsound_proofs.calls import Spot, cost_bounds, place_of
 from capsound_proofs.children import PROMISED
 from capsound_proofs.terms import TERMS, Term, integer, negation, truth
 from capsound_proofs.transitions import System
@@ -218,6 +218,8 @@ def _of_account(abstraction: Abstraction, index: int, name: str) -> Iterator[Can
     yield Candidate(
         f"{a}billed + unsent holds <= granted", ledger.billed + planned + slices["billed"] <= ledger.granted
     )
+    if abstraction.faults is not None:
+        yield from _with_few_faults(abstraction, spots, planned, _total(abstraction, sent, "over"))
     yield Candidate(f"{a}available <= granted", ledger.available <= ledger.granted)
     if index == 0 and (spent := abstraction.machine.scenario.spent):
         gone = abstraction.machine.scenario.told(spent)
@@ -288,6 +290,43 @@ def _in_a_tree(abstraction: Abstraction, planned: Term, a: str) -> Iterator[Cand
         )
 
 
+def _with_few_faults(abstraction: Abstraction, spots: list[Spot], planned: Term, over: Term) -> Iterator[Candidate]:
+    """Yield what might hold of the only account of an abstraction that counts its faults: each loses one call."""
+    ledger, faults = abstraction.ledgers[0], abstraction.faults
+    yield Candidate("faults >= 0", faults >= 0)
+    highest = largest_lost(abstraction, spots)
+    for name, most in zip(("estimate", "bill"), highest, strict=True):
+        if most is not None and name == "bill":
+            yield Candidate("lost bills <= largest bill x faults", ledger.lost <= faults * most)
+        if most is not None and name == "estimate":
+            gone = faults * most
+            yield Candidate(
+                "lost bills <= largest estimate x faults + their deficits", ledger.lost <= gone + ledger.deficit - over
+            )
+            left: Term = ledger.granted - ledger.delegated - ledger.returned
+            debts: Term = below(abstraction, "owed") + choice(ledger.returned < 0, ledger.returned, constant(0))
+            yield Candidate(
+                "billed + unsent holds <= granted - delegated - returned + debts + window + largest estimate x faults",
+                ledger.billed + planned <= left + debts + ledger.window + gone,
+            )
+
+
+def largest_lost(abstraction: Abstraction, spots: Iterable[Spot]) -> tuple[int | None, int | None]:
+    """Return the largest estimate and the largest bill of a call at one of the spots, None where there is no bound."""
+    covers: list[int | None] = [0]
+    bills: list[int | None] = [0]
+    for spot in spots:
+        highs = cost_bounds(place_of(abstraction.machine, spot))[1]
+        covers.append(highs["cover"])
+        bills.append(highs["bill"])
+    return _most(covers), _most(bills)
+
+
+def _most(amounts: list[int | None]) -> int | None:
+    known = [amount for amount in amounts if amount is not None]
+    return max(known) if len(known) == len(amounts) else None
+
+
 def _lock(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str) -> Iterator[Candidate]:
     """Yield what a lock does: it is held by exactly the calls between taking and freeing it."""
     inside = []
@@ -323,6 +362,14 @@ def _counted(abstraction: Abstraction, ledger: Ledger, spots: list[Spot], a: str
         waiting = [s for s in mine if _phase(abstraction, s) != "sent" and not s.dead]
         total = total + (abstraction.started[index] - _count(abstraction, waiting)) * top
     yield Candidate(f"{a}billed <= largest bill x calls sent", ledger.billed <= integer(total))
+    if sum(abstraction.limits.values()) == 1 and (most := largest_lost(abstraction, spots)[0]) is not None:
+        # Of one call, none is admitted after it, so that its deficit stays in the window.
+        sent = sum(abstraction.started[i] for i in abstraction.limits) - _count(
+            abstraction, [s for s in spots if _phase(abstraction, s) != "sent" and not s.dead]
+        )
+        yield Candidate(
+            f"{a}billed <= largest estimate x calls sent + window", ledger.billed <= sent * most + ledger.window
+        )
 
 
 # ------------------------------------------------------------------------------------------- Houdini
@@ -427,7 +474,7 @@ def below(abstraction: Abstraction, name: str) -> Term:
     """Return the sum of something over the accounts that are summed up."""
     total: Term = 0
     for _, sums in abstraction.below:
-        total = total + sums.of[name]
+        total = total + sums.of.get(name, 0)
     return total
 
 

@@ -10,9 +10,11 @@ from capsound.scenario import MONEY, Stream
 from capsound.schedule import Schedule
 from capsound.sliding import bucket_of
 from capsound.verdict import Verdict
+from capsound_proofs.accounts import accounts_of, at_cap, bound_by_accounts
 from capsound_proofs.bmc import most_overshoot
 from capsound_proofs.fits import largest_sums
-from capsound_proofs.inflight import bound_overshoot, in_flight_invariant
+from capsound_proofs.inflight import bound_overshoot, in_flight_invariant, in_flight_merged
+from capsound_proofs.invariants import Invariant
 from capsound_proofs.lemmas import lemma_of, lemma_of_each
 from capsound_proofs.numeric import numbers_of
 from capsound_proofs.problem import Problem
@@ -54,7 +56,11 @@ def largest_overshoot(problem: Problem, explored: Exploration | None = None) -> 
     if problem.numbers is None and (most is None or least < most):
         most = _from_numbers(problem, cap, most)
     if most is None or least < most:
-        most = _in_flight(problem, cap, most)
+        most = _by_account(problem, cap, most)
+    if most is None or least < most:
+        most = _in_flight(problem, cap, most, in_flight_merged(problem))
+    if most is None or least < most:
+        most = _in_flight(problem, cap, most, in_flight_invariant(problem))
     if most is None or least < most:
         more = _more(problem, cap, least, most)
         if more is not None:
@@ -81,9 +87,20 @@ def _from_numbers(problem: Problem, cap: int, known: int | None) -> int | None:
     return most if known is None else known if most is None else min(known, most)
 
 
-def _in_flight(problem: Problem, cap: int, known: int | None) -> int | None:
+def _by_account(problem: Problem, cap: int, known: int | None) -> int | None:
+    """Return the bound from how far each account by itself can be exceeded, or the known one."""
+    here = at_cap(problem, cap)
+    accounts = accounts_of(here, excesses=True)
+    if accounts is None or not all(account.invariant.finished for account in accounts):
+        return known
+    most = upper_bound(accounts[-1].invariant, cap, problem.ceiling)
+    if most is None or (known is not None and known <= most):
+        return known
+    return most if bound_by_accounts(accounts, most, problem.ceiling) else known
+
+
+def _in_flight(problem: Problem, cap: int, known: int | None, invariant: Invariant | None) -> int | None:
     """Return the bound from what agents can have in flight, once the second solver has agreed, or the known one."""
-    invariant = in_flight_invariant(problem)
     if invariant is None:
         return known
     most = upper_bound(invariant, cap, problem.ceiling)

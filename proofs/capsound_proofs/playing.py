@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from heapq import heapify, heappop, heappush
 
-from capsound.machine import Branch, Config, Env, Machine, fire, initial
+from capsound.machine import Branch, Config, Env, Machine, Place, fire, initial
 from capsound.predicates import violates
 from capsound.properties import Property
 from capsound.scenario import Plain
@@ -31,12 +32,14 @@ class Extremes:
 
     ``any_size`` is the largest estimate where any is possible: one that covers the largest bill. With ``fills``, each
     call of an agent but its last is billed so that what is left admits as many others as it can, and nothing more.
+    With ``fits``, a call is estimated at the most that is admitted now, and a slice granted all that there is.
     """
 
     bills: bool
     sizes: bool
     any_size: int = 0
     fills: bool = False
+    fits: bool = False
 
     def choose(self, name: str, lo: int, hi: int | None) -> int:
         """Return the amount that is drawn, of those from ``lo`` to ``hi``."""
@@ -49,6 +52,9 @@ class Extremes:
 
 
 LEAST = Extremes(bills=False, sizes=False)
+
+GREEDY = Extremes(bills=True, sizes=True, fits=True)
+"""All that is admitted is taken: where amounts may be of any size, that goes furthest over a cap."""
 
 EXTREMES = (
     Extremes(bills=True, sizes=False),
@@ -83,9 +89,16 @@ def in_step(machine: Machine, config: Config) -> list[int]:
     return [i for i, p in enumerate(machine.processes) if 0 <= config.running[i].at < p.done and not p.clock]
 
 
+def callers_first(machine: Machine, config: Config) -> list[int]:
+    """One block of every agent, and only then one of what opens slices: a call is admitted on what is then granted."""
+    return sorted(in_step(machine, config), key=lambda index: not machine.processes[index].is_agent)
+
+
 def in_a_row(machine: Machine, config: Config) -> list[int]:
     """All blocks of the first agent, then those of the second."""
-    return in_step(machine, config)[:1]
+    agents = enumerate(machine.processes)
+    first = next((i for i, p in agents if 0 <= config.running[i].at < p.done and not p.clock), None)
+    return [] if first is None else [first]
 
 
 def to_send(machine: Machine, config: Config) -> list[int]:
@@ -173,6 +186,8 @@ def play_on(
 def _chooser(machine: Machine, config: Config, index: int, extremes: Extremes) -> Draw:
     """Return what chooses the amounts of the next block of a process."""
     process, at = machine.processes[index], config.running[index].at
+    if extremes.fits:
+        return _fitting(config, process.places[at], extremes)
     if not extremes.fills or not any(place.draws_size for place in process.places[at + 1 :]):
         return extremes.choose
     ledger, cover = config.ledgers[process.places[at].account], config.running[index].call.cover
@@ -183,6 +198,19 @@ def _chooser(machine: Machine, config: Config, index: int, extremes: Extremes) -
         if name != "bill" or cover <= 0:
             return extremes.choose(name, lo, hi)
         return max(lo, left) if hi is None else min(max(lo, left), max(lo, hi))
+
+    return choose
+
+
+def _fitting(config: Config, place: Place, extremes: Extremes) -> Draw:
+    """Return what chooses the largest estimate, and the largest grant, that is admitted now."""
+    account = place.parent if place.kind == "delegate" else place.account
+    most = config.ledgers[account].available
+
+    def choose(name: str, lo: int, hi: int | None) -> int:
+        if name == "grant" or (name == "size" and (place.costs is None or isinstance(place.costs.cost, Plain))):
+            return max(lo, most if hi is None else min(hi, most))
+        return extremes.choose(name, lo, hi)
 
     return choose
 
@@ -210,8 +238,12 @@ def calls_in_turn(machine: Machine, cap: int, extremes: Extremes) -> tuple[Sched
     choices: list[Choice] = []
     open_slices(machine, config, choices, extremes)
     marks: list[int] = []
-    while live := [i for i in in_step(machine, config) if machine.processes[i].is_agent]:
-        index = max(live, key=lambda i: machine.processes[i].done - config.running[i].at)
+    # The one with most to come first, of several the first; only the one that moves has less to come afterwards.
+    live = [(config.running[i].at - machine.processes[i].done, i) for i in in_step(machine, config)]
+    live = [(left, i) for left, i in live if machine.processes[i].is_agent]
+    heapify(live)
+    while live:
+        _, index = heappop(live)
         place = machine.processes[index].places[config.running[index].at]
         before, refused = len(choices), False
         while 0 <= config.running[index].at < place.end:
@@ -224,6 +256,9 @@ def calls_in_turn(machine: Machine, cap: int, extremes: Extremes) -> tuple[Sched
             if refused:
                 break
             marks.append(before)
+        at = config.running[index].at
+        if 0 <= at < machine.processes[index].done:
+            heappush(live, (at - machine.processes[index].done, index))
     return Schedule(cap, tuple(choices)), marks
 
 

@@ -22,9 +22,9 @@ from capsound.verdict import Verdict
 from capsound_proofs.aggregate import Abstraction
 from capsound_proofs.building import all_of, as_truth
 from capsound_proofs.calls import Fact
-from capsound_proofs.children import KEEPS, state_of
+from capsound_proofs.children import FAULTS, KEEPS, state_of
 from capsound_proofs.conclusions import small_part
-from capsound_proofs.invariants import PROVE, Invariant, find, goal, total_billed, total_window
+from capsound_proofs.invariants import PROVE, Invariant, below, find, goal, total_billed, total_window
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
 from capsound_proofs.second import confirm_all
@@ -49,7 +49,8 @@ class Account:
 
 def keeping(abstraction: Abstraction, fact: Fact) -> Term:
     """Return that the account keeps a promise, as a formula over its states."""
-    state = state_of(abstraction.ledgers[0], total_billed(abstraction), total_window(abstraction))
+    faults = (0 if abstraction.faults is None else abstraction.faults) + below(abstraction, FAULTS)
+    state = state_of(abstraction.ledgers[0], total_billed(abstraction), total_window(abstraction), faults)
     return truth(fact.of(state, 1))
 
 

@@ -6,8 +6,11 @@ extremes of the results; a choice without an upper bound gives a result without 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
+
 from capsound.costs import CallCosts
-from capsound.scenario import Interval
+from capsound.scenario import Interval, Several
 from capsound.schedule import INTS
 from capsound.steps import CallVars, Frame, Ledger
 
@@ -17,11 +20,21 @@ _HUGE = 10**40
 
 def cost_ranges(costs: CallCosts) -> tuple[Interval, Interval]:
     """Return the ranges of the estimate and of one bill of a call, None where there is no upper bound."""
+    if isinstance(costs.cost, Several):
+        each = [cost_ranges(replace(costs, cost=kind)) for kind in costs.cost.kinds]
+        return _hull(estimate for estimate, _ in each), _hull(bill for _, bill in each)
     low = _evaluate(costs, top=False)
     high = _evaluate(costs, top=True)
     estimate = Interval(low[0], None if high[0] >= _HUGE else high[0])
     bill = Interval(low[1], None if high[1] >= _HUGE else high[1])
     return estimate, bill
+
+
+def _hull(ranges: Iterable[Interval]) -> Interval:
+    found = list(ranges)
+    tops = [interval.hi for interval in found]
+    most = max((top for top in tops if top is not None), default=0)
+    return Interval(min(interval.lo for interval in found), None if None in tops else most)
 
 
 def _evaluate(costs: CallCosts, *, top: bool) -> tuple[int, int]:

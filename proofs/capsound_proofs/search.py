@@ -11,11 +11,11 @@ from capsound.judged import judge
 from capsound.machine import TOLD_APART, Machine, compile_scenario, discipline_of
 from capsound.properties import Property
 from capsound.report import Report
-from capsound.scenario import Scenario, Search
+from capsound.scenario import Plain, Scenario, Search
 from capsound.schedule import Schedule, Trace, run_schedule
 from capsound.verdict import Verdict
 from capsound_proofs.bmc import SEARCH, Searched, shortest
-from capsound_proofs.distance import steps_away
+from capsound_proofs.distance import admits_by_balance, steps_away
 from capsound_proofs.lemmas import lemma_of, lemma_of_each
 from capsound_proofs.numeric import numbers_invariant
 from capsound_proofs.outcome import PropertyResult
@@ -124,11 +124,27 @@ def _agents_at(problem: Problem, prop: Property, steps: int) -> int:
     most = _most_agents(scenario)
     if closes_slices(scenario):
         return most
+    if prop is Property.SLICE and _one_is_all(problem):
+        return 1
     # For progress and width an agent matters from its first step on, and so does one that may leave a hold behind; for
     # a bill it matters once it has sent.
     moving = prop in (Property.PROGRESS, Property.WIDTH) or (problem.machine.alone and prop is not Property.CAP)
     moving = moving or (prop is Property.CONSERVATION and problem.machine.discipline.may_keep_holds)
     return min(most, steps if moving else needed_agents(scenario, steps))
+
+
+def _one_is_all(problem: Problem) -> bool:
+    """Return whether a slice is broken by one agent, if it is broken at all: each has a slice of its own.
+
+    What the others do only leaves less in the account above. So a run in which one agent breaks its slice is a run
+    without their steps as well: unless its slice was refused, where it was nothing, and nothing is admitted there.
+    """
+    scenario = problem.machine.scenario
+    owners = all(a.own_slice is not None and not a.inherits and not a.program for a in scenario.agents)
+    if not owners or scenario.slices or problem.machine.alone or not admits_by_balance(problem.machine.discipline):
+        return False
+    kinds = [scenario.call(agents.call).cost for agents in scenario.agents]
+    return all(isinstance(cost, Plain) and cost.estimate.lo > 0 for cost in kinds)
 
 
 def violated_by(machine: Machine, schedule: Schedule, prop: Property, method: str, seconds: float) -> PropertyResult:

@@ -16,8 +16,10 @@ from capsound.predicates import overshoot
 from capsound.schedule import INTS, Schedule
 from capsound_proofs.invariants import Invariant, total_billed
 from capsound_proofs.playing import (
+    GREEDY,
     LEAST,
     advance,
+    callers_first,
     calls_in_turn,
     extremes_of,
     filled_up,
@@ -26,7 +28,7 @@ from capsound_proofs.playing import (
     play_on,
     played,
 )
-from capsound_proofs.terms import largest
+from capsound_proofs.terms import Term, largest
 from capsound_proofs.work import Ceiling, Work
 
 UNBOUNDED = 10**30
@@ -55,13 +57,18 @@ class Worst:
 
 def upper_bound(invariant: Invariant, cap: int | None, ceiling: Ceiling | None = None) -> int | None:
     """Return the largest overshoot that the invariant leaves room for at this cap, None if there is no bound."""
-    abstraction = invariant.abstraction
-    granted = abstraction.ledgers[0].granted
+    granted = invariant.abstraction.ledgers[0].granted
+    over = total_billed(invariant.abstraction) - granted
+    return largest_above(invariant, over, ceiling, *([granted == cap] if cap is not None else []))
+
+
+def largest_above(invariant: Invariant, over: Term, ceiling: Ceiling | None, *facts: Term) -> int | None:
+    """Return the largest amount that a term is in any state that the invariant allows, at least 0; None for any.
+
+    ``facts`` are what else is known of these states.
+    """
     solver = Work(BOUND, ceiling).solver()
-    solver.add(*abstraction.system.axioms, *[c.formula for c in invariant.kept])
-    if cap is not None:
-        solver.add(granted == cap)
-    over = total_billed(abstraction) - granted
+    solver.add(*invariant.abstraction.system.axioms, *[c.formula for c in invariant.kept], *facts)
 
     def left_open(amount: int) -> bool:
         # Giving up rules nothing out: taken for "no" it would print a bound that nobody has proved.
@@ -84,19 +91,19 @@ def attained(
         run, marks = calls_in_turn(machine, cap, extremes)
         starts += [Schedule(cap, run.choices[:mark]) for mark in marks[-1:] if mark]
         starts += filled_up(machine, run, marks, extremes)
-    for start in starts:
-        for order in (in_step, in_a_row):
-            for extremes in extremes_of(machine):
-                config, choices = played(machine, start)
-                if config is None:
-                    continue
-                for _ in play_on(machine, config, choices, order, extremes):
-                    pass
-                over = overshoot(machine, config, INTS)
-                if over > best[0]:
-                    best = (over, Schedule(cap, tuple(choices)))
-                if over == most:
-                    return best
+    ways = [(start, order, how) for start in starts for order in (in_step, in_a_row) for how in extremes_of(machine)]
+    ways += [(Schedule(cap, ()), order, GREEDY) for order in (in_step, callers_first)]
+    for start, order, extremes in ways:
+        config, choices = played(machine, start)
+        if config is None:
+            continue
+        for _ in play_on(machine, config, choices, order, extremes):
+            pass
+        over = overshoot(machine, config, INTS)
+        if over > best[0]:
+            best = (over, Schedule(cap, tuple(choices)))
+        if over == most:
+            return best
     return best
 
 

@@ -52,6 +52,19 @@ def test_strategies_are_compared_on_a_generated_workload(capsound: Runs) -> None
     assert [s["name"] for s in told["strategies"]] == ["history", "running-max"]
 
 
+def test_what_is_spent_already_is_like_a_smaller_cap(capsound: Runs) -> None:
+    command = ("ratio", "gen:chat", "--sessions", 20, "--strategy", "bytes:1", "--json")
+    spent, smaller = (
+        json.loads(capsound(*command, *more).out)
+        for more in (("--cap", 50_000, "--spent", 20_000), ("--cap", 30_000))
+    )
+    assert (spent.pop("cap"), spent.pop("spent")) == (50_000, 20_000)
+    assert (smaller.pop("cap"), smaller.pop("spent")) == (30_000, 0)
+    assert spent == smaller
+    told = capsound("ratio", "gen:chat", "--strategy", "bytes:1", "--cap", 50_000, "--spent", 20_000).out
+    assert "cap 50,000 micro-USD (20,000 of it spent)" in told
+
+
 def test_the_frontier_is_drawn(capsound: Runs, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     for name, head in (("cost.png", b"\x89PNG"), ("cost.svg", b"<?xml")):
@@ -69,6 +82,8 @@ def test_the_frontier_is_drawn(capsound: Runs, tmp_path: Path) -> None:
         (("gen:chat", "--strategy", "histori"), 64, "history"),
         (("gen:chat", "--strategy", "bytes:-1"), 64, "margin"),
         (("gen:chat", "--bound", "templat=3"), 64, "template"),
+        (("gen:chat", "--spent", "1"), 64, "give --cap"),
+        (("gen:chat", "--cap", "1", "--spent", "2"), 64, "2 is spent of a cap of 1"),
     ],
 )
 def test_what_cannot_be_is_said_with_its_cure(

@@ -14,6 +14,7 @@ from capsound_checker.commands.shared import as_json, echo_json, exits, reader_m
 @click.argument("workload")
 @click.option("--strategy", "strategies", multiple=True, help="NAME or NAME:PARAMETER; repeatable; all by default.")
 @click.option("--cap", type=click.IntRange(0), help="The cap, in the unit of the workload (default: none).")
+@click.option("--spent", type=click.IntRange(0), default=0, show_default=True, help="What of the cap is already gone.")
 @click.option("--agents", type=click.IntRange(1, 1_000), default=1, show_default=True, help="Agents under one cap.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of generators and of intervals.")
 @click.option("--sessions", type=click.IntRange(1, 100_000), default=200, show_default=True, help="To generate.")
@@ -33,6 +34,7 @@ def command(
     workload: str,
     strategies: tuple[str, ...],
     cap: int | None,
+    spent: int,
     agents: int,
     seed: int,
     sessions: int,
@@ -65,6 +67,7 @@ def command(
             workload,
             strategies,
             cap=cap,
+            spent=spent,
             agents=agents,
             seed=seed,
             sessions=sessions,

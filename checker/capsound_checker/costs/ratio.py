@@ -43,6 +43,8 @@ class Lab:
     left_out: tuple[str, ...] = ()
     unmeasured: tuple[str, ...] = ()
     """The strategies that were not measured, since Ctrl-C came before."""
+    spent: int = 0
+    """How much of the cap was gone before the first call of each budget."""
 
     @property
     def proved(self) -> tuple[bool, ...]:
@@ -56,6 +58,7 @@ def run_lab(
     strategies: Sequence[str] = (),
     *,
     cap: int | None = None,
+    spent: int = 0,
     agents: int = 1,
     seed: int = 0,
     sessions: int = 200,
@@ -67,9 +70,17 @@ def run_lab(
     """Return what strategies cost on the workload ``source``: a CSV file, or ``gen:NAME``.
 
     Without names, all strategies are tried; those that need token counts are left out where a call has none.
+    Of a cap of which ``spent`` is gone already, only the rest is left to admit calls.
     On Ctrl-C what was measured so far is returned, if anything was.
     Raises ``BadWorkload``, ``NoSuchWorkload``, ``NoSuchStrategy``, ``NoCount``, ``BadOption``.
     """
+    if spent and (cap is None or spent > cap):
+        raise BadOption(
+            f"{spent} is spent of {'no cap' if cap is None else f'a cap of {cap}'}",
+            cause="what is spent is part of a cap",
+            hint="give --cap, and at least what is spent of it",
+        )
+    left = None if cap is None else cap - spent
     provider = provider_of(bounds)
     chosen = [get_strategy(name, provider) for name in dict.fromkeys(strategies or KINDS)]
     workload = _load(source, seed, sessions, reading)
@@ -83,7 +94,7 @@ def run_lab(
     try:
         for strategy in wanted:
             tell(strategy.name)
-            run = replay(workload, strategy, cap, agents)
+            run = replay(workload, strategy, left, agents)
             draws = draws or Resampler(len(workload.sessions), len(run.pots), seed, resamples)
             measured, verdict = measure(run, draws), judge_strategy(strategy, provider)
             figures.append(measured)
@@ -106,6 +117,7 @@ def run_lab(
         tuple(verdicts),
         tuple(strategy.name for strategy in left_out),
         tuple(strategy.name for strategy in wanted[len(verdicts) :]),
+        spent,
     )
 
 
@@ -167,7 +179,8 @@ def _title(lab: Lab) -> str:
     calls, sessions = lab.figures[0].calls, len(lab.workload.sessions)
     what = f"{calls:,} calls" if lab.workload.shared else f"{calls:,} calls in {sessions:,} sessions"
     share = "shared by all calls" if lab.workload.shared else _each(lab)
-    cap = "no cap" if lab.cap is None else f"cap {lab.cap:,} {lab.workload.unit}, {share}"
+    gone = f" ({lab.spent:,} of it spent)" if lab.spent else ""
+    cap = "no cap" if lab.cap is None else f"cap {lab.cap:,} {lab.workload.unit}{gone}, {share}"
     together = "" if lab.agents == 1 else f", {lab.agents} agents at once"
     return f"{lab.workload.name}: {what}, {cap}{together}"
 
@@ -238,6 +251,7 @@ def data_of(lab: Lab) -> dict[str, Any]:
         "sessions": len(lab.workload.sessions),
         "shared": lab.workload.shared,
         "cap": lab.cap,
+        "spent": lab.spent,
         "agents": lab.agents,
         "seed": lab.seed,
         "bounds": {name: str(value) if isinstance(value, Fraction) else value for name, value in bounds.items()},
