@@ -194,26 +194,19 @@ def _hands(how: How, terms: Terms, stop: threading.Event) -> Iterator[tuple[int,
         yield how.workers, here
         return
     with reached(how.dask, ROOMS) as cluster:
-        running: set[Any] = set()
 
         def there(target: Target, tell: Callable[[str], None]) -> dict[str, Any]:
             del tell  # a worker says nothing before it is done
             absolute = replace(target, folder=target.folder.resolve())
             future = cluster.submit(judged_there, absolute, target.digest(), terms, how.root.resolve(), how.twice)
-            running.add(future)
-            try:
-                said = cluster.result(future, stop)
-            finally:
-                running.discard(future)
+            said = cluster.result(future, stop)
             if said is None:
+                cluster.client.cancel([future])
                 raise Stopped
             document: dict[str, Any] = pickle.loads(said)
             return document
 
-        try:
-            yield cluster.size, there
-        finally:
-            cluster.client.cancel(list(running))
+        yield cluster.size, there
 
 
 def judged_there(ours: str, given: bytes) -> bytes:

@@ -100,10 +100,16 @@ def plan_of(target: Target, terms: Terms, made: Environment) -> Plan:
         terms.programs,
         float(terms.seconds),
         terms.seed,
+        memory=_MEMORY,
+        load_seconds=_LOADING,
         python=python,
         environment=inside,
         schedules=terms.schedules,
     )
+
+
+_MEMORY, _LOADING = 8_192, 300.0
+"""What a framework with all that it imports may take: MiB, and seconds to load."""
 
 
 def _quoted(path: Path) -> str:
