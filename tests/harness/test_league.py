@@ -279,3 +279,15 @@ def test_results_of_something_else_are_left_alone(place: Path, capsound: Runs) -
     assert ran.status == 65
     assert "holds no results" in ran.err
     assert (place / "results").read_text().startswith("something else")
+
+
+def test_an_example_that_fails_makes_it_unknown(place: Path, capsound: Runs) -> None:
+    path = place / "racy.py"
+    path.write_text(path.read_text().replace("(True, True)", "(True, False)"))
+    (place / "league.toml").write_text(TERMS + target("racy"))
+    ran = capsound("league", "league.toml", "--environments", "kept", "--json", cwd=place)
+    (row,) = json.loads(ran.out)["targets"]
+    assert ran.status == 2
+    assert (row["verdict"], row["strongest"]) == ("unknown", "")
+    assert row["doubts"][0].startswith("racy.py fails by itself")
+    assert {"stale-admit"} <= {found["anomaly"] for found in row["found"]}

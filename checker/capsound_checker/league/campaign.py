@@ -127,10 +127,11 @@ def brief(result: Mapping[str, Any], target: Target) -> dict[str, Any]:
     check, version = result["check"], target.version
     if check is None:
         return {"version": version, "verdict": "unknown", "strongest": "", "anomalies": [], "reason": result["reason"]}
+    doubted = bool(result["alone"] or result.get("differs"))  # then nothing is said to be kept
     return {
         "version": version,
-        "verdict": "unknown" if result["alone"] or result.get("differs") else check["verdict"],
-        "strongest": check["strongest_if_used_once"],
+        "verdict": "unknown" if doubted else check["verdict"],
+        "strongest": "" if doubted else check["strongest_if_used_once"],
         "anomalies": sorted({one["anomaly"] for one in check["found"] if not one["misuse"]}),
         "reason": "",
     }

@@ -138,7 +138,8 @@ def _runs_ours(made: Environment) -> bool:
     return tuple(map(int, made.version.split(".")[:2])) >= OLDEST
 
 
-_SECONDS = 120
+_SECONDS = 600
+"""How long the example of an adapter may take: it is alone with its library, and the machine may be busy."""
 
 
 def _last(name: str, ended: int | None, printed: str) -> str:
