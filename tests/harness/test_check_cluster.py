@@ -65,6 +65,19 @@ def test_what_cannot_be_loaded_there_is_told_as_here(
     assert "out of order" in there.err
 
 
+def test_a_league_is_judged_by_the_workers(workers: Any, capsound: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "counter.py").write_text((ZOO / "check_then_act.py").read_text())
+    (tmp_path / "league.toml").write_text(
+        '[league]\nprograms = 3\nschedules = 3\n[[target]]\nname = "counter"\nkind = "counter"\nregistry = "local"\n'
+        'adapter = "counter.py:Target"\npromise = "It stops."\nsource = "README.md"\n'
+    )
+    command = ("league", "league.toml", "--json")
+    here = capsound(*command, "--environments", "here", cwd=tmp_path)
+    there = capsound(*command, "--environments", "there", "--dask", workers.scheduler_address, cwd=tmp_path)
+    assert here.status == there.status == 0
+    assert here.out == there.out
+
+
 def test_a_worker_has_to_have_the_same_file(tmp_path: Path) -> None:
     import pickle
 

@@ -64,7 +64,15 @@ def _overrun(plan: Plan, adapter: Mapping[str, Any], bill: int) -> str:
     admitted = next((event for event in after if event["event"] == "reserve"), None)
     if admitted is None:
         return "no further call is admitted"
+    if int(admitted["amount"]) == CAP and not _minds(plan, ask):
+        return "not known: it does not report what is spent, and its gate ignores amounts"
     return _counted(CAP - int(admitted["amount"]), bill, ", judging by what it still admits")
+
+
+def _minds(plan: Plan, ask: str) -> bool:
+    """Whether the gate looks at the amount of a call: only then what it still admits says what it has counted."""
+    events = _events(plan, [Step("open", amount=CAP), Step(ask, amount=CAP + 1)])
+    return events is not None and not any(event["event"] == "reserve" for event in events)
 
 
 def _counted(spent: int, bill: int, how: str = "") -> str:
