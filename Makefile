@@ -7,7 +7,7 @@ JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 # pip shows its progress on a terminal, and is silent in a log. What is never imported is not compiled.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
 
-.PHONY: help demo test quick bench deep matrix lint scenarios cases adapters wild clients clean
+.PHONY: help demo test quick bench deep matrix lint scenarios cases adapters league wild clients clean
 
 help:
 	@echo "make demo       find the fan-out race in a 20-line scenario, then prove the fix"
@@ -18,6 +18,7 @@ help:
 	@echo "make matrix     every test with each CPython from 3.11 to 3.14 that is here (VERSIONS='3.12 3.13', ONLY=tests/unit)"
 	@echo "make lint       ruff, mypy --strict, pyright"
 	@echo "make adapters   check published budget libraries, each in an environment of its own (needs a network)"
+	@echo "make league     judge published budgets, and write docs/league.md (needs a network, and node)"
 	@echo "make wild       run eleven real applications against a provider that capsound plays (needs a network, and node)"
 	@echo "make clients    measure anew how many requests clients send for one call (needs a network, and node)"
 	@echo "make scenarios  solve every shipped scenario and compare with what it expects"
@@ -90,6 +91,11 @@ cases: $(VENV)/.installed
 
 adapters: $(VENV)/.installed-demo
 	$(BIN)/python examples/adapters/check_all.py
+
+# With the libraries of the tests, for the plot. What is known is not judged again: a campaign may be stopped at any time.
+league: $(VENV)/.installed
+	$(BIN)/capsound league league/league.toml --workers $(JOBS) --price --save league/results.json \
+	  --markdown docs/league.md --html docs/league.html --badges docs/images/league --plot docs/images/league.svg
 
 wild: $(VENV)/.installed-demo
 	$(BIN)/python examples/wild/check_all.py

@@ -25,7 +25,7 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglo
 UPDATE = bool(os.environ.get("UPDATE_DOCS"))
 
 _FENCE = re.compile(r"^(`{3,})(.*)$")
-_NOTE = re.compile(r"^<!-- (file|write|solve|part|mapping|caps)(?:: (.*?))? -->$")
+_NOTE = re.compile(r"^<!-- (file|write|solve|part|mapping|caps|league-file)(?:: (.*?))? -->$")
 _OPEN = re.compile(r"^<!-- code: ([a-z-]+)(?: (.*?))? -->$")
 _CLOSE = "<!-- end -->"
 

@@ -29,6 +29,7 @@ ENDS = {
     "completion": {0, 64, 70},
     "explain": {0, 64, 65, 70},
     "history": {*VERDICTS, 64, 65, 70, 130},
+    "league": {*VERDICTS, 64, 65, 70, 130},
     "new": {0, 64, 70},
     "prove": {*VERDICTS, 64, 65, 70, 130},
     "ratio": {0, 64, 65, 70, 130},

@@ -60,6 +60,14 @@ def place(tmp_path_factory: pytest.TempPathFactory, source: dict[str, str]) -> P
     (path / "app.py").write_text(app_template())
     for name, text in source.items():
         (path / f"{name}.toml").write_text(text)
+    (path / "league.toml").write_text(
+        "[league]\nprograms = 3\nschedules = 3\n"
+        + "".join(
+            f'[[target]]\nname = "{name}"\nkind = "counter"\nregistry = "local"\nadapter = "{name}.py:Counter"\n'
+            'promise = "It stops."\nsource = "README"\n'
+            for name in ("racy", "broken")
+        )
+    )
     (path / "folder").mkdir()
     for name in ("race", "bad"):
         (path / "folder" / f"{name}.toml").write_text(source[name])
@@ -124,6 +132,8 @@ CASES: list[tuple[str, int, str]] = [
     ("wire --cap 600tokens -- no-such-command", 65, "error"),
     ("clients", 0, "clients"),
     ("clients no-such-client", 65, "error"),
+    ("league league.toml --environments kept", 2, "league"),
+    ("league nowhere.toml", 65, "error"),
     ("prove 1", 0, "prove"),
     ("prove nothing", 65, "error"),
 ]  # fmt: skip

@@ -15,7 +15,7 @@ from imports import FRONT, ROOT, arrows, modules
 BELOW = {
     FRONT: ("commands", "check", "wire", "schedules", "histories", "programs", "display", "solve"),
     "commands": ("league", "check", "solve", "wire", "audit", "costs", "histories", "intake", "page", "display"),
-    "league": ("check", "costs", "remote", "spread", "intake", "page", "display"),
+    "league": ("check", "costs", "programs", "remote", "spread", "intake", "page", "display"),
     "wire": ("remote", "schedules", "programs", "prices", "intake", "display"),
     "check": ("schedules", "histories", "remote", "programs", "spread", "intake", "display"),
     "solve": ("remote", "display"),

@@ -41,16 +41,14 @@ def check_on(
     ending = Ending(stop)
     with reached(address, ROOMS) as cluster:
         digest = digest_of(plan.target)
-        left: set[Any] = set()
 
         def ask(job: Heard | None, seconds: float) -> Any:
             future = cluster.submit(done, plan, digest, job, seconds)
-            left.add(future)
-            try:
-                said = cluster.result(future, ending)
-                return None if said is None else pickle.loads(said)
-            finally:
-                left.discard(future)
+            said = cluster.result(future, ending)
+            if said is None:
+                cluster.client.cancel([future])
+                return None
+            return pickle.loads(said)
 
         def described() -> dict[str, Any]:
             progress("loading the target on the cluster")
@@ -69,7 +67,6 @@ def check_on(
             return checked_by(plan, Hands(cluster.size, described, driven), ending)
         finally:
             ending.set()
-            cluster.client.cancel(list(left))
 
 
 def digest_of(target: str) -> str:

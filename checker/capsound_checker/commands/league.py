@@ -21,10 +21,12 @@ from capsound_checker.commands.shared import as_json, echo_json, exits, no_color
 @click.option("--only", multiple=True, metavar="NAME", help="Judge only this target; repeat for several.")
 @click.option("--workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Targets at once.")
 @click.option("--dask", default="", metavar="ADDRESS", help="Judge them on a Dask cluster: tcp://HOST:8786.")
-@click.option("--environments", type=click.Path(path_type=Path), help="Where they are installed (default: your cache).")
-@click.option("--results", type=click.Path(path_type=Path), help="What was judged (default: a file beside them).")
-@click.option("--twice", is_flag=True, help="Judge each twice: what differs is unknown.")
-@click.option("--again", is_flag=True, help="Judge also what is known.")
+@click.option("--environments", type=click.Path(path_type=Path), help="Where to install them (default: your cache).")
+@click.option(
+    "--results", type=click.Path(path_type=Path), help="Where to keep verdicts (default: beside the environments)."
+)
+@click.option("--twice", is_flag=True, help="Judge each twice; if the verdicts differ, it is unknown.")
+@click.option("--again", is_flag=True, help="Judge again what is known already.")
 @click.option("--price", "with_price", is_flag=True, help="Add what soundness costs by `capsound ratio`.")
 @as_json
 @click.option("--markdown", type=click.Path(path_type=Path), help="Write the tables into this page.")
@@ -55,8 +57,8 @@ def command(
 ) -> int:
     """Judge published libraries, each in an environment of its own.
 
-    LEAGUE is a league.toml. What was judged is kept: a campaign that was killed goes on where it was, and what has not
-    changed is not judged again. pip and npm fetch what is missing.
+    LEAGUE is a league.toml. Verdicts are kept: a campaign that was killed continues where it stopped, and targets that
+    have not changed are not judged again. pip and npm install what is missing.
     """
     from capsound_checker.display.files import check_writable, make_folder, write_json
     from capsound_checker.display.plotting import check_plot

@@ -127,10 +127,11 @@ def brief(result: Mapping[str, Any], target: Target) -> dict[str, Any]:
     check, version = result["check"], target.version
     if check is None:
         return {"version": version, "verdict": "unknown", "strongest": "", "anomalies": [], "reason": result["reason"]}
+    doubted = bool(result["alone"] or result.get("differs"))  # then nothing is said to be kept
     return {
         "version": version,
-        "verdict": "unknown" if result["alone"] or result.get("differs") else check["verdict"],
-        "strongest": check["strongest_if_used_once"],
+        "verdict": "unknown" if doubted else check["verdict"],
+        "strongest": "" if doubted else check["strongest_if_used_once"],
         "anomalies": sorted({one["anomaly"] for one in check["found"] if not one["misuse"]}),
         "reason": "",
     }
@@ -194,26 +195,19 @@ def _hands(how: How, terms: Terms, stop: threading.Event) -> Iterator[tuple[int,
         yield how.workers, here
         return
     with reached(how.dask, ROOMS) as cluster:
-        running: set[Any] = set()
 
         def there(target: Target, tell: Callable[[str], None]) -> dict[str, Any]:
             del tell  # a worker says nothing before it is done
             absolute = replace(target, folder=target.folder.resolve())
             future = cluster.submit(judged_there, absolute, target.digest(), terms, how.root.resolve(), how.twice)
-            running.add(future)
-            try:
-                said = cluster.result(future, stop)
-            finally:
-                running.discard(future)
+            said = cluster.result(future, stop)
             if said is None:
+                cluster.client.cancel([future])
                 raise Stopped
             document: dict[str, Any] = pickle.loads(said)
             return document
 
-        try:
-            yield cluster.size, there
-        finally:
-            cluster.client.cancel(list(running))
+        yield cluster.size, there
 
 
 def judged_there(ours: str, given: bytes) -> bytes:

@@ -47,7 +47,7 @@ def _events(plan: Plan, program: Sequence[Step]) -> list[Mapping[str, Any]] | No
 
 def _overrun(plan: Plan, adapter: Mapping[str, Any], bill: int) -> str:
     if adapter["gate"] == "charge" and "settle" not in adapter["offers"]:
-        return "it is never told a bill"
+        return "it never learns the bill"
     ask = "begin" if _calling(adapter) else "reserve"
     probes = [Step(ask, new=1 + n, amount=amount) for n, amount in enumerate((CAP, CAP - HOLD, CAP - BILL, 1))]
     program = [*_begun(adapter, bill), Step("reply" if _calling(adapter) else "settle"), *probes]
@@ -64,15 +64,23 @@ def _overrun(plan: Plan, adapter: Mapping[str, Any], bill: int) -> str:
     admitted = next((event for event in after if event["event"] == "reserve"), None)
     if admitted is None:
         return "no further call is admitted"
-    return _counted(CAP - int(admitted["amount"]), bill, "as far as its answers tell, ")
+    if int(admitted["amount"]) == CAP and not _minds(plan, ask):
+        return "not known: it does not report what is spent, and its gate ignores amounts"
+    return _counted(CAP - int(admitted["amount"]), bill, ", judging by what it still admits")
+
+
+def _minds(plan: Plan, ask: str) -> bool:
+    """Whether the gate looks at the amount of a call: only then what it still admits says what it has counted."""
+    events = _events(plan, [Step("open", amount=CAP), Step(ask, amount=CAP + 1)])
+    return events is not None and not any(event["event"] == "reserve" for event in events)
 
 
 def _counted(spent: int, bill: int, how: str = "") -> str:
     if spent >= min(bill, CAP if how else bill):
-        return f"{how}charged in full"
+        return f"charged in full{how}"
     if spent == HOLD:
-        return f"{how}charged up to its hold, the rest is forgotten"
-    return f"{how}forgotten" if spent == 0 else f"{how}charged {spent} of {bill}"
+        return f"charged up to the hold, and the rest is lost{how}"
+    return f"not charged at all{how}" if spent == 0 else f"charged {spent} of {bill}{how}"
 
 
 def _fault(plan: Plan, adapter: Mapping[str, Any], name: str) -> str:
@@ -91,13 +99,13 @@ def _resolved(events: Iterable[Mapping[str, Any]]) -> str:
     for event in events:
         match event["event"]:
             case "release":
-                return "given back, though it may be billed"
+                return "released, although the provider may bill it"
             case "forfeit":
-                return "its hold counts as spent"
+                return "the hold counts as spent"
             case "settle":
                 whole = int(event["amount"]) == HOLD
-                return "its hold is charged" if whole else f"charged {event['amount']} of a hold of {HOLD}"
-    return "its hold stays"
+                return "the hold is charged" if whole else f"charged {event['amount']} of a hold of {HOLD}"
+    return "the hold stays open"
 
 
 def _by_hand(plan: Plan, adapter: Mapping[str, Any], name: str) -> str:
@@ -106,17 +114,15 @@ def _by_hand(plan: Plan, adapter: Mapping[str, Any], name: str) -> str:
     if gate in ("check", "record"):
         return "never recorded"
     if gate == "charge":
-        return "stays charged at its estimate"
+        return "the estimate stays charged"
     if name == "abandoned":
         expires = (adapter.get("timing") or {}).get("expires")
-        return f"its hold ends after {expires} s" if expires else "its hold stays"
+        return f"the hold expires after {expires} s" if expires else "the hold stays open"
     ways = ["the caller can write it off"] if "forfeit" in offers else []
     if "release" in offers and "sent" not in offers:
-        ways.append("the caller can give it back: nothing tells it that the call was sent")
+        ways.append("the caller may release it: the library does not know that the call was sent")
     elif "release" in offers:
         events = _events(plan, [*_begun(adapter, HOLD - 1), Step("release")])
         back = events is not None and any(event["event"] == "release" for event in events)
-        ways.append(
-            "the caller can give it back after it was sent" if back else "it cannot be given back once it was sent"
-        )
-    return "; ".join(ways) or "its hold stays until it is settled"
+        ways.append("the caller may release it after sending" if back else "it refuses to release it after sending")
+    return "; ".join(ways) or "the hold stays open until it is settled"

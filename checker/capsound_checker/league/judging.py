@@ -100,10 +100,16 @@ def plan_of(target: Target, terms: Terms, made: Environment) -> Plan:
         terms.programs,
         float(terms.seconds),
         terms.seed,
+        memory=_MEMORY,
+        load_seconds=_LOADING,
         python=python,
         environment=inside,
         schedules=terms.schedules,
     )
+
+
+_MEMORY, _LOADING = 8_192, 300.0
+"""What a framework with all that it imports may take: MiB, and seconds to load."""
 
 
 def _quoted(path: Path) -> str:
@@ -132,7 +138,8 @@ def _runs_ours(made: Environment) -> bool:
     return tuple(map(int, made.version.split(".")[:2])) >= OLDEST
 
 
-_SECONDS = 120
+_SECONDS = 600
+"""How long the example of an adapter may take: it is alone with its library, and the machine may be busy."""
 
 
 def _last(name: str, ended: int | None, printed: str) -> str:

@@ -34,8 +34,8 @@ class BadLeague(CapsoundError):
 _KIND = Kind(
     "league file",
     BadLeague,
-    "docs/league-command.md has an example",
-    "name a league.toml; docs/league-command.md has an example",
+    "docs/league.md has an example",
+    "name a league.toml; docs/league.md has an example",
 )
 
 
@@ -55,7 +55,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One adapter of one published library; docs/league-command.md says what the fields mean."""
+    """One adapter of one published library; docs/league.md says what the fields mean."""
 
     name: str
     kind: str

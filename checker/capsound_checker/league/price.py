@@ -8,8 +8,8 @@ from typing import Any
 from capsound.verdict import Verdict
 from capsound_checker.costs.ratio import run_lab
 
-WORKLOAD, CAP = "gen:chat", 2_000_000
-"""A workload of every-day calls, and a cap that some tens of them fit under."""
+WORKLOAD, CAP = "gen:chat", 100_000
+"""A workload of every-day calls, and a cap under which some twenty of two hundred fit."""
 
 STRATEGIES = ("history", "stream", "quantile")
 """A hold that is proved, one that is proved and grows with the answer, and one that is refuted."""

@@ -98,7 +98,7 @@ def _price(document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _target(row: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## {row['name']}"
+    yield f"### {row['name']}"
     yield ""
     what = f"{plain(row['package'])} {plain(row['version'])} ({row['registry']})" if row["package"] else "local"
     yield f"{what}, {row['kind']}. Judged on {row['judged_on']}, with {_python(row)}."

@@ -84,7 +84,8 @@ def _evidence(check: Mapping[str, Any] | None, strongest: str) -> str:
     """Return what was tried of the strongest guarantee that is kept, or of the last one below it that was."""
     if check is None:
         return ""
-    tried = [check["evidence"].get(label, "") for label in GUARANTEES[: GUARANTEES.index(strongest) + 1]]
+    below = GUARANTEES[: GUARANTEES.index(strongest) + 1] if strongest else ()
+    tried = [check["evidence"].get(label, "") for label in below]
     return next((text for text in reversed(tried) if text), "")
 
 
@@ -105,6 +106,8 @@ def _unaccepted(accepted: Sequence[str], verdict: str, doubts: Sequence[str]) ->
     """Return the doubts that make a verdict unknown and that nobody has accepted."""
     if verdict != "unknown":
         return []
+    if not doubts:
+        return ["nothing says why"]
     return [text for text in doubts if not any(part in text for part in accepted)]
 
 
