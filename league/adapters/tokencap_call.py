@@ -50,6 +50,10 @@ class InterceptorAdapter(Adapter):
         """Let the interceptor make the call."""
         await tokencap.interceptor.base.call_async(lambda **_: provider(), {"max_tokens": estimate}, scope, Counts())
 
+    def spent(self, scope: Guard) -> int:
+        """Return what its status says was used: estimates that were too high included."""
+        return scope.get_status().dimensions["run"].used
+
     def remaining(self, scope: Guard) -> int:
         """Return what its status says is left."""
         return scope.get_status().dimensions["run"].remaining
