@@ -43,3 +43,7 @@ class SessionAdapter(Adapter):
     def spent(self, scope: BudgetSession) -> int:
         """Return what was recorded."""
         return units(scope.spent)
+
+    def remaining(self, scope: BudgetSession) -> int:
+        """Return the budget without it."""
+        return units(scope.remaining)

@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any
 
 from adapting import guarded, units
-from budgetgate import Budget, BudgetExceededError, Engine, Ledger
+from budgetgate import Budget, BudgetExceededError, Engine, Ledger, MemoryStore
 
 from capsound.adapter import Adapter, Gate, Provider
 
@@ -31,7 +31,7 @@ class EngineAdapter(Adapter):
 
     def open(self, cap: int) -> Engine:
         """Make an engine for each root, with a budget that has no window."""
-        engine = Engine()
+        engine = Engine(MemoryStore())
         engine.register(LEDGER, Budget(max_spend=Decimal(cap), window=None))
         return engine
 
@@ -41,6 +41,10 @@ class EngineAdapter(Adapter):
         scope.enforce(decision)
         assert hold is not None
         await guarded(provider, lambda: scope.release(hold), lambda cost: scope.commit(hold, Decimal(cost)))
+
+    def spent(self, scope: Engine) -> Any:
+        """Return what was committed; the public total holds what is reserved as well."""
+        return units(sum(event.amount for event in scope._store._ledgers.get(LEDGER, ())))  # noqa: SLF001
 
     def remaining(self, scope: Engine) -> Any:
         """Return the room left, which is never told as less than nothing."""

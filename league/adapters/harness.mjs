@@ -8,6 +8,7 @@ export class Rejected extends Error {}
 
 // What is no amount comes by name. JavaScript cannot tell 2.0 from 2, so `float` is not among them.
 const ODD = { nan: NaN, infinity: Infinity, "-infinity": -Infinity, text: "5", true: true, fraction: 1.5, null: null, list: [] };
+const LARGEST = 2 ** 31; // sums of such caps are still exact
 const SUSPENDED = new Set(["call", "reply", "fail", "cancel", "crash", "step"]);
 const OBSERVERS = ["spent", "held", "remaining"];
 
@@ -22,16 +23,24 @@ export async function serve(targets) {
   const target = targets[name];
   let scopes = new Map();
   let calls = new Map();
+  let holds = 0;
 
   const operations = {
     open: async (r) => {
+      if (r.cap > LARGEST) throw new RangeError(`${r.cap} is more than is counted exactly`);
       const opened = await target.open(amount(r.cap));
       const id = `s${scopes.size}`;
       scopes.set(id, opened);
       return id;
     },
   };
-  for (const operation of ["check", "charge", "record"]) {
+  if (target?.charge) {
+    operations.charge = async (r) => {
+      await target.charge(scopes.get(r.scope), amount(r.amount));
+      return `h${holds++}`;
+    };
+  }
+  for (const operation of ["check", "record"]) {
     if (target?.[operation]) operations[operation] = (r) => target[operation](scopes.get(r.scope), amount(r.amount));
   }
 
@@ -107,7 +116,7 @@ export async function serve(targets) {
   async function answer(request) {
     const { cmd } = request;
     if (cmd === "start") return target ? started() : { answer: "skipped", reason: `choose one of ${Object.keys(targets)}` };
-    if (cmd === "reset") return (scopes = new Map()), (calls = new Map()), { answer: "done", value: null };
+    if (cmd === "reset") return (scopes = new Map()), (calls = new Map()), (holds = 0), { answer: "done", value: null };
     if (cmd === "observe") return { answer: "done", value: await observe(request.scope) };
     if (cmd === "turn" && target.call) return turn(request);
     if (SUSPENDED.has(cmd) && target.call) return alone(request);

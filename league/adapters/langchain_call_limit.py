@@ -32,6 +32,7 @@ class LimitAdapter(Adapter):
 
     gate = Gate.CHARGE
     refused = (ModelCallLimitExceededError,)
+    zero_is_unlimited = True  # a run without a call is not tried
 
     def open(self, cap: int) -> tuple[ModelCallLimitMiddleware[Any], dict[str, Any]]:
         """Make the middleware and the state of a run."""

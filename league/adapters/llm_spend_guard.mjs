@@ -13,14 +13,13 @@ serve({
     claims: { zero_is_unlimited: true },
     refused: (error) => error instanceof BudgetExceededError,
     open: (cap) => {
-      const client = { chat: { completions: {} } };
+      const create = async ({ send }) => ({ usage: { prompt_tokens: await send(), completion_tokens: 0 } });
       const guard = new LLMGuard({ globalBudgetTokens: cap });
-      return { client, guard, openai: guard.wrapOpenAI(client) };
+      return { guard, openai: guard.wrapOpenAI({ chat: { completions: { create } } }) };
     },
-    call: ({ client, openai }, estimate, send) => {
-      client.chat.completions.create = async () => ({ usage: { prompt_tokens: await send(), completion_tokens: 0 } });
-      return openai.chat({ model: "claude", messages: [], max_tokens: estimate - OVERHEAD });
-    },
+    call: ({ openai }, estimate, send) =>
+      openai.chat({ model: "claude", messages: [], max_tokens: estimate - OVERHEAD, send }),
     spent: async ({ guard }) => (await guard.getStats())[0].used,
+    remaining: ({ guard }) => guard.getRemainingBudget(),
   },
 });

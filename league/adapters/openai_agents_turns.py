@@ -40,6 +40,8 @@ class Asking(Model):
 class TurnsAdapter(RunAdapter):
     """One unit is a call of the model."""
 
+    zero_is_unlimited = True  # a run without a call is not tried
+
     def loop(self, cap: int) -> Callable[[Callable[[], None]], Any]:
         """Return a run with so many turns."""
 

@@ -22,6 +22,7 @@ class WindowAdapter(Adapter):
 
     gate = Gate.CHARGE
     rejected = (ValueError, TypeError)
+    zero_is_unlimited = True  # it divides by the limit
 
     def open(self, cap: int) -> Throttled:
         """Make a limiter with a store of its own."""

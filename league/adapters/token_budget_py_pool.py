@@ -36,3 +36,13 @@ class PoolAdapter(Adapter):
     def spent(self, scope: BudgetPool) -> int:
         """Return the tokens that were committed."""
         return scope.snapshot().tokens_used
+
+    def held(self, scope: BudgetPool) -> int:
+        """Return what is reserved: it is taken off what remains."""
+        return scope._tokens_reserved  # noqa: SLF001
+
+    def remaining(self, scope: BudgetPool) -> int:
+        """Return the cap without both."""
+        left = scope.snapshot().tokens_remaining
+        assert left is not None
+        return left

@@ -22,6 +22,7 @@ class MonitorAdapter(Adapter):
     """Ask whether it is ok, call, record. One unit is a token."""
 
     gate = Gate.CHECK
+    zero_is_unlimited = True  # it divides by the limit, and a limit of 0 lets the first turn through
 
     def open(self, cap: int) -> _Monitor:
         """Make a monitor with the other limits out of the way."""

@@ -10,6 +10,7 @@ A call that fails keeps its capacity unless one says what it used; one that used
 
 from typing import Any
 
+from adapting import within
 from token_throttle import PerModelConfig, Quota, SyncMemoryBackendBuilder, SyncRateLimiter, UsageQuotas
 
 from capsound.adapter import Adapter
@@ -26,7 +27,7 @@ class LimiterAdapter(Adapter):
 
     def open(self, cap: int) -> SyncRateLimiter:
         """Make a limiter in memory."""
-        quotas = UsageQuotas([Quota(metric="tokens", limit=cap, per_seconds=YEARS)])
+        quotas = UsageQuotas([Quota(metric="tokens", limit=within(cap), per_seconds=YEARS)])
         return SyncRateLimiter(PerModelConfig(quotas=quotas, model_family="m"), backend=SyncMemoryBackendBuilder())
 
     def reserve(self, scope: SyncRateLimiter, amount: int) -> Any:

@@ -25,12 +25,10 @@ from capsound.adapter import Adapter, Gate, Provider
 class Counts:
     """Tells the interceptor what we estimate, and what the provider has billed."""
 
-    def estimate_tokens(self, options: dict[str, int]) -> int:
-        """Return the estimate that the request carries."""
+    def estimate_tokens(self, options: dict[str, int]) -> int:  # noqa: D102
         return options["max_tokens"]
 
-    def extract_usage(self, bill: int) -> TokenUsage:
-        """Return the bill."""
+    def extract_usage(self, bill: int) -> TokenUsage:  # noqa: D102
         return TokenUsage(bill, 0)
 
 
@@ -40,16 +38,22 @@ class InterceptorAdapter(Adapter):
     gate = Gate.CALL
     refused = (BudgetExceededError,)
 
-    def open(self, cap: int) -> Guard:
-        """Make a guard of one dimension."""
-        return Guard(
-            Policy({"run": DimensionPolicy(cap)}), backend=SQLiteBackend(":memory:"), otel_enabled=False, quiet=True
-        )
+    def open(self, cap: int) -> tuple[Guard, list[int]]:  # noqa: D102
+        policy = Policy({"run": DimensionPolicy(cap)})
+        return Guard(policy, backend=SQLiteBackend(":memory:"), otel_enabled=False, quiet=True), []
 
-    async def call(self, scope: Guard, estimate: int, provider: Provider) -> None:
-        """Let the interceptor make the call."""
-        await tokencap.interceptor.base.call_async(lambda **_: provider(), {"max_tokens": estimate}, scope, Counts())
+    async def call(self, scope: tuple[Guard, list[int]], estimate: int, provider: Provider) -> None:
+        """Let the interceptor make the call, and note what is under way."""
 
-    def remaining(self, scope: Guard) -> int:
-        """Return what its status says is left."""
-        return scope.get_status().dimensions["run"].remaining
+        async def send(**_: int) -> int:
+            scope[1].append(estimate)
+            try:
+                return await provider()
+            finally:
+                scope[1].remove(estimate)
+
+        await tokencap.interceptor.base.call_async(send, {"max_tokens": estimate}, scope[0], Counts())
+
+    def spent(self, scope: tuple[Guard, list[int]]) -> int:
+        """Return what was used, without the estimates that are under way."""
+        return scope[0].get_status().dimensions["run"].used - sum(scope[1])
