@@ -71,7 +71,10 @@ def test_an_agent_charges_its_ceilings_and_all_above_them_the_root_last() -> Non
     [
         ('window = "sliding 0 h"', 'there is no window "sliding 0 h"'),
         ('window = "sliding 24 h"\nbuckets = 7', "7 does not divide 'sliding 24 h'"),
-        ('window = "sliding 24 h"\nbuckets = 24\nforgets = "bucket"', "with buckets, the cap itself is one over whole buckets"),
+        (
+            'window = "sliding 24 h"\nbuckets = 24\nforgets = "bucket"',
+            "with buckets, the cap itself is one over whole buckets",
+        ),
         ('window = "day"\nforgets = "hold"', '"forgets" has no meaning: there is no window that slides'),
         ("buckets = 24", '"buckets" has no meaning: there is no window that slides'),
         (
