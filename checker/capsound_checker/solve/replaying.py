@@ -44,6 +44,12 @@ def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
             hint="there is no run to replay; use every handle once",
         )
     trace = run_schedule(machine, schedule)
+    if trace.moments is None:
+        raise BadToken(
+            "no moments are found at which the steps of this run could happen",
+            cause="buckets are dropped at whole multiples of their length, and here several of them are",
+            hint="a token that capsound solve prints has moments",
+        )
     report = judge(machine, trace)
     verdict = merge(v for p, v in report.verdicts.items() if p in _JUDGED)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
