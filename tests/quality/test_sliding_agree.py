@@ -182,7 +182,8 @@ def test_a_proof_that_takes_an_early_ledger_for_a_late_one_is_noticed(
 
 def test_a_proof_of_one_ceiling_does_not_speak_of_one_that_forgets_otherwise() -> None:
     team = Ceiling("team", "root", Interval.exactly(6), "money", Window("sliding 24 h", slides=True, forgets=HELD))
-    whole = replace(_two(SETTLED), ceilings=(team,), agents=(Agents("a", 2, "team", "c"),))
+    agents = (Agents("a", 2, "team", "c"),)
+    whole = replace(_two(SETTLED), cap=Interval.exactly(100), ceilings=(team,), agents=agents)
     assert solve(whole).result(Property.CAP).verdict is Verdict.VIOLATED
     alike = replace(team, window=Window("sliding 24 h", slides=True))
     assert solve(replace(whole, ceilings=(alike,))).result(Property.CAP).verdict is Verdict.SOUND
