@@ -2,7 +2,7 @@
 
 A bill counts until it is as old as the window. Time is no number here. What was billed or charged in one block is an
 *entry*; the environment decides when the oldest entry is as old as the window, and nothing leaves before what came
-earlier. No more is lost: any such order of steps can be had with moments of time, for a window of any length
+earlier. Nothing is lost by that: any such order of steps can be had with moments of time, for a window of any length
 (``capsound.moments`` finds them; it is the theorem that proper interval graphs are unit interval graphs, Roberts 1969).
 
 A ledger that counts the age of a cost from the settlement has it in the entry of the settlement; one that counts it
@@ -32,6 +32,7 @@ FIELDS = ("billed", "charged", "forfeited", "settled", "lost", "booked")
 
 _COSTS = ("charged", "forfeited")
 """What the ledger counts; all else is what it ought to count, and leaves with the settlement."""
+
 ASSUMED = 4
 """How many buckets a ledger has in a run that is shown, where it forgets by the bucket: the file does not say."""
 
@@ -188,6 +189,7 @@ def _push(machine: Machine, config: Config, algebra: Algebra, values: list[Num])
             at = 1 + slot * width + offset
             past[at] = algebra.ite(free, value, past[at])
     past[0] = past[0] + 1
+    assert not isinstance(past[0], int) or past[0] <= machine.past, "there is room for every entry"
 
 
 def leave(machine: Machine, config: Config, branch: Branch, algebra: Algebra) -> tuple[Bool, dict[int, list[int]]]:

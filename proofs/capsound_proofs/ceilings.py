@@ -170,7 +170,9 @@ def _kind(machine: Machine) -> Hashable:
     processes = frozenset(
         (process.clock, tuple(_rule(place) for place in process.places)) for process in machine.processes
     )
-    return (machine.cap, machine.scenario.spent, machine.budget, processes)
+    window = machine.scenario.window
+    forgets = window.forgets if window is not None and window.slides else ""
+    return (machine.cap, machine.scenario.spent, machine.budget, processes, forgets)
 
 
 def _rule(place: Place) -> Place:

@@ -104,10 +104,31 @@ def test_several_caps_are_judged_one_by_one_and_the_worst_decides(capsound: Runs
     assert told["found"][0]["cause"] == "check-then-act"
 
 
+def test_a_cap_with_a_window_is_judged_by_the_moments_of_the_bills(capsound: Runs, place: Path) -> None:
+    (place / "hourly.toml").write_text('[[cap]]\nlimit = "600tokens"\nwindow = "sliding 30 d"\n')
+    words = ("wire", "--caps", "hourly.toml", "--runs", "3", "--json", "--", sys.executable, "my_app.py")
+    racy, cured = (capsound(*words, how, cwd=place) for how in ("racy", "cured"))
+    told = json.loads(racy.out)
+    Draft202012Validator(schema_of("wire")).validate(told)
+    assert (racy.status, told["verdict"], told["caps"][0]["window"]) == (1, "violated", "sliding 30 d")
+    assert (told["found"][0]["overshoot"], told["found"][0]["cause"]) == (165, "check-then-act")
+    # Nothing has left a window of 30 days: what it does then was not tried.
+    tried = json.loads(cured.out)
+    assert (cured.status, tried["verdict"], tried["strongest"]) == (2, "unknown", "none")
+    reasons = {one["why"] for one in tried["guarantees"] if one["state"] == "not tried"}
+    assert "no bill left the window (sliding 30 d) in a run that came near the cap" in reasons
+
+
+def test_windows_are_not_judged_inside(capsound: Runs, place: Path) -> None:
+    (place / "hourly.toml").write_text('[[cap]]\nlimit = "600tokens"\nwindow = "sliding 30 d"\n')
+    ran = capsound("wire", "--caps", "hourly.toml", "--inside", "my_app.py:main", cwd=place)
+    assert ran.status == 64
+    assert "caps with a window cannot be judged --inside" in ran.err
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ('limit = "$5"\nwindow = "day"', "fine has a window"),
         ('limit = "$5"\neach = "agent"', "fine is about accounts or agents"),
         ('limit = "$5"\naccounts = "team-*"', "fine is about accounts or agents"),
         ("limit = 5", "5 of what?"),

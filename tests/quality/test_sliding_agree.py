@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from capsound.disciplines import KNOWN
-from capsound.errors import BadDiscipline
+from capsound.errors import BadDiscipline, Disagreement
 from capsound.explorer import Scope, explore
 from capsound.judged import judge
 from capsound.machine import compile_scenario
@@ -145,3 +145,52 @@ def test_explorer_and_solver_agree_on_windows_that_slide(scenario: Scenario) -> 
 @given(scenarios())
 def test_explorer_and_solver_agree_on_windows_that_slide_deep(scenario: Scenario) -> None:
     assert_agreement(scenario)
+
+
+def _two(forgets: str) -> Scenario:
+    """Two calls of 4 under a cap of 6."""
+    four = Interval.exactly(4)
+    return Scenario(
+        "two",
+        Interval.exactly(6),
+        "reserve-settle",
+        (Agents("a", 2, "root", "c"),),
+        (CallKind("c", Plain(four, four)),),
+        window=Window("sliding 24 h", slides=True, forgets=forgets),
+        properties=(Property.CAP,),
+    )
+
+
+def test_a_proof_speaks_of_every_length_and_a_counterexample_has_moments() -> None:
+    proved = solve(_two(SETTLED)).result(Property.CAP)
+    assert proved.bound == "proved for every cap, amount, schedule, length of the window, number of agents and calls"
+    assert proved.invariant
+    broken = solve(_two(HELD)).result(Property.CAP)
+    assert broken.trace is not None
+    assert broken.trace.moments
+    assert broken.anomaly == "overshoot"
+
+
+@pytest.mark.parametrize("forgets", [HELD, BUCKET])
+def test_a_proof_that_takes_an_early_ledger_for_a_late_one_is_noticed(
+    forgets: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("capsound_proofs.sliding.SETTLED", forgets)
+    with pytest.raises(Disagreement, match="not for concrete runs"):
+        solve(_two(forgets))
+
+
+def test_a_proof_of_one_ceiling_does_not_speak_of_one_that_forgets_otherwise() -> None:
+    team = Ceiling("team", "root", Interval.exactly(6), "money", Window("sliding 24 h", slides=True, forgets=HELD))
+    agents = (Agents("a", 2, "team", "c"),)
+    whole = replace(_two(SETTLED), cap=Interval.exactly(100), ceilings=(team,), agents=agents)
+    assert solve(whole).result(Property.CAP).verdict is Verdict.VIOLATED
+    alike = replace(team, window=Window("sliding 24 h", slides=True))
+    assert solve(replace(whole, ceilings=(alike,))).result(Property.CAP).verdict is Verdict.SOUND
+
+
+def test_a_run_without_moments_is_no_counterexample(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capsound.sliding.moments", lambda *_, **__: ())
+    result = solve(_two(BUCKET)).result(Property.CAP)
+    assert result.verdict is Verdict.UNKNOWN
+    assert "no moments are found" in result.bound

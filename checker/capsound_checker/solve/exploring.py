@@ -30,7 +30,7 @@ from capsound.schedule import (
 )
 from capsound_checker.display.printing import printable
 from capsound_checker.page.rendering import shown_of
-from capsound_checker.solve.replaying import data_of
+from capsound_checker.solve.replaying import data_of, run_of
 
 STEPS, LETTERS = 300, 6_000
 """How many steps a run has at most here, and how many letters a token."""
@@ -78,7 +78,7 @@ def explored(machine: Machine, token: str, path: str) -> dict[str, Any]:
     schedule = parse_token(token or start(machine))
     if len(schedule.choices) > STEPS:
         raise BadToken(f"the token has {len(schedule.choices):,} steps", hint=f"at most {STEPS:,} are walked here")
-    trace = run_schedule(machine, schedule)
+    trace = run_of(machine, schedule)
     document = data_of(machine.scenario, trace, judge(machine, trace))
     config = thaw(machine, trace.steps[-1].values if trace.steps else trace.initial)
     shown = shown_of(document, path) | {"command": "explore"}
@@ -88,15 +88,17 @@ def explored(machine: Machine, token: str, path: str) -> dict[str, Any]:
         "before": replace(schedule, choices=schedule.choices[:-1]).token,
         "document": document,
         "shown": {key: value for key, value in shown.items() if key != "plain"},
-        "moves": [_told(machine, schedule, move) for move in moves(machine, config)],
+        "moves": [told for move in moves(machine, config) if (told := _told(machine, schedule, move)) is not None],
         "cap": {"least": machine.cap.lo, "most": machine.cap.hi},
     }
 
 
-def _told(machine: Machine, schedule: Schedule, move: Move) -> dict[str, Any]:
-    """Return a step as the page offers it."""
+def _told(machine: Machine, schedule: Schedule, move: Move) -> dict[str, Any] | None:
+    """Return a step as the page offers it; None where no moments are found at which it could happen."""
     after = replace(schedule, choices=(*schedule.choices, move.choice))
     trace = run_schedule(machine, after)
+    if trace.moments is None:
+        return None
     step = trace.steps[-1]
     document = data_of(machine.scenario, trace, judge(machine, trace))
     first = len(trace.events) - len(step.events)

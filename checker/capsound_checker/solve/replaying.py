@@ -14,7 +14,7 @@ from capsound.machine import TOLD_APART, Machine, compile_scenario
 from capsound.properties import Property
 from capsound.report import Report
 from capsound.scenario import Scenario
-from capsound.schedule import BadToken, Trace, parse_token, run_schedule
+from capsound.schedule import BadToken, Schedule, Trace, parse_token, run_schedule
 from capsound.verdict import Verdict, merge
 from capsound_checker.display.data import steps_of
 from capsound_checker.display.itf import trace_to_itf
@@ -37,7 +37,7 @@ class Replayed:
 def replay_token(path: Path, token: str, *, colour: bool) -> Replayed:
     """Replay a token on its scenario; return the run and what the monitor says of it."""
     machine = machine_of(path)
-    scenario, trace = machine.scenario, run_schedule(machine, parse_token(token))
+    scenario, trace = machine.scenario, run_of(machine, parse_token(token))
     report = judge(machine, trace)
     verdict = judged(report)
     status = "violation" if verdict is Verdict.VIOLATED else "ok"
@@ -63,6 +63,18 @@ def machine_of(path: Path) -> Machine:
             hint="there is no run to replay; use every handle once",
         )
     return machine
+
+
+def run_of(machine: Machine, schedule: Schedule) -> Trace:
+    """Return the run of a schedule. Raises ``BadToken`` where it is none, or has no moments that windows need."""
+    trace = run_schedule(machine, schedule)
+    if trace.moments is None:
+        raise BadToken(
+            "no moments are found at which the steps of this run could happen",
+            cause="buckets are dropped at whole multiples of their length, and here several of them are",
+            hint="a token that capsound solve prints has moments",
+        )
+    return trace
 
 
 def judged(report: Report) -> Verdict:

@@ -10,6 +10,7 @@ from capsound.loading.words import show
 from capsound.positions import KeyPath
 from capsound.scenario import BUCKET, FIRST, MONEY, ROOT, SETTLED, Ceiling, Interval, Scenario, Window
 from capsound.windows import Sliding, in_steps, in_words
+from capsound.windows import Window as Moments
 
 _EVERY = re.compile(r"every\s+[1-9][0-9]{0,8}\s*(?:s|min|h|d)")
 _CURE = 'write "day", "week", "month" or "every 6 h", or leave it out'
@@ -44,10 +45,7 @@ def _window(values: Values, path: KeyPath) -> Window | None:
 
 def _sliding(values: Values, path: KeyPath, written: str, keeps: bool) -> Window:
     """Return a window that slides; blame a length that is none, and what has no meaning for it."""
-    try:
-        window = in_words(written)
-    except ValueError:
-        window = None
+    window = _in_words(written)
     if not isinstance(window, Sliding):
         values.notes.value((*path, "window"), f"there is no window {show(written)}", 'such as "sliding 24 h"')
     if path and values.get((*path, "resets")) is not None:
@@ -63,6 +61,14 @@ def _sliding(values: Values, path: KeyPath, written: str, keeps: bool) -> Window
     return Window(written, keeps, None, slides=True, forgets=forgets, buckets=buckets)
 
 
+def _in_words(written: str) -> Moments | None:
+    """Return the window of time that a word names, None where it names none."""
+    try:
+        return in_words(written)
+    except ValueError:  # it has no length
+        return None
+
+
 def read_spans(values: Values, scenario: Scenario) -> None:
     """Blame windows that do not go with one that slides: nobody says how long a scenario takes."""
     places: list[tuple[KeyPath, Window | None]] = [((), scenario.window)]
@@ -73,7 +79,7 @@ def read_spans(values: Values, scenario: Scenario) -> None:
         if not window.slides:
             message = f"a window that begins anew does not go together with one that slides ({sliding[0].written}) yet"
             values.notes.value((*path, "window"), message, "ask about each in a scenario of its own")
-        elif (in_words(window.written), window.buckets) != (in_words(sliding[0].written), sliding[0].buckets):
+        elif (_in_words(window.written), window.buckets) != (_in_words(sliding[0].written), sliding[0].buckets):
             message = f"sliding windows of two kinds do not go together yet, and another is {sliding[0].written!r}"
             values.notes.value((*path, "window"), message, "ask about each length in a scenario of its own")
     if sliding and scenario.faults.expire:
