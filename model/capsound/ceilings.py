@@ -85,12 +85,15 @@ def calls_of(running: Running) -> list[CallVars]:
     return [running.call, *running.more]
 
 
-def waits_alone(config: Config, place: Place, algebra: Algebra) -> list[Bool]:
-    """Return the conditions without which a process is blocked at a place: locks, of each of its ledgers."""
+def waits_alone(machine: Machine, config: Config, place: Place, algebra: Algebra) -> list[Bool]:
+    """Return the conditions without which a process is blocked at a place.
+
+    Those are locks and slots, of each of its ledgers, and the agents that it comes after.
+    """
+    found = [finished(algebra, machine, config, other) for other in place.after]
     waiting = [step for step in place.block if step.waits is not None]
     if not waiting:
-        return []
-    found: list[Bool] = []
+        return found
     for index in place.ledgers:
         frame = _frame(config.ledgers[index], CallVars(), _no_costs(), algebra, lambda *_: 0, lambda *_: None)
         found += [step.waits(frame) for step in waiting if step.waits is not None]
@@ -119,7 +122,9 @@ def _fire(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Bo
         return _fault(machine, config, branch, env)
     before = [replace(call) for call in calls_of(running)]
     choices = _Choices(env.draw)
-    conditions = waits_alone(config, place, env.algebra)
+    conditions = waits_alone(machine, config, place, env.algebra)
+    if place.kind == "more":
+        return [*conditions, *_one_more(machine, config, branch, env)]
     if place.draws_size:
         for index in first_of_views(machine, place.charged):
             frame = _frame_on(machine, config, branch, env, place, index, before, choices)
@@ -156,6 +161,24 @@ def _fire(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Bo
     if (branch.kind == "run" and place.next == place.end) or (branch.kind == "refuse" and not place.aborts):
         _forget_call(running)
     return conditions
+
+
+def _one_more(machine: Machine, config: Config, branch: Branch, env: Env) -> list[Bool]:
+    """Let an agent make one more call, or stop: as it likes."""
+    place = machine.processes[branch.process].places[branch.place]
+    (step,) = place.block
+    frame = _frame(config.ledgers[place.account], CallVars(), _no_costs(), env.algebra, env.draw, lambda *_: None)
+    assert step.guard is not None
+    more = step.guard(frame)
+    goes_on = branch.kind == "run"
+    config.running[branch.process].at = place.next if goes_on else place.refused
+    return [more if goes_on else env.algebra.negate(more)]
+
+
+def finished(algebra: Algebra, machine: Machine, config: Config, index: int) -> Bool:
+    """Return whether a process has nothing left to do, or never will."""
+    at = config.running[index].at
+    return algebra.either(at == machine.processes[index].done, at < 0)
 
 
 def _refuse(

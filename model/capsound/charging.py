@@ -19,12 +19,13 @@ from capsound.scenario import MONEY, ROOT, Scenario, Stream, Window
 UNDERSTOOD = frozenset(
     {"check", "check-spent", "admit", "reserve", "send", "settle", "settle-capped", "debit", "read", "write"}
     | {"release", "forfeit", "forget", "send-stream", "next-chunk", "extend", "tail", "lock", "unlock"}
+    | {"enter", "leave"}
 )
 """The steps that may work on several ledgers: of each it was seen what it does where a hold was let go."""
 
 KEPT = frozenset(
     {"name", "says", "blocks", "before_send", "after_send", "on_refuse", "stream", "on_abort", "retry", "one_by_one"}
-    | {"delegate", "move", "close", "affine"}
+    | {"delegate", "move", "close", "affine", "slots"}
 )
 """What of a discipline is kept over ceilings, or has no meaning there: any other part that is used is refused."""
 
@@ -282,6 +283,8 @@ def only(machine: Machine, ledger: int, scenario: Scenario) -> Machine:
             gone=gone,
             twins=twins,
             elsewhere=others and any(step.guard is not None for step in place.block),
+            # The others have other numbers here, or are not there: whoever need not wait can do all that it could.
+            after=(),
         )
 
     processes = tuple(

@@ -63,8 +63,6 @@ class _Compiler:
         odd = {
             "slices": bool(scenario.slices) or any(a.own_slice is not None or a.inherits for a in scenario.agents),
             "programs of handles": any(agents.program for agents in scenario.agents),
-            "agents that come after others": any(agents.after for agents in scenario.agents),
-            "up to so many calls": any(agents.up_to for agents in scenario.agents),
             "calls that must be affordable": any(agents.affordable for agents in scenario.agents),
         }
         for other in odd:
@@ -218,7 +216,11 @@ class _Compiler:
         if self.alone:
             ledgers = [self.index[charged] for charged in self.scenario.charges(agents)]
             ledgers.sort(key=lambda index: self.accounts[index].view != 0)  # who counts money chooses first
+            choices: list[int] = []
             for index in range(agents.calls):
+                if agents.up_to:
+                    choices.append(len(places))
+                    places.append(one_more(0, len(places)))
                 costs = costs_of(self.scenario, agents.call, index)
                 for ledger in ledgers:
                     costs.counted_in(self.accounts[ledger].dimension)  # refused here where it is not known
@@ -231,6 +233,8 @@ class _Compiler:
                     forgetful=self.forgetful,
                     expires=bool(self.scenario.faults.expire),
                 )
+            for at in choices:
+                places[at] = replace(places[at], refused=len(places))
         elif agents.program:
             self._program(agents, name, places)
         else:
@@ -261,10 +265,8 @@ class _Compiler:
         choices: list[int] = []
         for index in range(agents.calls):
             if agents.up_to:
-                at = len(places)
-                choices.append(at)
-                more = Place("more", (MORE,), account=account, parent=account, next=at + 1, refused=at + 1, end=at + 1)
-                places.append(replace(more, silent=True, label="one more call?"))
+                choices.append(len(places))
+                places.append(one_more(account, len(places)))
             # A turn that is refused makes none of its calls.
             left = min(self.discipline.turn, agents.calls - index) if index % self.discipline.turn == 0 else 1
             self._call(places, account, costs_of(self.scenario, agents.call, index), index, left, between=agents.up_to)
@@ -372,3 +374,9 @@ class _Compiler:
             parent = self.accounts[source].parent
             if parent is not None and self.discipline.close:
                 places.append(self._close(source, parent, end=len(places) + 1, after=()))
+
+
+def one_more(account: int, at: int) -> Place:
+    """Return the place at which an agent decides whether it makes one more call; where it stops is not known yet."""
+    more = Place("more", (MORE,), account=account, parent=account, next=at + 1, refused=at + 1, end=at + 1)
+    return replace(more, silent=True, label="one more call?")

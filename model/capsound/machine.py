@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
-from capsound.ceilings import fire_alone, waits_alone
+from capsound.ceilings import finished, fire_alone, waits_alone
 from capsound.compiling import TOLD_APART, compile_scenario, discipline_of
 from capsound.disciplines import Block, Discipline, Retry
 from capsound.frames import Algebra, Bool, CallVars, Frame, Ledger, Num
@@ -258,7 +258,7 @@ def waits(machine: Machine, config: Config, place: Place, frame: Frame) -> list[
     conditions: list[Bool] = [config.opened[place.parent] == 1]
     if place.waits_open:
         conditions.append(config.opened[place.account] == 1)
-    conditions += [_finished(frame.algebra, machine, config, other) for other in place.after]
+    conditions += [finished(frame.algebra, machine, config, other) for other in place.after]
     return conditions + [step.waits(frame) for step in place.block if step.waits is not None]
 
 
@@ -266,7 +266,7 @@ def blocked(machine: Machine, config: Config, index: int, at: int, algebra: Alge
     """Return whether process ``index``, if it is at place ``at``, cannot take a step of its own."""
     place = machine.processes[index].places[at]
     if machine.alone:
-        return not_all(algebra, waits_alone(config, place, algebra))
+        return not_all(algebra, waits_alone(machine, config, place, algebra))
     frame = Frame(
         algebra=algebra,
         account=config.ledgers[place.account],
@@ -324,12 +324,6 @@ def _before_send(d: Discipline, place: Place) -> Block:
     if place.holds:
         return d.before_send
     return tuple(FORGET if "ends-hold" in step.tags else step for step in d.before_send)
-
-
-def _finished(algebra: Algebra, machine: Machine, config: Config, index: int) -> Bool:
-    """Return whether a process has nothing left to do, or never will."""
-    at = config.running[index].at
-    return algebra.either(at == machine.processes[index].done, at < 0)
 
 
 def _impossible(conditions: list[Bool]) -> bool:

@@ -80,7 +80,8 @@ def _alone(problem: Problem, index: int) -> Problem:
     scenario = one_ceiling(problem.scenario, index)
     if problem.machine.accounts[index].dimension != MONEY:
         scenario = replace(scenario, assume=_assumed(problem, index))
-    asked = [p for p in problem.undecided if p in OF_EACH or (p is Property.PROGRESS and not _waits_apart(problem))]
+    goes_on = not _waits_apart(problem) and not any(agents.after for agents in problem.scenario.agents)
+    asked = [p for p in problem.undecided if p in OF_EACH or (p is Property.PROGRESS and goes_on)]
     return Problem(scenario, only(problem.machine, index, scenario), asked, problem.progress, ceiling=problem.ceiling)
 
 

@@ -128,7 +128,6 @@ def test_what_the_compiler_does_not_understand_is_refused(text: str, said: str) 
     ("key", "blocks", "said"),
     [
         ("turn = 3", '["check", "reserve"], ["send"], ["settle"]', "checks once for a turn"),
-        ("slots = 2", '["enter"], ["check"], ["send"], ["debit", "leave"]', "the step 'enter'"),
     ],
 )
 def test_what_is_not_understood_over_ceilings_is_refused_and_never_left_out(key: str, blocks: str, said: str) -> None:
@@ -136,6 +135,40 @@ def test_what_is_not_understood_over_ceilings_is_refused_and_never_left_out(key:
     text = f'cap = 9\nwindow = "day"\n[[agents]]\nname = "a"\ncalls = 3\n{CALL}{table}'
     with pytest.raises((BadDiscipline, BadScenario), match=said):
         compile_scenario(scenario(text))
+
+
+TWO = """
+properties = ["cap"]
+[[ceilings]]
+name = "team"
+cap = 40
+[[agents]]
+name = "a"
+account = "team"
+[[agents]]
+name = "b"
+account = "team"
+"""
+
+
+@pytest.mark.parametrize(
+    ("discipline", "more", "verdict"),
+    [
+        ("racy-counter", "", "violated"),
+        ("racy-counter", 'after = ["a"]', "sound"),
+        ("racy-counter", 'calls = "up to 2"', "violated"),
+        ("prepay", 'calls = "up to 2"', "sound"),
+        ("slots = 1", "", "sound"),
+        ("slots = 2", "", "violated"),
+    ],
+)
+def test_agents_in_order_that_stop_early_and_share_slots(discipline: str, more: str, verdict: str) -> None:
+    table, head = "", f'discipline = "{discipline}"'
+    if discipline.startswith("slots"):
+        blocks = '[["enter"], ["check"], ["send"], ["debit", "leave"]]'
+        table, head = f'[discipline]\n{discipline}\nblocks = {blocks}\non-refuse = ["leave"]\n', ""
+    outcome = solve(scenario(f"cap = 90\n{head}\n{TWO}{more}\n{CALL}{table}"))
+    assert outcome.result(Property.CAP).verdict.value == verdict
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ import os
 import pickle
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -509,7 +510,7 @@ scenario.toml:1:71: this is not TOML: expected newline or end of document after 
       = one key = value on each line""",
     ),
     (
-        RACE + "".join(f"[[calls]]\nname = 'c{n}'\nestimat{n} = 1\n" for n in range(12)),
+        race("count = 3", 'call = "call"') + "".join(f"[[calls]]\nname = 'c{n}'\nestimat{n} = 1\n" for n in range(12)),
         """\
 scenario.toml has 12 problems [bad-scenario]
 
@@ -940,6 +941,153 @@ def test_places_agree_with_tomllib(lines: list[tuple[str, str, str]]) -> None:
             value = value[step]
         assert places.value_text(path)[0] in SIGNS.get(type(value), "01")
 
+
+# One error hides no other
+
+SEVERAL = """\
+cap = 90
+spent = 4
+unit = "USD"
+discipline = "reserve-settle"
+properties = ["cap", "progress"]
+
+[[slices]]
+name = "team"
+grant = 40
+
+[[slices]]
+name = "user"
+parent = "team"
+grant = 20
+
+[[agents]]
+name = "a"
+account = "user"
+count = 2
+call = "short"
+
+[[agents]]
+name = "b"
+account = "root"
+call = "long"
+program = ["delegate root 5 -> b", "call b"]
+
+[[calls]]
+name = "short"
+estimate = 3
+bill = 2
+
+[[calls]]
+name = "long"
+estimate = { min = 1, max = 9 }
+bill = "any"
+
+[assume]
+A1 = true
+
+[search]
+steps = 9
+
+[expect]
+verdict = "sound"
+anomalies = ["overshoot"]
+"""
+
+SLIPS = (
+    ("cap = 90", "cap = 90.5"),
+    ("cap = 90", "cap = -1"),
+    ("spent = 4", "spent = 95"),
+    ("spent = 4", "spent = 4.5"),
+    ('unit = "USD"', "unit = 3"),
+    ('"reserve-settle"', '"resrve-settle"'),
+    ('"progress"', '"progres"'),
+    ('"progress"', '"admission"'),
+    ("grant = 40", "grant = 95"),
+    ("grant = 40", 'grant = "$40"'),
+    ("grant = 20", "grant = 45"),
+    ('parent = "team"', 'parent = "teem"'),
+    ('account = "user"', 'account = "usr"'),
+    ("count = 2", "count = 0"),
+    ("count = 2", "cuont = 2"),
+    ('call = "short"', 'call = "shrot"'),
+    ('"call b"', '"cal b"'),
+    ('account = "root"', 'acount = "root"'),
+    ("estimate = 3", "estimate = 3.5"),
+    ("estimate = 3", "estimate = 1"),
+    ("bill = 2", "bill = nan"),
+    ("min = 1, max = 9", "min = 9, max = 1"),
+    ("min = 1, max = 9", "min = -1, max = 9"),
+    ("min = 1, max = 9", "min = 1, most = 9"),
+    ("A1 = true", "A1 = true\nrise = 2"),
+    ("A1 = true", 'A1 = "yes"'),
+    ("steps = 9", "step = 9"),
+    ("steps = 9", "steps = 1e30"),
+    ('"overshoot"', '"overshot"'),
+    ('verdict = "sound"', 'verdict = "true"'),
+)
+"""Independent slips of the pen: none of them explains another, unless both are in one value."""
+
+EXPLAINED = {
+    frozenset(pair)
+    for pair in (
+        ("cap = -1", "spent = 95"),
+        ("cap = 90.5", "spent = 95"),
+        ("cap = -1", "grant = 95"),
+        ("cap = 90.5", "grant = 95"),
+        ('grant = "$40"', "grant = 45"),
+        ("grant = 95", "grant = 45"),
+        ("grant = 45", 'parent = "teem"'),
+        ("bill = nan", "estimate = 1"),
+        ('A1 = "yes"', "estimate = 1"),
+    )
+}
+"""What is only wrong beside a value that is a stand-in now, or beside another: it is told when that is right."""
+
+
+def problems(slips: Iterable[tuple[str, str]]) -> set[tuple[str, int, int, str]]:
+    text = SEVERAL
+    for right, wrong in slips:
+        assert text.count(right) == 1, right
+        text = text.replace(right, wrong)
+    error = refusal(text)
+    found = () if error is None else error.problems
+    return {(problem.message, problem.line, problem.column, problem.hint) for problem in found}
+
+
+def test_every_slip_is_one() -> None:
+    assert problems([]) == set()
+    assert all(problems([slip]) for slip in SLIPS)
+
+
+def test_one_error_hides_no_other_and_makes_none() -> None:
+    alone = {slip: problems([slip]) for slip in SLIPS}
+    for one, two in combinations(SLIPS, 2):
+        together = frozenset((one[1], two[1]))
+        if one[0] == two[0] or together in EXPLAINED or "\n" in one[1] + two[1]:
+            continue
+        assert problems([one, two]) == alone[one] | alone[two], (one, two)
+
+
+def test_many_errors_are_told_together() -> None:
+    slips = [slip for slip in SLIPS if slip[1] in MANY]
+    assert len(slips) == len(MANY)
+    assert problems(slips) == set().union(*(problems([slip]) for slip in slips))
+
+
+MANY = (
+    "cap = 90.5",
+    '"resrve-settle"',
+    '"admission"',
+    'parent = "teem"',
+    'account = "usr"',
+    "cuont = 2",
+    'call = "shrot"',
+    '"cal b"',
+    "estimate = 3.5",
+    "min = 9, max = 1",
+    "step = 9",
+    '"overshot"',
+)
 
 # Whatever is done to a file, the answer is a scenario or BadScenario
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -231,7 +232,7 @@ def told_data(
     moments: Sequence[int],
     timing: Timing | None,
     under: Mapping[AccountId, AccountId],
-    sizes: Mapping[int, Mapping[str, int]],
+    sizes: Mapping[int, Mapping[str, int]] = MappingProxyType({}),
 ) -> list[dict[str, object]]:
     """Return events as JSON data, with what stands beside them.
 

@@ -1,8 +1,9 @@
 """From a scenario file to a ``Scenario``, or to ``BadScenario``: all that is wrong, where, and the cure.
 
 The language is ``scenario.schema.json``. A file passes four gates: it can be read, it is TOML of a sane size (both in
-``syntax``), it keeps to the schema (``schema``), it makes sense (``reader``, and a module for each section). A gate
-reports all that it finds before the next one is tried. Before the third, ``money`` makes whole numbers of decimals.
+``syntax``), it keeps to the schema (``schema``), it makes sense (``reader``, and a module for each section). Before the
+third, ``money`` makes whole numbers of decimals. All that the last two find is told together: where a value was blamed,
+a stand-in is read on with (``taming``).
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ from __future__ import annotations
 import os
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
-from capsound.errors import printable
+from capsound.errors import CapsoundError, printable
 from capsound.loading.limits import DEPTH_CURE, MAX_FILE, MAX_ITEMS, MAX_NUMBER, MAX_OWN_SLICES
-from capsound.loading.money import count_money
+from capsound.loading.money import Scale, count_money
 from capsound.loading.problems import BadScenario, Notes, Problem
 from capsound.loading.reader import read_scenario
 from capsound.loading.schema import SHAPES, check_schema, scenario_schema, scenario_template
@@ -53,7 +55,19 @@ def parse_scenario(text: str, *, path: str = "<text>", known_disciplines: Collec
         check_values(data, notes)
         scale = count_money(data, notes)
         check_schema(data, notes)
-        return read_scenario(data, notes, known_disciplines, scale)
+        return _read(data, notes, known_disciplines, scale)
     except RecursionError:
         notes.at(Place(1, 1), "the file nests too deep", DEPTH_CURE)
         raise notes.error() from None
+
+
+def _read(data: dict[str, Any], notes: Notes, known_disciplines: Collection[str], scale: Scale) -> Scenario:
+    """Return the scenario; raises ``BadScenario`` with what the gates before have found as well."""
+    try:
+        return read_scenario(data, notes, known_disciplines, scale)
+    except CapsoundError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError):
+        if not notes.found:
+            raise
+        raise notes.error() from None  # it was made of stand-ins

@@ -16,6 +16,7 @@ from typing import Any
 
 from capsound.loading.limits import LARGE_CURE, MAX_NUMBER
 from capsound.loading.problems import Notes
+from capsound.loading.taming import stand_in
 from capsound.loading.words import show, spell
 from capsound.positions import KeyPath
 
@@ -87,8 +88,8 @@ def count_money(data: dict[str, Any], notes: Notes) -> Scale:
         digits = max(digits, needed)
     places = [len(amount.value.partition(".")[2]) for amount in quoted if not amount.price]
     places += [len(text.partition(".")[2]) for text in _told(lines)]
-    if not _fits(amounts, lines, digits, per, notes):
-        return Scale()
+    amounts = _fitting(amounts, digits, per, notes)
+    lines = _fitting_lines(lines, digits, notes)
     for amount in amounts:
         value = Fraction(str(amount.value)) * 10**digits / (per if amount.price else 1)
         amount.holder[amount.key] = int(value)
@@ -173,9 +174,14 @@ def _readable(amount: _Amount, notes: Notes) -> bool:
             f'write digits and one point, as in {name} = "{example}"',
         )
     notes.value(amount.path, f"{spell(amount.path)} {message}", cure)
-    notes.blamed.add(amount.path)
-    amount.holder[amount.key] = 1
+    _tame(amount, notes)
     return False
+
+
+def _tame(amount: _Amount, notes: Notes) -> None:
+    """Put a stand-in where an amount was blamed."""
+    notes.blamed.add(amount.path)
+    amount.holder[amount.key] = stand_in(amount.path)
 
 
 def _digits(value: Fraction) -> int | None:
@@ -194,19 +200,29 @@ def _per(data: dict[str, Any]) -> int:
     return per if isinstance(per, int) and not isinstance(per, bool) and per > 0 else 1
 
 
-def _fits(amounts: list[_Amount], lines: list[_Amount], digits: int, per: int, notes: Notes) -> bool:
-    """Return whether every amount is a number that a scenario may hold, in this scale; blame those that are not."""
-    fits = True
+def _fitting(amounts: list[_Amount], digits: int, per: int, notes: Notes) -> list[_Amount]:
+    """Return the amounts that are numbers that a scenario may hold, in this scale; blame those that are not."""
+    fitting = []
     for amount in amounts:
         if Fraction(str(amount.value)) * 10**digits > MAX_NUMBER * (per if amount.price else 1):
-            fits = False
             message = f"{spell(amount.path)} has too many digits: {digits} decimals are needed in this file"
             notes.value(amount.path, message, f"give prices and amounts fewer decimals, or {LARGE_CURE}")
+            _tame(amount, notes)
+        else:
+            fitting.append(amount)
+    return fitting
+
+
+def _fitting_lines(lines: list[_Amount], digits: int, notes: Notes) -> list[_Amount]:
+    """Return the lines of programs whose amounts fit; blame the others."""
+    fitting = []
     for line in lines:
         if any(Fraction(text) * 10**digits > MAX_NUMBER for text in _told([line])):
-            fits = False
             notes.value(line.path, f"{spell(line.path)} has too many digits", LARGE_CURE)
-    return fits
+            notes.blamed.add(line.path)
+        else:
+            fitting.append(line)
+    return fitting
 
 
 def _spell_out_prices(data: dict[str, Any]) -> None:

@@ -68,6 +68,8 @@ class Notes:
     """What was found wrong so far, and where things stand in the text.
 
     ``blamed`` are the values that were found wrong already, ``misspelt`` the keys that a misspelt one was meant for.
+    What is in the place of a blamed value is a stand-in, which nobody blames; ``lost`` says that some name is one, or
+    missing, so that what refers to it may be right.
     """
 
     def __init__(self, path: str, text: str) -> None:
@@ -78,6 +80,7 @@ class Notes:
         self._problems: dict[Problem, None] = {}
         self.blamed: set[KeyPath] = set()
         self.misspelt: set[KeyPath] = set()
+        self.lost = False
 
     def at(self, place: Place, message: str, hint: str = "") -> None:
         """Blame a place in the text."""
@@ -85,12 +88,22 @@ class Notes:
         self._problems[Problem(message, place.line, place.column, hint, source)] = None
 
     def value(self, path: KeyPath, message: str, hint: str = "") -> None:
-        """Blame the value at ``path``."""
-        self.at(self.places.value(path), message, hint)
+        """Blame the value at ``path``, unless it is a stand-in."""
+        if not self._is_stand_in(path):
+            self.at(self.places.value(path), message, hint)
 
     def key(self, path: KeyPath, message: str, hint: str = "") -> None:
-        """Blame the key at ``path``."""
-        self.at(self.places.key(path), message, hint)
+        """Blame the key at ``path``, unless it holds a stand-in."""
+        if not self._is_stand_in(path):
+            self.at(self.places.key(path), message, hint)
+
+    def _is_stand_in(self, path: KeyPath) -> bool:
+        return any(path[:length] in self.blamed for length in range(1, len(path) + 1))
+
+    @property
+    def found(self) -> bool:
+        """Whether anything was found."""
+        return bool(self._problems)
 
     def error(self) -> BadScenario:
         """Return all that was found, as what to raise."""

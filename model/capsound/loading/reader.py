@@ -78,8 +78,6 @@ def _alone(values: Values, scenario: Scenario) -> None:
         used = {
             "slice": agents.own_slice is not None or agents.inherits,
             "program": bool(agents.program),
-            "after": bool(agents.after),
-            "calls": agents.up_to,
             "affordable": agents.affordable,
         }
         for key in used:

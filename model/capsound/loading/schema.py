@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from functools import cache
 from importlib import resources
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from capsound.loading.limits import MAX_NUMBER
 from capsound.loading.problems import Notes
+from capsound.loading.taming import tame
 from capsound.loading.words import article, guess, show, spell, within
 from capsound.positions import KeyPath
 
@@ -64,11 +65,27 @@ def _counted(schema: Any) -> Any:
 
 
 def check_schema(data: dict[str, Any], notes: Notes) -> None:
-    """Raise ``BadScenario`` unless the data keep to the schema."""
+    """Blame what does not keep to the schema, and put stand-ins there, so that the rest can be read.
+
+    Raises ``BadScenario`` where the file cannot be read for what it is.
+    """
     # Unknown keys come first: a misspelt key explains why the right one is missing.
     for error in sorted(_validator().iter_errors(data), key=lambda error: error.validator == "required"):
         _explain(error, tuple(error.absolute_path), notes)
-    notes.gate()
+    if notes.found and not tame(data, notes, lambda: _leaves(_validator().iter_errors(data)), _rule):
+        notes.gate()
+
+
+def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
+    """Yield errors, in the place of one about alternatives those of the one that was meant."""
+    for error in errors:
+        branch = _branch(error) if error.validator == "anyOf" else []
+        yield from _leaves(branch) if branch else (error,)
+
+
+def _rule(reference: str) -> Any:
+    """Return the part of the schema that a reference names."""
+    return _counted(scenario_schema())["$defs"][reference.rpartition("/")[2]]
 
 
 def _explain(error: ValidationError, path: KeyPath, notes: Notes) -> None:

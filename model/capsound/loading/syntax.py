@@ -14,6 +14,7 @@ from typing import Any
 from capsound.errors import printable
 from capsound.loading.limits import DEPTH_CURE, LARGE_CURE, MAX_FILE, MAX_ITEMS, MAX_NUMBER, TOO_LARGE
 from capsound.loading.problems import BadScenario, Notes, Problem
+from capsound.loading.taming import stand_in
 from capsound.loading.words import guess, spell
 from capsound.positions import KeyPath, Place
 
@@ -150,7 +151,7 @@ _FINITE_CURE = 'give a finite number; for an amount, a cap or a count, "any" say
 def check_values(data: dict[str, Any], notes: Notes) -> None:
     """Find what cannot be calculated with: NaN, infinities, numbers and arrays of absurd size.
 
-    Such a number is replaced by 1 and blamed, so that the schema sees only tame values.
+    Such a number is blamed, and replaced by a stand-in, so that the schema sees only tame values.
     """
     todo: list[tuple[KeyPath, Any]] = [((), data)]
     while todo:
@@ -166,7 +167,7 @@ def check_values(data: dict[str, Any], notes: Notes) -> None:
             elif isinstance(value, int | Decimal) and (wrong := _not_computable(value)):
                 notes.value(here, f"{spell(here)} {wrong[0]}", wrong[1])
                 notes.blamed.add(here)
-                container[key] = 1
+                container[key] = stand_in(here)
 
 
 def _not_computable(value: int | Decimal) -> tuple[str, str] | None:

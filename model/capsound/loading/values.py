@@ -83,7 +83,9 @@ class Values:
         return kind(**{key: self.ratio((name, key)) if key in ratios else table[key] for key in table})
 
     def unknown(self, path: KeyPath, what: str, known: Iterable[str]) -> None:
-        """Blame the name at ``path``: there is no such ``what``."""
+        """Blame the name at ``path``: there is no such ``what``. Where a name was lost, it may be that one."""
+        if self.notes.lost:
+            return
         value = self.get(path)
         hint = guess(value, known) if self.notes.hints_left else ""
         self.notes.value(path, f"there is no {what} {show(value)}", hint)
