@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -48,6 +47,8 @@ def say(text: str, *, nl: bool = True, err: bool = False, colour: bool = False) 
 
 def echo_json(document: Any, *, sort_keys: bool = True) -> None:
     """Print one JSON document."""
+    import json
+
     click.echo(json.dumps(document, indent=2, sort_keys=sort_keys))
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Any
@@ -72,6 +70,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, document: dict[str, Any], *, indent: int = 2) -> None:
     """Write a document as JSON; raises ``CannotWrite``."""
+    import json
+
     write_text(path, json.dumps(document, indent=indent, sort_keys=True) + "\n")
 
 
@@ -116,7 +116,7 @@ def _try_out(folder: Path) -> None:
 
 def _beside(folder: Path, content: bytes) -> Path:
     """Write a new file into a folder and return it; none is left where that fails."""
-    made = folder / f".capsound-{secrets.token_hex(6)}.part"
+    made = folder / f".capsound-{os.urandom(6).hex()}.part"
     try:
         with made.open("xb") as file:
             file.write(content)
