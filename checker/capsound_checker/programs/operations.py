@@ -53,7 +53,7 @@ class Operations:
             if step.amount > 0 or self._adapter.complete:
                 raise self._unopened(step.amount, answer)
             return False
-        record.tell(Open(account_id(step.new), Amount(step.amount)))
+        record.say(Open, account_id(step.new), step.amount)
         record.scopes[step.new] = answer.value
         return True
 
