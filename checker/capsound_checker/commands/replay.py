@@ -7,14 +7,13 @@ from pathlib import Path
 
 import click
 
+from capsound_checker.commands.pages import html, markdown
 from capsound_checker.commands.shared import (
     VERDICTS,
     colour,
     echo_json,
     exits,
-    html,
     load_timeout,
-    markdown,
     reader_may_leave,
     say,
     written,

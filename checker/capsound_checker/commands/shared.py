@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import click
@@ -31,12 +30,6 @@ def exits(verdicts: Mapping[int, str], *more: int) -> str:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-html = click.option(
-    "--html", type=click.Path(path_type=Path), help="Write the runs as one page of HTML, to walk through."
-)
-markdown = click.option(
-    "--markdown", type=click.Path(path_type=Path), help="Write the runs as Markdown, to paste into a pull request."
-)
 no_color = click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
 
 

@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
+from capsound_checker.commands.pages import html, markdown
 from capsound_checker.commands.shared import (
     VERDICTS,
     as_json,
     colour,
     echo_json,
     exits,
-    html,
-    markdown,
     no_color,
     reader_may_leave,
     say,

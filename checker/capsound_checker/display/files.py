@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
 from capsound_checker.display.printing import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class CannotWrite(CapsoundError):
@@ -94,7 +96,7 @@ def _named(path: Path) -> str:
 
 def _real(path: Path) -> Path:
     """Return where a link leads to: the file is replaced there, and the link stays."""
-    return Path(os.path.realpath(path))
+    return type(path)(os.path.realpath(path))
 
 
 def _is_device(path: Path) -> bool:

@@ -15,9 +15,7 @@ from capsound_checker.programs.asking import Asker
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import LibraryCall, Observed, Record, account_id, agent_id
 
-Resolution = (
-    tuple[()] | tuple[type[Settle], HoldId, int] | tuple[type[Forfeit], HoldId] | tuple[type[Release], HoldId]
-)
+Resolution = tuple[()] | tuple[type[Settle], HoldId, int] | tuple[type[Forfeit], HoldId] | tuple[type[Release], HoldId]
 """What became of a hold, as ``Record.say`` takes it; empty where nothing did."""
 
 
