@@ -101,19 +101,21 @@ def _print(solved: list[Solved], request: Request, asked: int, *, summary: bool,
 
 def _write(solved: list[Solved], itf: Path | None, html: Path | None, markdown: Path | None, badge: Path | None) -> int:
     """Write what was asked for; return 0, or the status of what cannot be written."""
-    from capsound_checker.page.badge import write_badge
-    from capsound_checker.page.markdown import write_markdown
-    from capsound_checker.page.rendering import write_page
-
     documents = [one.data for one in solved]
     writes: list[Callable[[], object]] = []
     if itf is not None:
         writes.append(partial(_write_itf, solved, itf))
     if html is not None:
+        from capsound_checker.page.rendering import write_page
+
         writes.append(partial(write_page, html, documents, ""))
     if markdown is not None:
+        from capsound_checker.page.markdown import write_markdown
+
         writes.append(partial(write_markdown, markdown, documents, ""))
     if badge is not None:
+        from capsound_checker.page.badge import write_badge
+
         writes.append(partial(write_badge, badge, documents))
     return written(*writes)
 
