@@ -46,7 +46,7 @@ class Observer:
             spent, held = spent - outstanding, outstanding
         if not self._with_balances:
             return account_id(number), spent, remaining, held
-        given = self._balances(number)
+        given = {**self._balances(number)}
         return account_id(number), spent, remaining, held, *map(given.get, TOLD)
 
     def _balances(self, number: int) -> Mapping[str, int]:

@@ -30,7 +30,7 @@ class UnlimitedAsker:
         self._observe = record.adapter.observe
         told = record.offers
         self._two = (
-            type(record.adapter).observe is Adapter.observe
+            getattr(self._observe, "__func__", None) is Adapter.observe
             and "spent" in told
             and "remaining" in told
             and "held" not in told
