@@ -6,6 +6,7 @@ The other revision is written into a temporary folder. Both builds take turns, a
 so that load on the machine hits both. A figure is user and system time, threads and children included; of a case that
 counts something, time per unit. The ratio is the median of those within a round: below 1, the working tree is faster.
 A case that the other revision does not know is said to be missing there. Both run on the packages that are installed.
+A revision from before the wings (docs/decisions/0020-wings.md) has the same modules in one folder, and is asked there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import compileall
 import io
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -163,13 +165,23 @@ print((process_time() - begin) / done)
 """
 
 
+def placed(code: str, root: Path) -> str:
+    """Return the code of a case with the modules where the build in ``root`` has them."""
+    if (root / "checker/capsound_checker/programs").is_dir():
+        return code
+    return re.sub(r"capsound_checker\.(?:schedules|programs)\.(\w+)", r"capsound_checker.\1", code).replace(
+        "capsound_checker.program ", "capsound_checker.programs "
+    )
+
+
 def measured(case: Case, root: Path) -> tuple[float | None, str]:
     """Run a case on the build in ``root``; return seconds, None if it failed, and for what."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("CAPSOUND")}
     paths = [str(root / part) for part in (*ROOTS, *MORE)]
     env |= {"PYTHONPATH": os.pathsep.join(paths), "PYTHONHASHSEED": "0"}
     counts = bool(case.code) and "def work" in case.code
-    code = MEASURED.format(root=str(root), code=case.code) if counts else case.code or COMMAND
+    asked = placed(case.code, root)
+    code = MEASURED.format(root=str(root), code=asked) if counts else asked or COMMAND
     # Targets and scenarios are those of the working tree in both builds: what differs is what works on them.
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     ran = subprocess.run(

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import sys
-import traceback
 from contextlib import suppress
 
 import click
@@ -64,6 +62,8 @@ def run(arguments: list[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours, with its own status
         if os.environ.get("CAPSOUND_DEBUG"):
+            import traceback
+
             traceback.print_exc()
         return _our_bug(f"{type(error).__name__}: {error}")
     return status if isinstance(status, int) else 0
@@ -93,6 +93,8 @@ def _our_bug(what: str) -> int:
 
 def _reader_left() -> bool:
     """Whether the pipe that standard output leads to has no reader any more."""
+    import select
+
     try:
         poll = select.poll()
         poll.register(sys.stdout.fileno(), select.POLLOUT)

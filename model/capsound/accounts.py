@@ -539,7 +539,7 @@ def move(state: State, event: Event) -> State:
                 raise BadTrace(f"call {call!r} is sent twice", hint="every request needs an id of its own")
             held = state.hold(hold)
             sent = held if held.state in RESOLVED else replace(held, state=HoldState.SENT)
-            return replace(_put_hold(state, sent), calls=MappingProxyType({**state.calls, call: hold}))
+            return State(state.accounts, _put_hold(state, sent).holds, MappingProxyType({**state.calls, call: hold}))
         case Bill(call=call, amount=amount):
             held = state.hold_of(call)
             account = state.account(held.account)
@@ -579,7 +579,7 @@ def apply(state: State, event: Event) -> State:
 
 
 def _put(state: State, account: Account) -> State:
-    return replace(state, accounts=MappingProxyType({**state.accounts, account.id: account}))
+    return State(MappingProxyType({**state.accounts, account.id: account}), state.holds, state.calls)
 
 
 def _add(state: State, account: Account) -> State:
@@ -589,7 +589,7 @@ def _add(state: State, account: Account) -> State:
 
 
 def _put_hold(state: State, hold: Hold) -> State:
-    return replace(state, holds=MappingProxyType({**state.holds, hold.id: hold}))
+    return State(state.accounts, MappingProxyType({**state.holds, hold.id: hold}), state.calls)
 
 
 def _move_settle(state: State, name: HoldId, amount: int) -> State:

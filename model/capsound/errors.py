@@ -5,7 +5,6 @@ Exit statuses (docs/exit-codes.md): 0 sound, 1 violated, 2 unknown, 64 usage, 65
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from typing import ClassVar
 
@@ -60,6 +59,13 @@ class BadTrace(CapsoundError):
     exit_status = EXIT_BAD_INPUT
 
 
+class BadToken(CapsoundError):
+    """A replay token that cannot be read, or that does not fit the scenario."""
+
+    name = "bad-token"
+    exit_status = EXIT_BAD_INPUT
+
+
 class BadDiscipline(CapsoundError):
     """A discipline is not a well-formed list of atomic blocks."""
 
@@ -76,8 +82,10 @@ class Disagreement(CapsoundError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return a cure for a misspelt ``word``: the nearest known name, or the list of all of them."""
+    from difflib import get_close_matches  # only who errs needs it
+
     names = list(known)
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    close = get_close_matches(word, names, n=1, cutoff=0.6)
     if close:
         return f"did you mean {close[0]!r}?"
     return f"known: {', '.join(names)}" if names else ""

@@ -9,9 +9,8 @@ it elsewhere would need all that it keeps to itself.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from capsound.accounts import (
@@ -132,10 +131,12 @@ class Monitor:
 
     def fork(self) -> Monitor:
         """Return a monitor that knows the same, and goes on by itself."""
-        own: dict[str, Any] = {name: copy.copy(getattr(self, name)) for name in _CHANGED_IN_PLACE}
-        own["_books"] = {root: copy.copy(books) for root, books in self._books.items()}
+        own: dict[str, Any] = {name: getattr(self, name).copy() for name in _CHANGED_IN_PLACE}
+        own["_books"] = {
+            root: RootBooks(books.peak_over, books.overrun_broken) for root, books in self._books.items()
+        }
         own["_wrong"] = {account: dict(wrong) for account, wrong in self._wrong.items()}
-        return replace(self, **own)
+        return self.__class__(self.state, self.steps, **own)
 
     def fingerprint(self) -> tuple[object, ...]:
         """Return what the monitor remembers beside ``state``; how often something happened is left out.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from capsound.amounts import AccountId, AgentId, Amount, CallId, HoldId
 from capsound.ceilings import Charge
-from capsound.errors import EXIT_BAD_INPUT, CapsoundError
+from capsound.errors import BadToken as BadToken
 from capsound.events import (
     Bill,
     Cancel,
@@ -41,13 +41,6 @@ from capsound.sliding import begin_of_bucket, kept, moments_of
 TOKEN_VERSION = "cs1"
 
 _FAULT_LETTERS = {"cancel": "c", "timeout": "t", "crash": "k", "expire": "x"}
-
-
-class BadToken(CapsoundError):
-    """A replay token that cannot be read, or that does not fit the scenario."""
-
-    name = "bad-token"
-    exit_status = EXIT_BAD_INPUT
 
 
 class ImpossibleAmount(BadToken):

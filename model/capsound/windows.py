@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cache
-from zoneinfo import ZoneInfo
 
 SECOND = 10**9
 MINUTE = 60 * SECOND
@@ -159,7 +158,11 @@ class Sliding:
 
 @cache
 def _zone(name: str) -> tzinfo:
-    return UTC if name == "UTC" else ZoneInfo(name)
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # nearly every run does without
+
+    return ZoneInfo(name)
 
 
 Window = Whole | Every | Calendar | Buckets | Sliding

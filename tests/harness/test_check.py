@@ -20,8 +20,8 @@ from capsound.guarantees import Guarantee
 from capsound.schedule import BadToken
 from capsound_checker.check import checking
 from capsound_checker.check.checking import check
-from capsound_checker.check.jobs import FEWEST, RUNS
 from capsound_checker.check.plan import Plan, guarantee_named
+from capsound_checker.check.recorded import FEWEST, RUNS
 from capsound_checker.check.results import Checked
 from capsound_checker.check.tokens import parse_race_token, parse_token, race_token, token
 from capsound_checker.programs.program import Step

@@ -175,5 +175,5 @@ def test_the_readers_of_imports_see_late_ones_and_those_of_packages() -> None:
     assert any(
         one.imported == "capsound_checker.schedules.agents"
         for one in imports.imports()
-        if one.importer == "capsound_checker.check.jobs"
+        if one.importer == "capsound_checker.check.looping"
     )

@@ -20,13 +20,10 @@ from capsound_checker.check.evidence import Evidence
 from capsound_checker.check.plan import guarantee_of_profile
 from capsound_checker.check.results import Doubt, Shown
 from capsound_checker.check.tokens import async_token, parse_race_token, seen_in_token
-from capsound_checker.histories.history import History
-from capsound_checker.histories.history import check as check_history
 from capsound_checker.programs.lockstep import NO_LOOP, Lockstep
 from capsound_checker.programs.precision import Precision, measured, workloads
 from capsound_checker.programs.program import PROFILES, Step
 from capsound_checker.programs.timing import event_in, monitor_for
-from capsound_checker.schedules.races import ended_by_race
 
 
 class CheckerFailed(CapsoundError):
@@ -58,8 +55,12 @@ def _folded(message: Mapping[str, Any]) -> Lockstep:
 def judged(message: Mapping[str, Any]) -> list[Shown]:
     """Fold a run that a child has sent; return what is wrong in it, as seen by this process."""
     run = _folded(message)
+    return _faults(message, run, run.report())
+
+
+def _faults(message: Mapping[str, Any], run: Lockstep, report: Report) -> list[Shown]:
+    """Return what is wrong in a run that was folded."""
     known = {(f.anomaly, f.facts) for f in run.findings}
-    report = run.report()
     left = [f for f in report.findings if f.anomaly == "stranded" and (f.anomaly, f.facts) not in known]
     program = tuple(Step(*step) for step in message["program"])
     out: dict[str, Shown] = {}
@@ -275,10 +276,6 @@ class Gathered:
         if text not in [doubt.text for doubt in self.doubted]:
             self.doubted.append(Doubt(text, at))
 
-    def _judged(self, message: Mapping[str, Any]) -> list[Shown]:
-        """Judge a run; of an implementation that is blind nobody knows when it has to stop."""
-        return [self._as_far_as_seen(shown) for shown in judged(message)]
-
     def _as_far_as_seen(self, shown: Shown) -> Shown:
         if not self.blind or shown.anomaly != "no-stop":
             return shown
@@ -287,8 +284,12 @@ class Gathered:
         return replace(shown, anomaly="over-admit", sentence=sentence, refutes=None)
 
     def _run(self, message: Mapping[str, Any]) -> None:
-        for shown in self._judged(message):
-            self._keep(shown)
+        self._keep_all(judged(message))
+
+    def _keep_all(self, faults: Iterable[Shown]) -> None:
+        """Keep what a run shows; of an implementation that is blind nobody knows when it has to stop."""
+        for shown in faults:
+            self._keep(self._as_far_as_seen(shown))
 
     def _keep(self, shown: Shown) -> None:
         """Keep a finding: the smallest of each anomaly, and the smallest of those that refute most."""
@@ -314,7 +315,7 @@ class Gathered:
         """
         for name, message in sorted(self.noticed.items()):
             if name not in self.shown and (name != "hang" or self.doubted):
-                for shown in self._judged(message):
+                for shown in map(self._as_far_as_seen, judged(message)):
                     if name in (shown.anomaly, "no-stop"):
                         told = f"{shown.sentence} (found before the process ended; not shrunk)"
                         self._keep(replace(shown, sentence=told))
@@ -337,6 +338,8 @@ class Gathered:
     def _race(self, job: str, message: Mapping[str, Any]) -> None:
         """Take a schedule of two operations at once, and what came of spending all that was left after it."""
         token = message["token"]
+        from capsound_checker.schedules.races import ended_by_race
+
         overspent = None  # what it leads to could not be tried
         if message.get("events"):
             overspent = not {f.anomaly for f in _folded(message).wrong()}.isdisjoint({"overshoot", "slice-overshoot"})
@@ -364,7 +367,9 @@ class Gathered:
 
     def _history(self, lines: Sequence[str], seen_in: str = "") -> None:
         """Ask whether some order explains a recorded run; it cannot be run again, so that it is shown as it was."""
-        found = check_history(History.read(lines, "the recorded run"))
+        from capsound_checker.histories.history import History, check
+
+        found = check(History.read(lines, "the recorded run"))
         self.schedules["history"] = self.schedules.get("history", 0) + 1
         self.contended += found.contended
         self.informative = self.informative or found.admitted > 0
@@ -390,13 +395,14 @@ class Gathered:
     def _sample(self, job: str, message: Mapping[str, Any]) -> None:
         if job != "misuse" and not is_misuse([Step(*step) for step in message["program"]]):
             self.evidence.hear_data(message["events"])
-        report = _folded(message).report()
+        run = _folded(message)
+        report = run.report()
         if self.evidence.prepaid and report.exercise.overran:
             self._overran(report, tuple(Step(*step) for step in message["program"]))
         exercise = report.exercise
         for name in ("admitted", "refused", "sent", "settled", "delegated", "faults"):
             self.exercise[name] = self.exercise.get(name, 0) + getattr(exercise, name)
-        self._run(message)  # a child that saw nothing here was lying, or was lied to
+        self._keep_all(_faults(message, run, report))  # a child that saw nothing here was lying, or was lied to
 
     def _overran(self, report: Report, program: tuple[Step, ...]) -> None:
         """Keep the shortest run in which bills above their holds took a root above its cap."""

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from capsound.adapter import ASSUMABLE, Adapter, Gate, offers
 from capsound.errors import nearest
 from capsound_checker.check.judging import BRIEF, Tried, judge
-from capsound_checker.check.racing import opens, race_handlers, race_threads, replay_race
 from capsound_checker.check.runs import events_data, show
 from capsound_checker.check.targets import awaits
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
-from capsound_checker.histories.blame import contended
-from capsound_checker.histories.recording import record
 from capsound_checker.programs import clock
 from capsound_checker.programs.dimensions import dimensions
 from capsound_checker.programs.driver import Driver
@@ -30,9 +26,6 @@ from capsound_checker.programs.program import BEYOND, CEILINGS, PROFILES, WINDOW
 from capsound_checker.programs.shrinking import shrink
 from capsound_checker.programs.timing import timing
 from capsound_checker.programs.watch import patience
-from capsound_checker.schedules import agents, asynchronous, concurrency
-from capsound_checker.schedules.asynchronous import explore
-from capsound_checker.schedules.interleave import Chance, Cut
 
 SAMPLE = 60
 """How many programs of each profile are run to their end, whatever they show."""
@@ -197,88 +190,6 @@ def _exercise(adapter: type[Adapter], profile: Profile, seed: int, most: int, vo
             voice.say("sample", program=run.steps, events=events_data(run))
 
 
-def _history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Record real runs of several threads until they have met often enough at the gate, and send each as it was heard.
-
-    Every second run does without slices: what it shows needs none.
-    """
-    if not opens(adapter, voice):
-        return
-    until = time.monotonic() + request["seconds"] if request["seconds"] else None
-    met, runs, late = 0, 0, False
-    for number in range(RUNS):
-        late = until is not None and time.monotonic() > until
-        if late or (number >= FEWEST and met >= MEETINGS):
-            break
-        seed = request["seed"] + number
-        voice.doing(f"history {seed}")
-        noise = NOISES[number // 2 % len(NOISES)]
-        heard = record(adapter, seed=seed, operations=300, duplicates=False, noise=noise, slices=number % 2 == 1)
-        met, runs = met + contended(heard.operations), runs + 1
-        voice.say("history", lines=list(heard.lines()))
-    voice.say("recorded", runs=runs, late=late, wanted=MEETINGS if adapter.gate is not Gate.RECORD else 0)
-
-
-RUNS, FEWEST = 36, 12
-"""How many histories are recorded at most, and at least."""
-
-MEETINGS = 600
-"""How often two clients have to ask for admission at once, with one of them refused, before no race says anything."""
-
-NOISES = (0.03, 0.15, 0.4)
-"""How likely a client lets the others go first wherever a function is called: a race may need few stops, or many."""
-
-
-def _asyncio(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Let real coroutines run on a loop that chooses who goes on."""
-    voice.doing("asyncio")
-    explored = explore(
-        adapter, seconds=request["seconds"] or None, seed=request["seed"], schedules=request["schedules"]
-    )
-    for found in explored.findings:
-        told = {"program": found.program.to_dict(), "choices": list(found.choices), "fifo": found.fifo}
-        _say_replayed(adapter, told, voice)
-    if not explored.needs:
-        for scope in explored.scopes:
-            _asyncio_samples(adapter, scope.program, request["seed"], voice)
-    voice.say(
-        "explored",
-        schedules=explored.schedules,
-        programs=len(explored.scopes),
-        complete=sum(scope.complete for scope in explored.scopes),
-        informative=explored.informative,
-        needs=explored.needs,
-        struck=explored.struck,
-        **gate_evidence(adapter).to_dict(),
-    )
-
-
-def _asyncio_samples(adapter: type[Adapter], program: agents.Program, seed: int, voice: Voice) -> None:
-    """Send a few schedules of a program as they were heard, for the other process to see what was tried."""
-    for number in range(_SCHEDULES_TOLD):
-        chooser = Chance(seed * 1_000 + number)
-        with warnings.catch_warnings(), contextlib.suppress(Cut):
-            warnings.simplefilter("ignore", RuntimeWarning)  # coroutines that the library never awaits
-            run = concurrency.run(adapter, program, chooser)
-            told = {"program": program.to_dict(), "choices": list(chooser.choices), "fifo": False}
-            voice.say("sample", program=[], events=events_data(run.record), story=run.story(), schedule=told)
-
-
-_SCHEDULES_TOLD = 4
-"""How many schedules of each program are told to the process that judges."""
-
-
-def _say_replayed(adapter: type[Adapter], told: Mapping[str, Any], voice: Voice) -> None:
-    program = agents.Program.from_dict(told["program"])
-    run = asynchronous.replay(adapter, program, tuple(told["choices"]), fifo=told["fifo"])
-    voice.say("run", program=[], events=events_data(run.record), story=run.story(), schedule=told)
-
-
-def _replay_async(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
-    """Run the schedule of a token."""
-    _say_replayed(adapter, request["schedule"], voice)
-
-
 def _precision(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) -> None:
     """Offer workloads to the target, and send each as it was heard."""
     until = time.monotonic() + request["seconds"] if request["seconds"] else None
@@ -317,17 +228,32 @@ def _replay(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) ->
     show(adapter, [Step(*step) for step in request["program"]], voice)
 
 
-JOBS: Mapping[str, Callable[[type[Adapter], Mapping[str, Any], Voice], None]] = {
+Job = Callable[[type[Adapter], Mapping[str, Any], Voice], None]
+
+_HERE: Mapping[str, Job] = {
     "describe": _describe,
     "programs": _programs,
     "misuse": _programs,
-    "threads": race_threads,
-    "handlers": race_handlers,
-    "history": _history,
-    "asyncio": _asyncio,
     "precision": _precision,
-    "replay asyncio": _replay_async,
     "trace": _trace,
     "replay": _replay,
-    "replay race": replay_race,
 }
+
+_WITH_AN_ENGINE = {
+    "threads": "racing:race_threads",
+    "handlers": "racing:race_handlers",
+    "replay race": "racing:replay_race",
+    "history": "recorded:history",
+    "asyncio": "looping:explore_loop",
+    "replay asyncio": "looping:replay_loop",
+}
+"""The jobs that need an engine which the others do without, each in a module of this wing."""
+
+
+def job_named(name: str) -> Job:
+    """Return a job; what it needs of ours is imported now, before there is a target."""
+    if name in _HERE:
+        return _HERE[name]
+    module, _, function = _WITH_AN_ENGINE[name].partition(":")
+    found: Job = getattr(import_module(f"capsound_checker.check.{module}"), function)
+    return found

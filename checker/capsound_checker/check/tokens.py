@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from capsound.errors import CapsoundError
-from capsound.schedule import BadToken
+from capsound.errors import BadToken, CapsoundError
 from capsound_checker.intake.files import read_text
 from capsound_checker.intake.limits import DIGITS, DOCUMENT, cut, read_json
 from capsound_checker.programs.program import FIELDS, Step

@@ -5,8 +5,6 @@ from __future__ import annotations
 import shlex
 from dataclasses import asdict
 from typing import Any
-from xml.sax.saxutils import escape as xml
-from xml.sax.saxutils import quoteattr
 
 from rich.console import Console
 from rich.markup import escape
@@ -203,6 +201,9 @@ def junit(checked: Checked) -> str:
 
     A guarantee that is not known to be kept is an error, and so is a verdict that is unknown: neither is ever green.
     """
+    from xml.sax.saxutils import escape as xml
+    from xml.sax.saxutils import quoteattr
+
     cases: list[str] = []
     failed = skipped = errors = 0
     suite = quoteattr(printable(f"capsound check {checked.plan.target}"))

@@ -12,12 +12,14 @@ import os
 import sys
 import threading
 import traceback
+from functools import partial
 from typing import Any, NoReturn
 
 from capsound.adapter import Adapter
 from capsound.errors import CapsoundError
 from capsound.windows import SECOND
-from capsound_checker.check.jobs import JOBS
+from capsound_checker.check.jobs import job_named
+from capsound_checker.check.parts import Parts
 from capsound_checker.check.targets import load, parse
 from capsound_checker.check.voice import Voice
 from capsound_checker.display.telling import error_data
@@ -35,19 +37,21 @@ from capsound_checker.remote.process import LOAD_SECONDS, is_address, python_add
 
 def main() -> None:
     """Do what the request on standard input asks for; as a nursery, fork whoever does."""
+    parts = Parts()
     if sys.argv[1] == "--nursery":
-        serve(int(sys.argv[2]), _work)
+        parts.note()
+        serve(int(sys.argv[2]), partial(_work, parts))
     request = json.loads(sys.stdin.buffer.read())
     end_with(int(request["parent"]))
-    _drive(request, int(sys.argv[1]))
+    _drive(request, int(sys.argv[1]), parts)
 
 
-def _work(pipe: int) -> None:
+def _work(parts: Parts, pipe: int) -> None:
     with open(0, "rb", closefd=False) as stdin:
-        _drive(json.loads(stdin.read()), pipe)
+        _drive(json.loads(stdin.read()), pipe, parts)
 
 
-def _drive(request: dict[str, Any], pipe: int) -> NoReturn:
+def _drive(request: dict[str, Any], pipe: int, parts: Parts) -> NoReturn:
     voice = Voice(pipe, int(request["at"]))
     sys.argv = [""]
     _quiet()
@@ -56,7 +60,8 @@ def _drive(request: dict[str, Any], pipe: int) -> NoReturn:
         os.environ["PYTHONPATH"] = request["pythonpath"]
     if not request["python"] and not is_address(request["target"]):  # else it is not here that memory is eaten
         limit_memory(int(request["memory"]))
-    before = _fingerprint()
+    job = job_named(request["job"])
+    parts.note()
     threading.Thread(target=voice.beat, daemon=True).start()
     if request.get("clock") or any(step[0] == "tick" for step in request.get("program", ())):
         clock.install()  # before anything of the target can take hold of a clock
@@ -70,14 +75,13 @@ def _drive(request: dict[str, Any], pipe: int) -> NoReturn:
         if kept is not None and clock.installed():
             clock.stand_still(kept.begin // SECOND)
         with held():
-            JOBS[request["job"]](adapter, request, voice)
+            job(adapter, request, voice)
     except CapsoundError as error:
         voice.say("failed", **error_data(error))
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a target are no orders
         told = "".join(traceback.format_exception(error)[-6:])
         voice.say("broke", error=f"{type(error).__name__}: {error}", trace=told, ours=_is_ours(error))
-    after = _fingerprint()  # of a module that the target itself has imported nothing is used
-    voice.say("end", intact=all(after.get(name) == number for name, number in before.items()))
+    voice.say("end", intact=parts.intact())  # of a module that the target itself has imported nothing is used
     os._exit(0)  # threads and exit handlers of the target have no say in it
 
 
@@ -113,33 +117,6 @@ def _quiet() -> None:
 def _is_ours(error: BaseException) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     return bool(frames) and "capsound_checker" in frames[-1].filename and not isinstance(error, MemoryError)
-
-
-# ------------------------------------------------------------------------------------------ what is changed
-
-
-def _fingerprint() -> dict[str, int]:
-    """Return what our modules and their classes consist of: a target that replaces a part of them is noticed.
-
-    All that a run needs is imported with this module, so that nothing of ours comes after the target.
-    """
-    out: dict[str, int] = {}
-    for name, module in sorted(sys.modules.items()):
-        if name.split(".")[0] not in ("capsound", "capsound_checker") or module is None:
-            continue
-        for attribute, value in vars(module).items():
-            if attribute.startswith("__") or not callable(value):
-                continue
-            out[f"{name}.{attribute}"] = id(value)
-            if isinstance(value, type) and value.__module__ == name:
-                for inner, part in vars(value).items():
-                    if callable(part) or isinstance(part, property | classmethod | staticmethod):
-                        out[f"{name}.{attribute}.{inner}"] = id(part)
-                        code = getattr(part, "__code__", None)
-                        out[f"{name}.{attribute}.{inner}()"] = id(code)
-            else:
-                out[f"{name}.{attribute}()"] = id(getattr(value, "__code__", None))
-    return out
 
 
 if __name__ == "__main__":

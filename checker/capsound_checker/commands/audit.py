@@ -10,20 +10,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from capsound_checker.commands.pages import check_pages, html, markdown, pages, summary_asked
 from capsound_checker.commands.shared import (
     VERDICTS,
     as_json,
-    check_pages,
     colour,
     echo_json,
     exits,
-    html,
-    markdown,
     no_color,
-    pages,
     reader_may_leave,
     say,
-    summary_asked,
     written,
 )
 

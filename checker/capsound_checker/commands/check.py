@@ -9,23 +9,19 @@ from typing import TYPE_CHECKING
 
 import click
 
+from capsound_checker.commands.pages import badge, check_pages, html, markdown, pages
 from capsound_checker.commands.shared import (
     VERDICTS,
     Span,
     as_json,
-    badge,
-    check_pages,
     colour,
     completing,
     echo_json,
     environment,
     exits,
     guarantees,
-    html,
     load_timeout,
-    markdown,
     no_color,
-    pages,
     reader_may_leave,
     say,
     with_values,

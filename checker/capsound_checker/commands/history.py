@@ -6,19 +6,8 @@ from pathlib import Path
 
 import click
 
-from capsound_checker.commands.shared import (
-    VERDICTS,
-    as_json,
-    check_pages,
-    echo_json,
-    exits,
-    html,
-    markdown,
-    pages,
-    reader_may_leave,
-    say,
-    written,
-)
+from capsound_checker.commands.pages import check_pages, html, markdown, pages
+from capsound_checker.commands.shared import VERDICTS, as_json, echo_json, exits, reader_may_leave, say, written
 
 
 @click.command("history", epilog=exits(VERDICTS, 65, 130))

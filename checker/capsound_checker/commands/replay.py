@@ -7,17 +7,14 @@ from pathlib import Path
 
 import click
 
+from capsound_checker.commands.pages import check_pages, html, markdown, pages
 from capsound_checker.commands.shared import (
     VERDICTS,
-    check_pages,
     colour,
     echo_json,
     environment,
     exits,
-    html,
     load_timeout,
-    markdown,
-    pages,
     reader_may_leave,
     say,
     written,

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
-from pathlib import Path
 from typing import Any
 
 import click
@@ -33,13 +30,6 @@ def exits(verdicts: Mapping[int, str], *more: int) -> str:
 
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of text.")
-html = click.option(
-    "--html", type=click.Path(path_type=Path), help="Write the runs as one page of HTML, to walk through."
-)
-markdown = click.option(
-    "--markdown", type=click.Path(path_type=Path), help="Write the runs as Markdown, to paste into a pull request."
-)
-badge = click.option("--badge", type=click.Path(path_type=Path), help="Write a badge (SVG) that says what is known.")
 no_color = click.option("--no-color", is_flag=True, help="Plain text, also on a terminal.")
 
 
@@ -50,6 +40,8 @@ def say(text: str, *, nl: bool = True, err: bool = False, colour: bool = False) 
 
 def echo_json(document: Any, *, sort_keys: bool = True) -> None:
     """Print one JSON document."""
+    import json
+
     click.echo(json.dumps(document, indent=2, sort_keys=sort_keys))
 
 
@@ -88,47 +80,6 @@ def written(*writes: Callable[[], object]) -> int:
             click.echo(error_text(error), err=True)
             status = error.exit_status
     return status
-
-
-def check_pages(*files: Path | None) -> None:
-    """Refuse, before any work, what could not be written at its end. Raises ``CannotWrite``."""
-    from capsound_checker.display.files import check_writable
-
-    for file in files:
-        if file is not None:
-            check_writable(file)
-
-
-def summary_asked() -> str:
-    """Return the file of the summary of a step, in a workflow of GitHub; empty elsewhere."""
-    return os.environ.get("GITHUB_STEP_SUMMARY", "")
-
-
-def pages(
-    html: Path | None, markdown: Path | None, document: Callable[[], Any], source: str = "", badge: Path | None = None
-) -> list[Callable[[], object]]:
-    """Return what writes the pages that were asked for, of a ``--json`` document that is made only if there are any.
-
-    ``source`` is what the command was given. In a workflow of GitHub the Markdown also goes to the summary of the step.
-    """
-    summary = summary_asked()
-    if not (html or markdown or badge or summary):
-        return []
-    from capsound_checker.page.badge import write_badge
-    from capsound_checker.page.markdown import add_markdown, write_markdown
-    from capsound_checker.page.rendering import write_page
-
-    made = document()
-    writes: list[Callable[[], object]] = []
-    if html is not None:
-        writes.append(partial(write_page, html, made, source))
-    if markdown is not None:
-        writes.append(partial(write_markdown, markdown, made, source))
-    if badge is not None:
-        writes.append(partial(write_badge, badge, made))
-    if summary and (markdown is None or markdown.resolve() != Path(summary).resolve()):
-        writes.append(partial(add_markdown, Path(summary), made, source))
-    return writes
 
 
 def colour(no_color: bool) -> bool:

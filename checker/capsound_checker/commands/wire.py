@@ -9,20 +9,17 @@ from typing import Any
 
 import click
 
+from capsound_checker.commands.pages import check_pages, html, markdown, pages
 from capsound_checker.commands.shared import (
     VERDICTS,
     Span,
     as_json,
-    check_pages,
     colour,
     completing,
     echo_json,
     exits,
     guarantees,
-    html,
-    markdown,
     no_color,
-    pages,
     reader_may_leave,
     say,
     with_values,

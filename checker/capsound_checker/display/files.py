@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import secrets
 import stat
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
 from capsound_checker.display.printing import printable
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class CannotWrite(CapsoundError):
@@ -72,6 +72,8 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 def write_json(path: Path, document: dict[str, Any], *, indent: int = 2) -> None:
     """Write a document as JSON; raises ``CannotWrite``."""
+    import json
+
     write_text(path, json.dumps(document, indent=indent, sort_keys=True) + "\n")
 
 
@@ -94,7 +96,7 @@ def _named(path: Path) -> str:
 
 def _real(path: Path) -> Path:
     """Return where a link leads to: the file is replaced there, and the link stays."""
-    return Path(os.path.realpath(path))
+    return type(path)(os.path.realpath(path))
 
 
 def _is_device(path: Path) -> bool:
@@ -116,7 +118,7 @@ def _try_out(folder: Path) -> None:
 
 def _beside(folder: Path, content: bytes) -> Path:
     """Write a new file into a folder and return it; none is left where that fails."""
-    made = folder / f".capsound-{secrets.token_hex(6)}.part"
+    made = folder / f".capsound-{os.urandom(6).hex()}.part"
     try:
         with made.open("xb") as file:
             file.write(content)

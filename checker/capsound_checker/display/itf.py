@@ -7,12 +7,14 @@ what is written here back with it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capsound.accounts import State, move
 from capsound.events import Event
-from capsound.machine import Machine, thaw
-from capsound.schedule import Trace
+
+if TYPE_CHECKING:
+    from capsound.machine import Machine
+    from capsound.schedule import Trace
 
 _BALANCES = ("available", "held", "charged", "forfeited", "delegated", "returned", "granted", "billed")
 
@@ -85,6 +87,8 @@ def _integer(value: int) -> dict[str, str]:
 
 
 def _state(machine: Machine, number: int, action: str, actor: str, values: tuple[int, ...]) -> dict[str, Any]:
+    from capsound.machine import thaw  # a check, which has no machine, writes its events
+
     config = thaw(machine, values)
     accounts = [
         [info.name, {name: _integer(getattr(ledger, name)) for name in sorted(_BALANCES)}]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capsound.errors import CapsoundError
 from capsound_checker.display.printing import printable, screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 OUR_BUG = "This is a bug of capsound. Set CAPSOUND_DEBUG=1 for the traceback, and please report it."
 

@@ -6,7 +6,6 @@ answer already, brings an ``Asker`` of its own.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from collections.abc import Callable
 from decimal import Decimal
@@ -15,6 +14,7 @@ from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
 from capsound.adapter import Adapter, Answer, Kind, NotOffered, ask, classify
+from capsound_checker.programs.cancelling import is_cancelled
 from capsound_checker.programs.failing import AdapterFailed as AdapterFailed
 from capsound_checker.programs.record import NOT_OBSERVED, Observed, Record, account_id
 from capsound_checker.programs.watch import Hung, limit
@@ -189,7 +189,7 @@ def is_of_harness(error: BaseException) -> bool:
     seen: set[int] = set()
     step: BaseException | None = error
     while step is not None and id(step) not in seen:
-        if isinstance(step, ProviderError | asyncio.CancelledError | GeneratorExit):
+        if isinstance(step, ProviderError | GeneratorExit) or is_cancelled(step):
             return True
         seen.add(id(step))
         step = step.__cause__ or step.__context__

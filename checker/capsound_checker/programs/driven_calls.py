@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import types
 from collections.abc import Generator
@@ -20,6 +19,7 @@ from capsound_checker.programs.asking import (
     is_of_harness,
     is_slip,
 )
+from capsound_checker.programs.cancelling import cancelled_error
 from capsound_checker.programs.library_calls import LibraryCalls
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import LibraryCall, Record, account_id, hold_id
@@ -143,7 +143,7 @@ class DrivenCalls:
 
     def cancel(self, step: Step) -> bool:
         """Cancel a call wherever it is suspended."""
-        return self._abort(step, "cancel", asyncio.CancelledError("the caller gave up"))
+        return self._abort(step, "cancel", cancelled_error()("the caller gave up"))
 
     def crash(self, step: Step) -> bool:
         """Kill the task of a call: its ``finally`` blocks still run, nothing else does."""
@@ -169,7 +169,7 @@ class DrivenCalls:
         for call in self._record.calls.values():
             if call.place != "ended" and call.coroutine is not None:
                 for _ in range(_CLOSING_TRIES):
-                    with contextlib.suppress(Exception, asyncio.CancelledError, GeneratorExit), limit(timeout):
+                    with contextlib.suppress(Exception, cancelled_error(), GeneratorExit), limit(timeout):
                         call.coroutine.close()
                         break
             call.place = "ended"

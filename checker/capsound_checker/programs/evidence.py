@@ -34,10 +34,15 @@ class GateEvidence:
 
     def begin(self, call: LibraryCall, record: Record) -> None:
         """Count a call that begins now, beside those of its account that are under way."""
-        others = [c for c in record.calls.values() if c is not call and c.account == call.account]
-        under_way = [c for c in others if c.place != "ended"]
+        under_way = [
+            c for c in record.calls.values() if c.place != "ended" and c.account == call.account and c is not call
+        ]
+        if not under_way:
+            return
         self.overlapped += self._contend(call, under_way, record)
-        self.overlapped_at_gate += self._contend(call, [c for c in under_way if c.place == "waiting"], record)
+        at_gate = [c for c in under_way if c.place == "waiting"]
+        if at_gate:
+            self.overlapped_at_gate += self._contend(call, at_gate, record)
 
     def _contend(self, call: LibraryCall, others: Sequence[LibraryCall], record: Record) -> bool:
         """Whether a call is in the way of others, each of which would fit if nobody held anything."""

@@ -15,6 +15,9 @@ from capsound_checker.programs.asking import Asker
 from capsound_checker.programs.program import Step
 from capsound_checker.programs.record import LibraryCall, Observed, Record, account_id, agent_id
 
+Resolution = tuple[()] | tuple[type[Settle], HoldId, int] | tuple[type[Forfeit], HoldId] | tuple[type[Release], HoldId]
+"""What became of a hold, as ``Record.say`` takes it; empty where nothing did."""
+
 
 class LibraryCalls:
     """Tells the admission and the end of each call of the library, from what its account says."""
@@ -39,8 +42,7 @@ class LibraryCalls:
             self._tell_admission(call)
 
     def _tell_admission(self, call: LibraryCall) -> None:
-        agent = agent_id(call.agent)
-        self._record.tell(Reserve(account_id(call.account), call.hold_id, Amount(call.estimate), agent))
+        self._record.say(Reserve, account_id(call.account), call.hold_id, call.estimate, agent_id(call.agent))
 
     def reached_provider(self, call: LibraryCall) -> None:
         """Tell that the library has admitted the call: its request is at the provider, and is billed now."""
@@ -128,10 +130,10 @@ class LibraryCalls:
             self._record.spoiled = True  # nobody can say: from here on nothing could be judged
             return
         event = self.resolution(call, before, after)
-        if event is not None:
-            self._record.tell(event)
+        if event:
+            self._record.say(*event)
 
-    def resolution(self, call: LibraryCall, before: Observed, after: Observed) -> Settle | Forfeit | Release | None:
+    def resolution(self, call: LibraryCall, before: Observed, after: Observed) -> Resolution:
         """Return what became of the hold of a call that ended, by how what the library says has changed.
 
         A call that got its reply is settled: the library was told. After anything else it has three honest ways:
@@ -141,24 +143,24 @@ class LibraryCalls:
         bill, sent = known.billed, known.state is HoldState.SENT
         if call.outcome == "reply":
             if not call.again:
-                return Settle(hold, Amount(call.bill))
+                return Settle, hold, call.bill
             # Of several requests under one hold the library has heard what some cost; it may count more for the others.
             booked = 0 if before[0] is None or after[0] is None else after[0] - before[0]
             if booked == call.estimate and booked not in (bill, call.told):
-                return Forfeit(hold)
-            return Settle(hold, Amount(bill if booked == bill else call.told))
+                return Forfeit, hold
+            return Settle, hold, bill if booked == bill else call.told
         back = 0 if before[2] is None or after[2] is None else after[2] - before[2]
         if before[0] is None or after[0] is None:
             grown = call.estimate - back if call.hold_seen else -back
         else:
             grown = after[0] - before[0]
         if grown or not call.estimate:  # writing nothing off looks like giving nothing back
-            return Settle(hold, Amount(bill)) if grown == bill != call.estimate else Forfeit(hold)
+            return (Settle, hold, bill) if grown == bill != call.estimate else (Forfeit, hold)
         if back <= 0 and call.hold_seen:
-            return None
+            return ()
         if before[2] is None and bill:  # kept, or given back: nobody can see it
-            return None
-        return Settle(hold, Amount(0)) if bill == 0 and sent else Release(hold)
+            return ()
+        return (Settle, hold, 0) if bill == 0 and sent else (Release, hold)
 
     def tell_abandoned(self) -> None:
         """Tell of holds whose call has ended and that are not resolved: nobody will ever give them back."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from operator import attrgetter
+from typing import Any
 
 from capsound.adapter import Gate
 from capsound.amounts import AccountId
@@ -14,27 +15,40 @@ from capsound_checker.programs.record import Record, account_id
 balances = attrgetter(*TOLD, "held", "closed")
 """What an account can be seen by: a bill moves nothing of it."""
 
+Said = tuple[Any, ...]
+"""The fields of an ``Observe``."""
+
 
 class Observer:
     """Observes every account after a step, and tells what is new."""
 
-    __slots__ = ("_asker", "_last_observed", "_record")
+    __slots__ = ("_asker", "_charges", "_last_observed", "_record", "_with_balances")
 
     def __init__(self, record: Record, asker: Asker) -> None:
         self._record = record
         self._asker = asker
-        self._last_observed: dict[AccountId, tuple[Observe, tuple[int, ...]]] = {}
+        self._last_observed: dict[AccountId, tuple[object, tuple[int, ...]]] = {}
+        self._charges = record.adapter.gate is Gate.CHARGE
+        self._with_balances = "balances" in record.offers
 
     def observation(self, number: int) -> Observe | None:
         """Return what an account says of itself as an event; None where it does not say enough."""
+        said = self._said(number)
+        return None if said is None else Observe(*said)
+
+    def _said(self, number: int) -> Said | None:
+        """Return the fields of the event by which an account says what it does; None where that is not enough."""
         record = self._record
         spent, held, remaining = self._asker.observed(number)
         if spent is None or remaining is None:
             return None
-        if record.adapter.gate is Gate.CHARGE:  # what it debits before the call is held until the call has ended
-            outstanding = record.state.accounts[account_id(number)].held
+        if self._charges:  # what it debits before the call is held until the call has ended
+            outstanding = record.monitor.state.accounts[account_id(number)].held
             spent, held = spent - outstanding, outstanding
-        return Observe(account_id(number), spent, remaining, held, **self._balances(number))
+        if not self._with_balances:
+            return account_id(number), spent, remaining, held
+        given = {**self._balances(number)}
+        return account_id(number), spent, remaining, held, *map(given.get, TOLD)
 
     def _further(self, number: int) -> Iterator[Observe]:
         """Yield what an account says of itself in further dimensions, as far as it says anything there."""
@@ -53,9 +67,7 @@ class Observer:
             yield Observe(name, spent, remaining, held)
 
     def _balances(self, number: int) -> Mapping[str, int]:
-        """Return the further balances that an account tells, if it tells any."""
-        if "balances" not in self._record.offers:
-            return {}
+        """Return the further balances that an account tells."""
         adapter = self._record.adapter
         given = self._asker.read("balances", adapter.balances, number) or {}
         if odd := [name for name, value in given.items() if name not in TOLD or type(value) is not int]:
@@ -77,10 +89,17 @@ class Observer:
         for call in record.calls.values():
             if record.pending(call):
                 return
-        for number in record.scopes if "balances" in record.offers else record.opened:
-            observation = self.observation(number)
-            for one in (*([] if observation is None else [observation]), *self._further(number)):
-                observed = one, balances(record.state.accounts[one.account])
-                if self._last_observed.get(one.account) != observed:
-                    self._last_observed[one.account] = observed
+        for number in record.scopes if self._with_balances else record.opened:
+            said = self._said(number)
+            if said is not None and self._is_new(said[0], said):
+                record.say(Observe, *said)
+            for one in self._further(number):
+                if self._is_new(one.account, one):
                     record.tell(one)
+
+    def _is_new(self, account: AccountId, said: object) -> bool:
+        """Return whether an account has not said that of the books as they are; it is remembered."""
+        observed = said, balances(self._record.monitor.state.accounts[account])
+        new = self._last_observed.get(account) != observed
+        self._last_observed[account] = observed
+        return new

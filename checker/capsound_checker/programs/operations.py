@@ -55,7 +55,10 @@ class Operations:
             if step.amount > 0 or self._adapter.complete:
                 raise self._unopened(step.amount, answer)
             return False
-        record.tell(event)
+        if record.several:
+            record.tell(event)
+        else:
+            record.say(Open, event.root, event.cap)
         record.scopes[step.new] = answer.value
         return True
 

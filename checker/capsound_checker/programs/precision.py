@@ -13,6 +13,7 @@ import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 from capsound.amounts import AccountId
 from capsound.events import Event, Refuse, Reserve
@@ -61,6 +62,7 @@ class Workload:
         return billed
 
 
+@cache
 def workloads(seed: int) -> tuple[Workload, ...]:
     """Return the workloads of a seed: estimates of a tenth to four tenths of the cap, bills from a third of them up."""
     chance = random.Random(seed)

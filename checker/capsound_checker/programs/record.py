@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -300,7 +300,20 @@ class Record:
         self.events.append(event)
         if self.timing is not None:
             self.moments.append(self.now)
-        for finding in self.monitor.feed(event):
+        found = self.monitor.feed(event)
+        if found:
+            self.keep(found)
+
+    def say(self, *event: Any) -> None:
+        """Tell of the event of a type, the first argument, with the fields that follow it.
+
+        Whoever has heard it before may remember it by them.
+        """
+        self.tell(event[0](*event[1:]))
+
+    def keep(self, found: Iterable[Finding]) -> None:
+        """Keep what the monitor found in the last event."""
+        for finding in found:
             self.findings.append(finding)
             if finding.anomaly in ("overshoot", "slice-overshoot", "window-leak"):
                 deficits = self._deficits(AccountId(str(finding.numbers["account"])))
@@ -318,8 +331,8 @@ class Record:
         """Tell that a request has left under a hold, and is billed now; return how the request is called."""
         self.requests_sent += 1
         name = self.last_request
-        self.tell(Send(hold, name))
-        self.tell(Bill(name, Amount(bill)))
+        self.say(Send, hold, name)
+        self.say(Bill, name, bill)
         return name
 
     @property

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from capsound.adapter import Adapter, offers
 from capsound.amounts import AccountId
@@ -124,6 +123,8 @@ _TIMINGS: weakref.WeakKeyDictionary[type[Adapter], Timing | None] = weakref.Weak
 
 def declared(name: str, words: Any, zone: Any, steps: Any, anchored: Any, expires: Any) -> Timing:
     """Return what was declared; raises ``AdapterFailed`` where it cannot be used."""
+    from zoneinfo import ZoneInfo
+
     try:
         window = in_words(words, str(ZoneInfo(zone).key)) if isinstance(words, str) else None
     except ValueError as error:

@@ -9,7 +9,6 @@ does not do to the process that judges. A child with another hash seed, or witho
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import gc
 import itertools
@@ -182,6 +181,8 @@ def serve(control: int, work: Callable[[int], None]) -> NoReturn:
     In the child, ``work`` is called with the first open file that was handed over. The kernel is not asked to end this
     process with its parent: it would do so at the end of the thread that has asked for the first child.
     """
+    with contextlib.suppress(ImportError):
+        import ctypes  # noqa: F401 - each child would load it anew
     gc.collect()
     gc.freeze()
     children: dict[int, socket.socket] = {}
@@ -261,6 +262,8 @@ def _rename(entry: str) -> None:
     name, _, value = entry.partition("=")
     if sys.platform.startswith("linux"):
         with contextlib.suppress(Exception):  # another libc: what the target starts is still marked
+            import ctypes
+
             library = ctypes.CDLL(None)
             library.getenv.restype = ctypes.c_void_p
             place = library.getenv(name.encode())

@@ -204,6 +204,8 @@ class _Search:
     paused: bool = False
     """Whether a run only seemed to hang: what follows the pause was not gone through in every order."""
     struck: bool = False
+    memory: Memory = field(default_factory=Memory)
+    """What the monitor has made of all runs: it asks for nothing but their events."""
 
     def enough(self, most: int) -> str:
         """Return why a search ends, if it does: it has made ``most`` moves, or the time is over."""
@@ -245,7 +247,7 @@ class _Search:
         """
         begin, self.paused = self.work.steps, False
         world = None if self.opaque else world_of(self.adapter)
-        memory = Memory()
+        memory = self.memory
         first: list[int] = []
 
         def one(chooser: Any) -> Concurrent:
@@ -343,7 +345,7 @@ class _Search:
     def _least(self, name: str, program: Program, most: int, *, fifo: bool) -> Choices | None:
         """Return a schedule that shows an anomaly and declines the fewest proposals, or None."""
         world = None if self.opaque else world_of(self.adapter)
-        memory = Memory()
+        memory = self.memory
 
         def one(chooser: Any) -> bool:
             done = run(self.adapter, program, chooser, fifo=fifo, world=world, memory=memory, work=self.work)

@@ -14,9 +14,9 @@ import random
 import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
-from capsound.adapter import Adapter
+from capsound.accounts import State
+from capsound.adapter import Adapter, Gate
 from capsound.events import Event
 from capsound.monitor import Finding, Monitor, Report
 from capsound_checker.programs.exhaust import Opaque
@@ -26,11 +26,11 @@ from capsound_checker.schedules.agents import Program
 from capsound_checker.schedules.eventloop import new_loop
 from capsound_checker.schedules.interleave import Chooser, Cut, Exhaustive
 from capsound_checker.schedules.looptasks import LoopTasks
-from capsound_checker.schedules.moves import Move, Moves
+from capsound_checker.schedules.moves import Moves
 from capsound_checker.schedules.objects import World
 from capsound_checker.schedules.questions import ScheduleObserver, UnlimitedAsker, refusal_excused
-from capsound_checker.schedules.remembering import Memory, Remembered
-from capsound_checker.schedules.runstate import Agent, Request, RunState
+from capsound_checker.schedules.remembering import Memory, RememberedRecord
+from capsound_checker.schedules.runstate import Agent, Move, Request, RunState
 from capsound_checker.schedules.schedule_story import schedule_story
 from capsound_checker.schedules.statekey import state_key
 
@@ -60,8 +60,8 @@ class Concurrent:
         world: World | None = None,
         memory: Memory | None = None,
     ) -> None:
-        monitor = Monitor() if memory is None else cast("Monitor", Remembered(memory))
-        self.record = record = Record(adapter, monitor)
+        record = Record(adapter, Monitor()) if memory is None else RememberedRecord(adapter, memory)
+        self.record = record
         self.state = run = RunState(record, program, new_loop(fifo=fifo))
         run.loop.on_task_created = run.task_created
         record.refusal_excused = refusal_excused(run)
@@ -71,6 +71,9 @@ class Concurrent:
         self._tasks = LoopTasks(run, asker, observer.observe)
         self._moves = Moves(run, asker, self._tasks)
         self._world = world
+        self._by_hand = adapter.gate is not Gate.CALL
+        self._least_state: State | None = None
+        """The books with which the least that was free was looked at last: agents await nothing but their calls."""
         self.steps = 0
         """How many moves were made so far: what a run costs, on any machine."""
 
@@ -146,7 +149,7 @@ class Concurrent:
         for n, calls in enumerate(program.agents):
             kind = kinds.setdefault((calls, n < sliced, n < program.sliced), n)
             run.agents.append(Agent(n, calls, on if n < sliced else 0, kind))
-        run.not_started = len(run.agents)
+        run.not_started = run.living = len(run.agents)
 
     def _go(self, chooser: Chooser) -> None:
         run, record, possible, make = self.state, self.record, self._moves.possible, self._moves.make
@@ -155,7 +158,7 @@ class Concurrent:
         passed = 0
         while run.failed is None and not record.spoiled:
             moves = possible()
-            if not any(m.kind in ("step", "reply") for m in moves) and all(a.ended for a in run.agents):
+            if not run.living and not any(m.kind in ("step", "reply") for m in moves):
                 break
             if not moves:
                 if self._cancel_waiting():
@@ -202,14 +205,19 @@ class Concurrent:
 
     def _update_least_available(self) -> None:
         """Keep the least that was free while each agent has been asking: a refusal may be right for that moment."""
-        run = self.state
-        accounts = self.record.monitor.state.accounts
+        run, state = self.state, self.record.monitor.state
+        if not self._by_hand:
+            if state is self._least_state:
+                return
+            self._least_state = state
+        accounts = state.accounts
         for number, least in run.least_available.items():
             agent = run.agents[number]
             free: int = accounts[account_id(agent.account)].available
-            for other in run.agents:
-                if other.awaits is not None and other is not agent:
-                    free -= other.awaits[1]
+            if self._by_hand:
+                for other in run.agents:
+                    if other.awaits is not None and other is not agent:
+                        free -= other.awaits[1]
             if free < least:
                 run.least_available[number] = free
 

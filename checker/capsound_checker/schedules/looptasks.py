@@ -93,6 +93,7 @@ class LoopTasks:
             run.failed = run.failed or error
         finally:
             agent.ended, agent.awaits, agent.library_call = True, None, None
+            run.living -= 1
             run.least_available.pop(agent.number, None)
         self._close_slice(agent)
 
@@ -224,8 +225,8 @@ class LoopTasks:
             return
         before = self._before_moves(made)
         event = self._library_calls.resolution(made, before, now)
-        if event is not None:
-            self._record.tell(event)
+        if event:
+            self._record.say(*event)
         moved[0] += spent
         moved[1] += remaining
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from capsound.events import Cancel, Timeout
 from capsound_checker.programs.asking import ProviderError
 from capsound_checker.schedules.eventloop import yields
 from capsound_checker.schedules.looptasks import TELLING, LoopTasks, ProviderTimeout
 from capsound_checker.schedules.questions import UnlimitedAsker
-from capsound_checker.schedules.runstate import Agent, Request, RunState
+from capsound_checker.schedules.runstate import Agent, Move, Request, RunState
 
 _CANCEL = 1_000
 _TIME = 2_000
 """Numbers of actors that are no agents: who cancels (one for each agent), and time."""
-
-
-class Move(NamedTuple):
-    """Something that can happen now."""
-
-    kind: str  # step, start, reply, time, cancel
-    actor: int
-    agent: Agent | None = None
-    at: int = 0
-    request: Request | None = None
 
 
 class Moves:
@@ -44,36 +32,38 @@ class Moves:
         agent_of_task, yielding_tasks = run.agent_of_task, run.yielding_tasks
         first: list[Move] = []
         yielding: list[Move] = []
-        if loop.fifo:
-            if loop.ready:
-                task = loop.ready[0].task
-                owner = agent_of_task.get(task) if task is not None else None
-                idles = all(yields(h) and h.task in yielding_tasks for h in loop.ready)
-                (yielding if idles else first).append(Move("step", -1 if owner is None else owner.number, owner))
+        if not loop.ready:
+            pass
+        elif loop.fifo:
+            task = loop.ready[0].task
+            owner = agent_of_task.get(task) if task is not None else None
+            idles = all(yields(h) and h.task in yielding_tasks for h in loop.ready)
+            (yielding if idles else first).append(Move("step", -1 if owner is None else owner.number, owner))
         else:
             for at, handle in enumerate(loop.ready):
                 owner = agent_of_task.get(handle.task)  # type: ignore[arg-type]
                 idles = handle.task in yielding_tasks and yields(handle)
-                (yielding if idles else first).append(Move("step", -1 if owner is None else owner.number, owner, at))
+                move = Move("step", -1, None, at) if owner is None else Move("step", owner.number, owner, at)
+                (yielding if idles else first).append(move)
         idle = not first  # time does not pass while somebody has something to do
-        first += [
-            Move("reply", r.agent.number, r.agent, 0, r)
-            for r in run.requests
-            if r.call.ends != "never" and not r.future.done()
-        ]
+        for request in run.requests:
+            if request.call.ends != "never" and not request.future.done():
+                first.append(request.reply)  # noqa: PERF401 - a generator costs more than what it yields
         if run.not_started:
             offered: set[object] = set()
             for agent in run.agents:
                 if agent.task is None and agent.kind not in offered:
                     offered.add(agent.kind)
-                    first.append(Move("start", agent.number, agent))
+                    first.append(agent.start)
         if len(first) > 1 and not loop.fifo:
             last = run.last_actor
             first.sort(key=lambda move: (move.actor != last, move.actor))
-        alive = bool(first or yielding) or any(not a.ended for a in run.agents)
-        if idle and loop.timers and loop.next_timer() is not None and alive:
-            first.append(Move("time", _TIME))
-        first += yielding
+        if idle and loop.timers and loop.next_timer() is not None:
+            alive = bool(first or yielding) or any(not a.ended for a in run.agents)
+            if alive:
+                first.append(Move("time", _TIME))
+        if yielding:
+            first += yielding
         if run.cancels_left and first:
             for agent in run.agents:
                 telling = agent.awaits is not None and agent.awaits[0] in TELLING  # it sees to it that this is told

@@ -208,6 +208,13 @@ class Reader:
         kind = type(value)
         if kind in _PLAIN:
             return (kind.__name__, repr(value))
+        special = _EXACT.get(kind)
+        if special is not None:
+            if id(value) in self.names:
+                return ("again", self.names[id(value)])
+            self.names[id(value)] = len(self.names)
+            self.keep.append(value)
+            return special(self, value)
         if isinstance(value, Enum):
             return repr(value)
         if isinstance(value, type):
@@ -400,3 +407,10 @@ _BASES: tuple[tuple[Any, Callable[[Reader, Any], object]], ...] = (
     ((set, frozenset), _set),
     ((int, float, str, bytes, complex), _number),
 )
+
+_EXACT: dict[type, Callable[[Reader, Any], object]] = {
+    kind: reads
+    for kind, reads in {**_SPECIAL, asyncio.Future: _future, asyncio.Task: _future}.items()
+    if not issubclass(kind, (Enum, type, types.ModuleType, *_DESCRIPTORS))
+}
+"""How values of just these types are read, which are most of them: nothing else need be asked of their type."""

@@ -65,9 +65,29 @@ def prepared(adapter: type[Adapter], before: Program) -> Lockstep:
     return run
 
 
+class _Unasked(Lockstep):
+    """A run whose accounts are not asked what they say after each step."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._observe = _nothing
+
+
+def _nothing() -> None:
+    pass
+
+
+def bare(adapter: type[Adapter], before: Program) -> Lockstep:
+    """Return a run after the steps of a program, for what was made in it: nobody has listened."""
+    run = _Unasked(adapter())
+    for step in before:
+        run.do(step)
+    return run
+
+
 def _after(adapter: type[Adapter], before: Program, *steps: Step) -> tuple[Lockstep, list[Answer]]:
     """Do operations one after the other."""
-    run = prepared(adapter, before)
+    run = bare(adapter, before)
     return run, [do_step(run, step) for step in steps]
 
 

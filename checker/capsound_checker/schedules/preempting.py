@@ -18,7 +18,7 @@ from capsound.adapter import Adapter, Answer, Kind
 from capsound_checker.programs.program import Program, Step
 from capsound_checker.programs.watch import Hung, joined, limit
 from capsound_checker.schedules.instructions import Effect, Place, effects_of
-from capsound_checker.schedules.orders import Orders, Outcome, anomaly_of, do_step, journal_of, outcome_of, prepared
+from capsound_checker.schedules.orders import Orders, Outcome, anomaly_of, bare, do_step, journal_of, outcome_of
 from capsound_checker.schedules.races import Race
 
 _POLL = 0.000_2
@@ -40,7 +40,7 @@ class Preempted:
     ) -> None:
         self.adapter_type, self.before, self.steps, self.at = adapter, before, (one, two), at
         self.patience = adapter.timeout if patience is None else patience
-        self.base = prepared(adapter, before)
+        self.base = bare(adapter, before)
         self.files = files_of(adapter, self.base.scopes.values())
         self.answers: list[Answer] = [Answer(Kind.HUNG), Answer(Kind.HUNG)]
         self.where = ""
@@ -59,7 +59,7 @@ class Preempted:
         self.answers[which] = do_step(self.base, self.steps[which])
 
     def _traced(self) -> None:
-        warm = prepared(self.adapter_type, self.before) if sys.version_info >= (3, 12) else None
+        warm = bare(self.adapter_type, self.before) if sys.version_info >= (3, 12) else None
         sys.settrace(self._global)
         try:
             if warm is not None:  # code that runs for the first time sends no events for its instructions there

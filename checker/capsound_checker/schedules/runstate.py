@@ -4,12 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from capsound.errors import CapsoundError
 from capsound_checker.programs.record import NOT_OBSERVED, LibraryCall, Observed, Record, account_id, agent_id
 from capsound_checker.schedules.agents import Call, Program
 from capsound_checker.schedules.eventloop import Loop
+
+
+class Move(NamedTuple):
+    """Something that can happen now."""
+
+    kind: str  # step, start, reply, time, cancel
+    actor: int
+    agent: Agent | None = None
+    at: int = 0
+    request: Request | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -34,6 +44,11 @@ class Agent:
     """What its account said before the last step in which it awaits an operation."""
     awaits: tuple[str, int, bool] | None = None
     """The operation that it awaits now: which, of how much, and whether it was told before it ended."""
+    start: Move = field(init=False)
+    """The move by which it begins."""
+
+    def __post_init__(self) -> None:
+        self.start = Move("start", self.number, self)
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +59,11 @@ class Request:
     call: Call
     hold: int
     future: asyncio.Future[int]
+    reply: Move = field(init=False)
+    """The move by which its answer comes."""
+
+    def __post_init__(self) -> None:
+        self.reply = Move("reply", self.agent.number, self.agent, 0, self)
 
 
 class RunState:
@@ -59,6 +79,7 @@ class RunState:
         "idle_moves",
         "last_actor",
         "least_available",
+        "living",
         "loop",
         "moved_by_call",
         "narrative",
@@ -98,6 +119,8 @@ class RunState:
         self.cancels_left = program.cancels
         self.not_started = 0
         """How many agents have not begun."""
+        self.living = 0
+        """How many agents have not ended."""
 
     def task_created(self, task: asyncio.Task[Any]) -> None:
         """Note that a task belongs to the agent that began it, and serves the call that this agent makes."""
@@ -110,7 +133,7 @@ class RunState:
 
     def available(self, account: int) -> int:
         """Return what is free in an account, by the books."""
-        return int(self.record.state.account(account_id(account)).available)
+        return int(self.record.monitor.state.accounts[account_id(account)].available)
 
     def narrate(self, agent: Agent | None, text: str) -> None:
         """Note in words what happens next."""

@@ -20,7 +20,6 @@ from capsound.verdict import Verdict, merge
 from capsound_checker.display.printing import printable, screen
 from capsound_checker.display.telling import OUR_BUG, error_data, error_text
 from capsound_checker.display.terminal import rendered, status
-from capsound_checker.remote.isolation import signal_name
 from capsound_checker.remote.lifeline import end_with, lifeline
 
 GARBAGE = 50_000
@@ -318,6 +317,8 @@ def _ended(path: Path, code: int) -> Solved:
         return _our_bug(path, f"the solving process ended with status {code}")
     if -code == signal.SIGKILL:
         return _not_solved(path, "the solving process was killed (SIGKILL): the machine may be out of memory")
+    from capsound_checker.remote.isolation import signal_name
+
     return _not_solved(path, f"the solving process was ended by {signal_name(-code)}")
 
 

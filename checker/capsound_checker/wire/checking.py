@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 
-from capsound.schedule import BadToken
+from capsound.errors import BadToken
 from capsound_checker.remote.process import words_of
 from capsound_checker.wire.billing import Billing
 from capsound_checker.wire.inside.checking import check_inside, replay_inside

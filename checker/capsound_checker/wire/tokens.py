@@ -7,8 +7,7 @@ import binascii
 import json
 from dataclasses import dataclass
 
-from capsound.errors import CapsoundError
-from capsound.schedule import BadToken
+from capsound.errors import BadToken, CapsoundError
 from capsound_checker.intake.limits import read_json
 from capsound_checker.wire.money import Cap, Unit
 from capsound_checker.wire.schedule import ACTS, Choice, Schedule
