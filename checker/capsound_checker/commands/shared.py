@@ -127,8 +127,16 @@ def pages(
     if badge is not None:
         writes.append(partial(write_badge, badge, made))
     if summary and (markdown is None or markdown.resolve() != Path(summary).resolve()):
-        writes.append(partial(add_markdown, Path(summary), made, source))
+        writes.append(partial(_sum_up, partial(add_markdown, Path(summary), made, source)))
     return writes
+
+
+def _sum_up(write: Callable[[], object]) -> None:
+    """Write the summary of a step; nobody has asked for it, so that a command does not fail without it."""
+    try:
+        write()
+    except CannotWrite as error:
+        click.echo(error_text(error), err=True)
 
 
 def colour(no_color: bool) -> bool:
