@@ -17,7 +17,7 @@ BELOW = {
     "commands": ("check", "solve", "wire", "audit", "costs", "histories", "intake", "page", "display"),
     "wire": ("remote", "schedules", "programs", "prices", "intake", "display"),
     "check": ("schedules", "histories", "remote", "programs", "intake", "display"),
-    "solve": ("remote", "display"),
+    "solve": ("remote", "page", "display"),
     "audit": ("intake", "display", "prices"),
     "intake": ("display",),
     "costs": ("intake", "display"),
@@ -25,7 +25,7 @@ BELOW = {
     "histories": ("programs", "intake"),
     "remote": ("programs", "intake"),
     "programs": (),
-    "page": ("display",),
+    "page": ("display", "prices"),
     "display": (),
     "prices": (),
 }
