@@ -88,7 +88,7 @@ def explored(machine: Machine, token: str, path: str) -> dict[str, Any]:
     trace = run_schedule(machine, schedule)
     document = data_of(machine.scenario, trace, fold(trace.events))
     config = thaw(machine, trace.steps[-1].values if trace.steps else trace.initial)
-    shown = shown_of(document, path) | {"command": "explore"}
+    shown: dict[str, Any] = {**shown_of(document, path), "command": "explore"}
     shown["runs"][0]["title"] = printable(path)
     return {
         "token": schedule.token,
