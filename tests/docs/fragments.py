@@ -9,7 +9,9 @@ import inspect
 import io
 import json
 import os
+import shutil
 import sys
+import tempfile
 import unittest
 from collections.abc import Iterator
 from dataclasses import MISSING, fields
@@ -571,3 +573,31 @@ def write_twins(page: Path, argument: str) -> str:
 
 
 __all__ = ["DESK", "ROOT", "RUNGS", "at_hand", "run_of", "strength", "tried"]
+
+
+@fragment
+def write_summary(page: Path, argument: str) -> str:
+    """The Markdown that a command writes for a pull request."""
+    return f"`capsound {argument} --markdown summary.md`\n\n{summed_up(argument)}"
+
+
+@cache
+def summed_up(argument: str) -> str:
+    from capsound_checker.__main__ import run
+
+    log = [
+        {"event": "open", "root": "team", "cap": 60},
+        {"event": "reserve", "account": "team", "hold": "R1", "amount": 31, "agent": "planner"},
+        {"event": "send", "hold": "R1", "call": "C1"},
+        {"event": "reserve", "account": "team", "hold": "R2", "amount": 31, "agent": "coder"},
+        {"event": "send", "hold": "R2", "call": "C2"},
+        {"event": "bill", "call": "C1", "amount": 30},
+        {"event": "bill", "call": "C2", "amount": 46},
+        {"event": "settle", "hold": "R1", "amount": 30},
+    ]
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder), contextlib.redirect_stdout(io.StringIO()):
+        for file in (ROOT / "scenarios" / "race-a-racy-counter.toml", DESK / "counter_adapter.py"):
+            shutil.copy(file, folder)
+        Path("log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in log), encoding="utf-8")
+        assert run([*argument.split(), "--markdown", "summary.md"]) == 1
+        return Path("summary.md").read_text(encoding="utf-8")

@@ -178,9 +178,22 @@ def test_every_block_is_of_a_kind_that_is_tested(page: Path) -> None:
         "sh",
         "text",
         "toml",
+        "yaml",
     }
-    drawn = [passage for passage in find_passages(page.read_text()) if "```mermaid" in passage.text]
-    assert page.read_text().count("```mermaid") == len(drawn)
+    drawn = sum(passage.text.count("```mermaid") for passage in find_passages(page.read_text()))
+    assert page.read_text().count("```mermaid") == drawn
+
+
+@pages
+def test_workflows_and_hooks_name_what_there_is(page: Path) -> None:
+    for block in blocks(page, "yaml"):
+        yaml = pytest.importorskip("yaml", reason="PyYAML is not installed")
+        inputs = set(yaml.safe_load((ROOT / "action.yml").read_text())["inputs"])
+        hooks = {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())}
+        for one in yaml.safe_load(block.text):
+            assert set(one.get("with", ())) <= inputs
+            assert {hook["id"] for hook in one.get("hooks", ())} <= hooks
+            assert set(one) & {"with", "hooks"}
 
 
 @pages

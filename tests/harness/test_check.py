@@ -219,10 +219,39 @@ def test_junit_and_annotation(capsound: Runs, tmp_path: Path) -> None:
     ran = capsound("check", COUNTER, "--programs", 40, "--junit", path, "--github", "--driver", "programs")
     suite = ET.parse(path).getroot()
     failed = [case.get("name") for case in suite if case.find("failure") is not None]
-    assert failed == ["concurrent", "delegated", "fault-tolerant", "overrun-bounded"]
+    assert failed == ["concurrent"]  # one bug is one failure
     assert int(suite.get("failures", "0")) == len(failed)
+    told = suite.find("testcase/failure")
+    assert told is not None
+    assert str(told.get("message")).startswith("overshoot: ")
+    assert str(told.text).startswith("With it fall: delegated, fault-tolerant, overrun-bounded.")
+    skipped = {case.get("name"): case[0].get("message") for case in suite if case.find("skipped") is not None}
+    assert skipped["delegated"] == "refuted by overshoot, with concurrent: see there"
     last = ran.out.splitlines()[-1]
     assert last.startswith(f"::error file={DESK / 'counter_adapter.py'},title=capsound check::violated")
+
+
+def test_what_is_not_required_does_not_fail_in_junit(capsound: Runs, tmp_path: Path) -> None:
+    path = tmp_path / "out.xml"
+    options = [
+        "--programs",
+        20,
+        "--driver",
+        "programs",
+        "--driver",
+        "misuse",
+        "--require",
+        "sequential",
+        "--budget",
+        "1h",
+    ]
+    ran = capsound("check", COUNTER, "--junit", path, *options)
+    assert ran.status == 0
+    suite = ET.parse(path).getroot()
+    assert (suite.get("failures"), suite.get("errors")) == ("0", "0")
+    skipped = {case.get("name"): case[0].get("message") for case in suite if case.find("skipped") is not None}
+    assert skipped["concurrent"] == "refuted by overshoot, but not required"
+    assert str(skipped["misuse"]).endswith("(not required)")
 
 
 @pytest.mark.parametrize("driver", ["threads", "handlers", "history"])

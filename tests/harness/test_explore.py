@@ -67,6 +67,11 @@ def test_faults_and_ranges_of_amounts_are_offered() -> None:
     assert amounts == {1, 2}  # the estimate is drawn, and the bill
 
 
+def test_of_very_many_agents_some_are_offered() -> None:
+    found = at("race-a-1000-agents")
+    assert (len(found["moves"]), found["more"]) == (48, 16)
+
+
 def serving(*more: str) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "capsound_checker", "explore", str(RACE), "--no-browser", *more]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")

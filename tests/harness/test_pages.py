@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -157,6 +159,22 @@ def test_the_excerpt_of_a_long_log_has_the_balances_of_the_whole(capsound: Runs,
     assert [step[0] for step in pane["steps"] if step[5]]
 
 
+def test_the_excerpt_of_a_slice_has_the_events_of_its_root(capsound: Runs, tmp_path: Path) -> None:
+    log = [
+        {"event": "open", "root": "team", "cap": 100},
+        {"event": "reserve", "account": "team", "hold": "h0", "amount": 10, "agent": "a"},
+        {"event": "delegate", "parent": "team", "child": "slice", "amount": 20},
+        {"event": "reserve", "account": "slice", "hold": "h1", "amount": 20, "agent": "b"},
+        {"event": "send", "hold": "h1", "call": "c1"},
+        {"event": "bill", "call": "c1", "amount": 25},
+        {"event": "settle", "hold": "h1", "amount": 20},
+    ]
+    ran = capsound("audit", lines(tmp_path / "x.jsonl", log), "--json", "--html", tmp_path / "x.html")
+    excerpt = json.loads(ran.out)["excerpt"]
+    assert excerpt["root"] == "team"
+    assert [one["line"] for one in excerpt["events"]] == list(range(1, 8))
+
+
 def test_costs_that_stand_for_bills_are_drawn_as_bills(capsound: Runs, tmp_path: Path) -> None:
     log = [
         {"event": "reserve", "account": "team", "hold": "h", "amount": 40, "agent": "a"},
@@ -176,6 +194,21 @@ def test_what_can_be_read_only_once_has_no_excerpt(capsound_process: Runs, tmp_p
     quiet = capsound_process("audit", lines(tmp_path / "q.jsonl", log), "--json", "--html", tmp_path / "q.html")
     assert "excerpt" not in json.loads(quiet.out)
     assert (tmp_path / "q.html").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes here")
+def test_a_pipe_is_read_once(capsound: Runs, tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=lines, args=(pipe, LOG), daemon=True)
+    writer.start()
+    ran = capsound("audit", pipe, "--json", "--html", tmp_path / "x.html")
+    writer.join(timeout=60)
+    assert ran.status == 1
+    assert "excerpt" not in json.loads(ran.out)
+    shown = embedded(tmp_path / "x.html", "shown")
+    assert shown["runs"] == []
+    assert "Findings" in [table[0] for table in shown["tables"]]
 
 
 def test_a_badge_of_check_names_what_is_kept(capsound: Runs, place: Path) -> None:
@@ -201,6 +234,7 @@ def test_a_summary_that_cannot_be_written_is_said_and_changes_no_verdict(capsoun
     ran = capsound("audit", "log.jsonl", cwd=place, env={"GITHUB_STEP_SUMMARY": str(place / "none" / "x.md")})
     assert "cannot write" in ran.err
     assert "VIOLATED" in ran.out
+    assert ran.status == 1
 
 
 def test_a_page_that_cannot_be_written_is_said_before_the_work(capsound: Runs, place: Path) -> None:

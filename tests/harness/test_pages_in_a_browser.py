@@ -130,7 +130,7 @@ def test_it_opens_where_it_breaks(opened: Opened) -> None:
 def test_the_address_holds_the_step(opened: Opened) -> None:
     shown = opened(replayed(RACE), "#step=4")
     assert shown.text(".detail h2") == "Step 4"
-    assert shown.text(".balances tbody tr") == "team\t29 → -2\t31 → 62\t23"
+    assert shown.text(".balances tbody tr") == "team\t23\t29 → -2\t31 → 62"
     shown.press("j")
     assert shown.run("return location.hash") == "#step=5"
     shown.run("location.hash = '#step=2'")

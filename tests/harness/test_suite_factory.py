@@ -234,7 +234,7 @@ def pytest_in(
 
 @pytest.fixture(scope="module")
 def ran(folder: Path, process_env: dict[str, str]) -> tuple[int, str, str]:
-    return pytest_in(folder, process_env, "-vv", str(folder / "test_mine.py"))
+    return pytest_in(folder, process_env, "-vv", "-p", "no:capsound-bugs", str(folder / "test_mine.py"))
 
 
 def outcomes(out: str, cls: str) -> dict[str, str]:
@@ -292,10 +292,7 @@ FAILING = ("test_flat", "test_overruns", "test_many_programs", "test_handles")
 
 def message(out: str, name: str) -> str:
     """Return the message of a violation as pytest shows it, without its margin."""
-    lines = [line[1:] for line in section(out, f"TestRacy.{name}").splitlines() if line.startswith("E")]
-    head = next(n for n, line in enumerate(lines) if "machines.Violation: " in line)
-    margin = len(lines[head]) - len(lines[head].lstrip())
-    return "\n".join([lines[head].split("Violation: ", 1)[1], *(line[margin:] for line in lines[head + 1 :])])
+    return re.split(r"^-+ Captured ", section(out, f"TestRacy.{name}"), maxsplit=1, flags=re.MULTILINE)[0].strip("\n")
 
 
 @pytest.mark.parametrize("name", FAILING)
@@ -308,6 +305,26 @@ def test_a_failure_is_told_by_a_program_and_its_trace(name: str, ran: tuple[int,
     assert f"   ** {head}" in story
     assert anomaly in ANOMALIES
     assert story.startswith("[1] open(new=0, amount=")
+
+
+@pytest.mark.parametrize("name", FAILING)
+def test_a_failure_begins_with_its_anomaly_and_has_no_frame_of_ours(name: str, ran: tuple[int, str, str]) -> None:
+    said = message(ran[1], name)
+    (line,) = re.findall(rf"^FAILED \S*::TestRacy::{name} - (.*)$", ran[1], re.MULTILINE)
+    assert said.startswith(line)
+    assert line.partition(":")[0] in ANOMALIES
+    assert "capsound_checker/" not in said
+
+
+def test_one_bug_is_one_failure_with_the_tests_that_show_it(folder: Path, process_env: dict[str, str]) -> None:
+    words = ["test_mine.py", "-k", "TestRacy and (flat or overruns or many_programs)", "--junitxml", "out.xml"]
+    status, out, _ = pytest_in(folder, process_env, "-ra", *words)
+    assert status == 1
+    assert re.search(r"1 failed, 2 skipped", out)
+    named = "my_adapter.Racy: shown by test_flat, and in the same way by test_overruns, test_many_programs"
+    assert f"stale-admit of {named}" in out
+    assert "shows stale-admit as well, like test_flat" in out
+    assert 'failures="1" skipped="2"' in (folder / "out.xml").read_text(encoding="utf-8")
 
 
 def test_a_sequential_run_of_a_racy_counter_passes(ran: tuple[int, str, str]) -> None:

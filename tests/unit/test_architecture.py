@@ -18,7 +18,7 @@ BELOW = {
     "league": ("check", "costs", "programs", "remote", "spread", "intake", "page", "display"),
     "wire": ("remote", "schedules", "programs", "prices", "intake", "display"),
     "check": ("schedules", "histories", "remote", "programs", "spread", "intake", "display"),
-    "solve": ("remote", "display"),
+    "solve": ("remote", "page", "display"),
     "audit": ("spread", "intake", "display", "prices"),
     "spread": ("intake",),
     "intake": ("display",),
@@ -27,7 +27,7 @@ BELOW = {
     "histories": ("programs", "intake"),
     "remote": ("programs", "intake"),
     "programs": (),
-    "page": ("display",),
+    "page": ("display", "prices"),
     "display": (),
     "prices": (),
 }

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -25,26 +26,39 @@ BEFORE, AFTER = 160, 24
 """How many events of the root are shown at most before what is wrong, and after it."""
 
 _PRUNED = 256
-"""So many resolved holds are kept in the books of what came before, then they are forgotten."""
+"""After so many events the books of what came before forget the holds that are resolved."""
 
 
 class _Enough(BaseException):
     """What has to be read has been; nothing that judges a line may take it for a fault of the line."""
 
 
-def excerpt(source: Iterable[str], asked: Asked, mapping: LogMapping | None, audit: Audit) -> dict[str, Any] | None:
-    """Return the excerpt of a judged log, read once more from ``source``; None where nothing is wrong in it."""
+Again = Callable[[], AbstractContextManager[Iterable[str]]]
+"""Opens the lines of a log once more."""
+
+
+def excerpt(again: Again, asked: Asked, mapping: LogMapping | None, audit: Audit) -> dict[str, Any] | None:
+    """Return the excerpt of a judged log, which is read once more; None where nothing is wrong in it."""
     shown = _worst(audit)
     if shown is None:
         return None
-    judge = asked.auditor(mapping)
-    keeper = _Keeper(judge, shown.line, str(shown.numbers.get("account", "")))
-    reading = _Reading(*(getattr(judge, name) for name in _FIELDS))
-    reading.fast, reading.keeper_of = False, keeper
-    keeper.judge = reading
-    with contextlib.suppress(_Enough):
-        reading.run(source)
+    account = str(shown.numbers.get("account", ""))
+    if account not in {root.name for root in audit.roots}:  # a slice, or one of very many roots
+        finder = _Finder(asked.auditor(mapping), shown.line)
+        _read(again, asked, mapping, finder)
+        account = finder.root_of(account)
+    keeper = _Keeper(asked.auditor(mapping), shown.line, account)
+    _read(again, asked, mapping, keeper)
     return keeper.data()
+
+
+def _read(again: Again, asked: Asked, mapping: LogMapping | None, told: _Finder) -> None:
+    """Let ``told`` hear of each event of the log, until it has heard enough."""
+    begun = asked.auditor(mapping)
+    reading = _Reading(*(getattr(begun, name) for name in _FIELDS))
+    reading.fast, reading.told, told.judge = False, told, reading
+    with again() as lines, contextlib.suppress(_Enough):
+        reading.run(lines)
 
 
 def _worst(audit: Audit) -> Shown | None:
@@ -72,26 +86,42 @@ _FIELDS = (
 
 @dataclass(slots=True)
 class _Reading(Auditor):
-    """An auditor that shows each event that it takes to a keeper."""
+    """An auditor that tells each event that it takes."""
 
-    keeper_of: _Keeper | None = None
+    told: _Finder | None = None
 
     def _take(self, data: dict[str, Any]) -> None:
-        told, assumed = dict(data), self.assumed
+        event, assumed = dict(data), self.assumed
         super(_Reading, self)._take(data)
-        assert self.keeper_of is not None
-        self.keeper_of.took(self.notes.at, told, self.assumed > assumed)
+        assert self.told is not None
+        self.told.took(self.notes.at, event, self.assumed > assumed)
 
 
 @dataclass(slots=True)
-class _Keeper:
-    """Keeps the events of a root until a line, and a few of those after it."""
+class _Finder:
+    """Reads until a line, for the root of what that is about."""
 
     judge: Auditor
     line: int
     """The line that shows what is wrong."""
-    account: str
-    """The account that it is about."""
+
+    def took(self, line: int, data: dict[str, Any], assumed: bool) -> None:  # noqa: ARG002 - as a keeper is told
+        """Note an event that was taken; raises ``_Enough`` where that was the last one."""
+        if line > self.line:
+            raise _Enough
+
+    def root_of(self, name: str) -> str:
+        """Return the root of an account, as far as it is known."""
+        account = self.judge.monitor.state.accounts.get(AccountId(name))
+        return name if account is None else str(account.root)
+
+
+@dataclass(slots=True)
+class _Keeper(_Finder):
+    """Keeps the events of a root until a line, and a few of those after it."""
+
+    root: str = ""
+    """The root that it is about."""
     recent: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
     before: State = field(default_factory=State)
     left_out: int = 0
@@ -100,10 +130,10 @@ class _Keeper:
 
     def took(self, line: int, data: dict[str, Any], assumed: bool) -> None:
         """Note an event that was taken; raises ``_Enough`` where that was the last one."""
-        if line > self.line and (not self.account or self.more <= 0):
+        if line > self.line and self.more <= 0:
             raise _Enough
         names = self._accounts(data)
-        if not names or self._root(names[0]) != self._root(self.account):
+        if not names or self.root_of(names[0]) != self.root:
             return
         self.more -= line > self.line
         for name in names:
@@ -119,10 +149,6 @@ class _Keeper:
         hold = data.get("hold", state.calls.get(data["call"]) if "call" in data else None)
         held = self.judge.monitor.hold(hold) if hold is not None else None
         return named + ([str(held.account)] if held is not None else [])
-
-    def _root(self, name: str) -> str:
-        account = self.judge.monitor.state.accounts.get(AccountId(name))
-        return name if account is None else str(account.root)
 
     def _open(self, line: int, name: str, data: Mapping[str, Any]) -> None:
         """Note that an account is there, which the log uses without opening it."""
@@ -151,8 +177,8 @@ class _Keeper:
         self.left_out += 1
         with contextlib.suppress(CapsoundError):
             self.before = move(self.before, event_from_dict(data))
-        gone = {name for name, hold in self.before.holds.items() if hold.state in RESOLVED}
-        if len(gone) > _PRUNED:
+        if self.left_out % _PRUNED == 0:
+            gone = {name for name, hold in self.before.holds.items() if hold.state in RESOLVED}
             holds = {name: hold for name, hold in self.before.holds.items() if name not in gone}
             calls = {call: hold for call, hold in self.before.calls.items() if hold not in gone}
             self.before = State(self.before.accounts, holds, calls)
@@ -164,7 +190,7 @@ class _Keeper:
         state = self.before
         holds = [asdict(hold) for hold in state.holds.values() if hold.state not in RESOLVED]
         return {
-            "root": self._root(self.account),
+            "root": self.root,
             "before": {
                 "accounts": [asdict(account) for account in state.accounts.values()],
                 "holds": holds,

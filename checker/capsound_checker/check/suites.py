@@ -210,7 +210,7 @@ class Suite:
             found, count = schedule(adapter, before, one, two)
             schedules += count
             if found is not None:
-                raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story()}")
+                raise Violation(f"{found.anomaly}: {found.sentence}\n{found.story()}", anomaly=found.anomaly)
         self._say(name, f"{schedules} schedules, {schedules / (time.perf_counter() - begin):,.0f} a second")
 
     def _fail_if_wrong(self, program: Program) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -199,48 +200,76 @@ def itf(checked: Checked) -> dict[str, Any] | None:
 def junit(checked: Checked) -> str:
     """Return a check as JUnit XML: one test case for each guarantee, one for misuse, one for the verdict.
 
-    A guarantee that is not known to be kept is an error, and so is a verdict that is unknown: neither is ever green.
+    What is required fails, and nothing else: a guarantee above ``--require`` is skipped, whatever is known of it. One
+    bug is one failure: guarantees that fall with a weaker one are skipped, and named in its failure. A guarantee that
+    is required and not known to be kept is an error, and so is a verdict that is unknown: neither is ever green.
     """
     from xml.sax.saxutils import escape as xml
     from xml.sax.saxutils import quoteattr
 
     cases: list[str] = []
-    failed = skipped = errors = 0
+    counts = {"failure": 0, "skipped": 0, "error": 0}
     suite = quoteattr(printable(f"capsound check {checked.plan.target}"))
-    for guarantee, state, why in rungs(checked):
+
+    def case(name: str, kind: str = "", message: str = "", text: str = "") -> None:
         body = ""
-        if state == "refuted":
-            failed += 1
-            shown = next((s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee), None)
-            story = shown.story if shown is not None else ""
-            body = f"<failure message={quoteattr(printable(why or state))}>{xml(clean(story))}</failure>"
-        elif state in ("unknown", "not tried"):
-            errors += 1
-            body = f"<error message={quoteattr(printable(f'{state}: {why}'))}/>"
-        elif state != "kept":
-            skipped += 1
-            body = f"<skipped message={quoteattr(printable(why or state))}/>"
-        cases.append(f'  <testcase classname={suite} name="{guarantee.label}">{body}</testcase>')
-    misuse = [s for s in checked.faults if s.misuse]
-    body = "".join(
-        f"<failure message={quoteattr(printable(f'{s.anomaly}: {s.sentence}'))}>{xml(clean(s.story))}</failure>"
-        for s in misuse[:1]
+        if kind:
+            counts[kind] += 1
+            body = f"<{kind} message={quoteattr(printable(message))}"
+            body += f">{xml(clean(text))}</{kind}>" if text else "/>"
+        cases.append(f'  <testcase classname={suite} name="{name}">{body}</testcase>')
+
+    for guarantee, state, why in rungs(checked):
+        case(guarantee.label, *_case(checked, guarantee, state, why))
+    _misuse_and_verdict(checked, counts, case)
+    told = (
+        f'tests="{len(cases)}" failures="{counts["failure"]}" skipped="{counts["skipped"]}" errors="{counts["error"]}"'
     )
-    failed += bool(misuse)
-    cases.append(f'  <testcase classname={suite} name="misuse">{body}</testcase>')
-    body = ""
-    if checked.verdict is Verdict.UNKNOWN:
-        errors += 1
-        body = f"<error message={quoteattr(clean('; '.join(checked.doubts)))}/>"
-    elif checked.verdict is Verdict.VIOLATED and not failed:  # what is wrong refutes no guarantee
-        failed += 1
-        first = checked.faults[0]
-        told = f"{first.anomaly}: {first.sentence}"
-        body = f"<failure message={quoteattr(clean(told))}>{xml(clean(first.story))}</failure>"
-    cases.append(f'  <testcase classname={suite} name="verdict">{body}</testcase>')
-    counts = f'tests="{len(cases)}" failures="{failed}" skipped="{skipped}" errors="{errors}"'
-    head = f"<testsuite name={suite} {counts}>"
+    head = f"<testsuite name={suite} {told}>"
     return "\n".join(['<?xml version="1.0" encoding="utf-8"?>', head, *cases, "</testsuite>", ""])
+
+
+def _case(checked: Checked, guarantee: Guarantee, state: str, why: str) -> tuple[str, str, str]:
+    """Return how a guarantee ends as a test: the kind of its element, if any, its message and its text."""
+    required = guarantee <= checked.plan.require
+    if state == "kept":
+        return "", "", ""
+    if state == "refuted":
+        if not required:
+            return "skipped", f"refuted {why}, but not required", ""
+        fallen = [g.label for g, other, _ in rungs(checked) if other == "refuted"]
+        if guarantee.label != fallen[0]:
+            return "skipped", f"refuted {why}, with {fallen[0]}: see there", ""
+        shown = next((s for s in checked.faults if s.refutes is not None and s.refutes <= guarantee), None)
+        also = f"With it fall: {', '.join(fallen[1:])}.\n\n" if fallen[1:] else ""
+        told = f"{shown.anomaly}: {shown.sentence}" if shown is not None else why or state
+        return "failure", told, also + (shown.story if shown is not None else "")
+    if state in ("unknown", "not tried"):
+        return ("error", f"{state}: {why}", "") if required else ("skipped", f"{state}, and not required: {why}", "")
+    return "skipped", why or state, ""
+
+
+def _misuse_and_verdict(checked: Checked, counts: dict[str, int], case: Callable[..., None]) -> None:
+    misuse = [s for s in checked.faults if s.misuse]
+    kept = checked.exit_status == Verdict.SOUND.exit_status  # what is required
+    if misuse:
+        told = f"{misuse[0].anomaly}: {misuse[0].sentence}"
+        also = sorted({s.anomaly for s in misuse[1:]})
+        text = (f"Misuse also shows: {', '.join(also)}.\n\n" if also else "") + misuse[0].story
+        case(
+            "misuse", "skipped" if kept else "failure", f"{told} (not required)" if kept else told, "" if kept else text
+        )
+    else:
+        case("misuse")
+    if kept:
+        case("verdict")
+    elif checked.exit_status == Verdict.UNKNOWN.exit_status:
+        case("verdict", "error", "; ".join(checked.doubts) or "what is required was not tried")
+    elif not counts["failure"]:  # what is wrong refutes no guarantee
+        first = checked.faults[0]
+        case("verdict", "failure", f"{first.anomaly}: {first.sentence}", first.story)
+    else:
+        case("verdict")
 
 
 def annotation(checked: Checked) -> str:

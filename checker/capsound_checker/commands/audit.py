@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -189,12 +190,17 @@ def command(
             told = auditor.run(lines)
     where = source.notes if source is not None else tuple(keeper.notes) if keeper is not None else ()
     told = replace(told, notes=(*where, *told.notes))
-    if (html or markdown or summary_asked()) and told.findings and not (follow or query or "-" in log):
+    if (html or markdown or summary_asked()) and told.findings and not (follow or query) and _readable_twice(log):
+        from capsound.errors import CapsoundError
         from capsound_checker.audit.excerpt import excerpt
 
-        with open_source(log, query) as once_more:
-            again = Recognised(once_more.lines, known) if known is not None else recognised(once_more.lines, name)
-            told = replace(told, excerpt=excerpt(again.lines, asked, taken.mapping, told))
+        @contextlib.contextmanager
+        def again() -> Iterator[Iterable[str]]:
+            with open_source(log, query) as once_more:
+                yield once_more.lines if known is not None else recognised(once_more.lines, name).lines
+
+        with contextlib.suppress(CapsoundError):  # it may be gone by now: the verdict stands without a picture
+            told = replace(told, excerpt=excerpt(again, asked, taken.mapping, told))
     with reader_may_leave():
         if as_json:
             echo_json(told.data())
@@ -203,6 +209,11 @@ def command(
     failed = written(partial(write_spending, plot, told)) if plot is not None else 0
     failed = written(*pages(html, markdown, told.data)) or failed
     return failed or (130 if told.interrupted and not follow else told.exit_status)
+
+
+def _readable_twice(log: tuple[str, ...]) -> bool:
+    """Whether everything that was named can be read once more: a pipe would wait for ever."""
+    return all(name != "-" and (not (path := Path(name)).exists() or path.is_file() or path.is_dir()) for name in log)
 
 
 def _keeping(path: Path, state: Path | None) -> contextlib.AbstractContextManager[Keeper]:

@@ -10,6 +10,9 @@ from typing import Any
 
 import click
 
+from capsound_checker.display.files import CannotWrite
+from capsound_checker.display.telling import error_text
+
 html = click.option(
     "--html", type=click.Path(path_type=Path), help="Write the runs as one page of HTML, to walk through."
 )
@@ -56,5 +59,13 @@ def pages(
     if badge is not None:
         writes.append(partial(write_badge, badge, made))
     if summary and (markdown is None or markdown.resolve() != Path(summary).resolve()):
-        writes.append(partial(add_markdown, Path(summary), made, source))
+        writes.append(partial(_sum_up, partial(add_markdown, Path(summary), made, source)))
     return writes
+
+
+def _sum_up(write: Callable[[], object]) -> None:
+    """Write the summary of a step; nobody has asked for it, so that a command does not fail without it."""
+    try:
+        write()
+    except CannotWrite as error:
+        click.echo(error_text(error), err=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from capsound.amounts import AccountId
 from capsound.events import event_to_dict
@@ -12,7 +12,9 @@ from capsound.scenario import ROOT, Assume, Ceiling, Window
 from capsound.schedule import Trace
 from capsound.verdict import Verdict
 from capsound_checker.display.words import account_of, argue
-from capsound_proofs.solve import Outcome, PropertyResult
+
+if TYPE_CHECKING:
+    from capsound_proofs.solve import Outcome, PropertyResult
 
 FORMAT = "capsound.solve/1"
 """The name and the version of the JSON rendering."""

@@ -33,6 +33,7 @@
     return [
       make("h2", {}, "What can happen now"),
       now.moves.length ? make("ul", { class: "next" }, ...now.moves.map(step)) : make("p", { class: "card" }, "Nothing more: every agent has ended, or waits for ever."),
+      now.more ? make("p", { class: "idle" }, `and ${now.more} more, which are not offered here`) : make("p", {}),
       make("div", { class: "controls still" }, undo, again, make("label", { for: "token" }, "Token"), field, open, share),
       ...(wrong ? [make("p", { class: "finding", role: "alert" }, wrong)] : []),
     ];

@@ -3,7 +3,7 @@
 const capsoundPage = (main, { edge = null } = {}) => {
   const SVG = "http://www.w3.org/2000/svg";
   const COLOURS = 7;
-  const WORDS = { available: "free", held: "in flight", charged: "charged", forfeited: "written off", delegated: "delegated", returned: "returned", billed: "billed" };
+  const WORDS = { billed: "billed", available: "free", held: "in flight", charged: "charged", forfeited: "written off", delegated: "delegated", returned: "returned" };
   let data = { tables: [], runs: [], title: "", verdict: "", lead: "" };
   let at = { run: 0, place: 0 };
   let view = null;
@@ -42,19 +42,19 @@ const capsoundPage = (main, { edge = null } = {}) => {
       if ((lines[last] + " " + word).trim().length > most && lines[last]) lines.push(cut(word, most));
       else lines[last] = cut(`${lines[last]} ${word}`.trim(), most);
     }
-    return lines.length > 3 ? [...lines.slice(0, 2), `${lines[2]}…`] : lines;
+    return lines.length > 4 ? [...lines.slice(0, 3), `${lines[3]}…`] : lines;
   };
 
   // ------------------------------------------------------------------------------------------ the picture
 
   const chart = (pane, run, count, room, least = 0) => {
-    const left = Math.min(118, Math.max(64, room * 0.17)), right = 14;
+    const left = Math.min(118, Math.max(74, room * 0.17)), right = 14;
     const step = Math.max(count > 60 ? 9 : 24, (room - left - right) / Math.max(1, count));
     const width = Math.max(room, left + step * count + right);
     const x = (place) => left + step * (place + 0.5);
     const wrong = pane.steps.map((s, n) => (s[5].length ? n : -1)).filter((n) => n >= 0);
     const last = wrong.length ? wrong[wrong.length - 1] : -1;
-    const lines = last < 0 ? [] : wrap(`${pane.steps[last][5].slice(-1)[0].join(": ")}`, Math.max(26, Math.min(58, room / 8)));
+    const lines = last < 0 ? [] : wrap(`${pane.steps[last][5].slice(-1)[0].join(": ")}`, Math.max(24, Math.min(58, (room - left - 24) / 7.6)));
     const strip = Math.max(least, lines.length ? 16 * lines.length + 18 : 8);
     const capped = pane.caps.filter(([root, , ]) => pane.bills.some((b) => b[0] === root)).slice(0, 4);
     const panels = capped.length ? capped : pane.caps.slice(0, 1);
@@ -75,7 +75,8 @@ const capsoundPage = (main, { edge = null } = {}) => {
     const tops = heights.map((_, n) => body + heights.slice(0, n).reduce((a, b) => a + b, 0));
     const bottom = body + heights.reduce((a, b) => a + b, 0);
     const height = bottom + 24;
-    const svg = draw("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img" });
+    const svg = draw("svg", { width: width - left, height, viewBox: `${left} 0 ${width - left} ${height}`, role: "img" });
+    const side = draw("svg", { class: "side", width: left, height, viewBox: `0 0 ${left} ${height}`, "aria-hidden": "true" });
     const told = wrong.length ? `Something is wrong in step ${wrong.map((n) => pane.steps[n][0]).join(", ")}.` : "Nothing is wrong.";
     svg.append(draw("title", {}, `Picture of ${pane.title || run.title}: ${count} steps from left to right. ${told} The list of steps says the same in words.`));
     const column = draw("rect", { class: "column", x: x(0) - step / 2, width: step, y: 0, height: bottom });
@@ -89,7 +90,7 @@ const capsoundPage = (main, { edge = null } = {}) => {
       const most = Math.max(cap < 1e39 ? cap : 0, begin + (totals[totals.length - 1] || 0), 1) * 1.1;
       const y = (amount) => base - tall * amount / most;
       svg.append(draw("line", { class: "rule", x1: left, x2: width - right, y1: base, y2: base }));
-      svg.append(label(4, base - 2, panels.length > 1 ? root : "0", 15, "soft"));
+      side.append(label(4, base - 2, panels.length > 1 ? root : "0", 15, "soft"));
       bills.forEach(([, where, amount, name, row, total, said], n) => {
         const low = begin + (totals[n - 1] || 0), high = low + amount, from = x(where), far = width - right;
         const band = draw("rect", { class: "bill", x: from, width: Math.max(2, far - from), y: y(high), height: Math.max(1, y(low) - y(high)), fill: colour(row) });
@@ -105,14 +106,14 @@ const capsoundPage = (main, { edge = null } = {}) => {
       const sum = bills[bills.length - 1];
       const top = begin + (totals[totals.length - 1] || 0);
       if (cap < 1e39) {
-        svg.append(draw("line", { class: "cap", x1: left - 6, x2: width - right, y1: y(cap), y2: y(cap) }));
-        svg.append(label(4, y(cap) + 4, `cap ${written}`, 16, "strong"));
+        svg.append(draw("line", { class: "cap", x1: left, x2: width - right, y1: y(cap), y2: y(cap) }));
+        side.append(label(4, y(cap) + 4, `cap ${written}`, Math.floor(left / 7), "strong"));
       }
-      if (sum && Math.abs(y(top) - y(cap)) > 13 && base - y(top) > 13) svg.append(label(4, y(top) + 4, `billed ${sum[5]}`, 16, top > cap ? "bad" : "soft"));
+      if (sum && Math.abs(y(top) - y(cap)) > 13 && base - y(top) > 13) side.append(label(4, y(top) + 4, `billed ${sum[5]}`, Math.floor(left / 7), top > cap ? "bad" : "soft"));
     });
     rows.forEach((row, n) => {
-      svg.append(draw("line", { class: "rule", x1: 4, x2: width - right, y1: tops[n], y2: tops[n] }));
-      svg.append(label(4, tops[n] + heights[n] / 2 + 4, row, Math.floor(left / 7.2), ""));
+      svg.append(draw("line", { class: "rule", x1: left, x2: width - right, y1: tops[n], y2: tops[n] }));
+      side.append(label(4, tops[n] + heights[n] / 2 + 4, row, Math.floor(left / 7.2), ""));
     });
     for (const bar of bars) {
       const y = tops[bar.place] + heights[bar.place] / 2 - 5 + 13 * (bar.lane - (Math.min(6, lanes[bar.place].length) - 1) / 2);
@@ -140,15 +141,15 @@ const capsoundPage = (main, { edge = null } = {}) => {
     const every = step >= 22 ? 1 : Math.ceil(44 / step);
     pane.steps.forEach((s, n) => { if (n % every === 0 && s[0]) svg.append(label(x(n), bottom + 16, s[0], 8, "soft", "middle")); });
     if (last >= 0) {
-      const wide = Math.min(width - 8, 14 + 7.5 * Math.max(...lines.map((l) => l.length)));
-      const from = Math.max(4, Math.min(x(last) - wide / 2, width - wide - 4));
+      const wide = Math.min(width - left - 4, 14 + 7.5 * Math.max(...lines.map((l) => l.length)));
+      const from = Math.max(left + 2, Math.min(x(last) - wide / 2, width - wide - 2));
       svg.append(draw("rect", { class: "flag", x: from, y: 1, width: wide, height: 16 * lines.length + 8, rx: 4 }));
       lines.forEach((text, n) => svg.append(draw("text", { x: from + 7, y: 17 + 16 * n, class: "bad" }, text)));
     }
-    const frame = make("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `Picture: ${pane.title || run.title}` }, svg);
+    const frame = make("div", { class: "chart", tabindex: "0", role: "group", "aria-label": `Picture: ${pane.title || run.title}` }, side, svg);
     return { frame, strip, show: (n) => {
       column.setAttribute("x", x(n) - step / 2);
-      if (x(n) < frame.scrollLeft + left || x(n) > frame.scrollLeft + frame.clientWidth - 30) frame.scrollLeft = x(n) - frame.clientWidth / 2;
+      if (x(n) < frame.scrollLeft + left + step || x(n) > frame.scrollLeft + frame.clientWidth - 30) frame.scrollLeft = x(n) - (frame.clientWidth + left) / 2;
     } };
   };
 
@@ -306,7 +307,7 @@ const capsoundPage = (main, { edge = null } = {}) => {
       data.runs.length > 1 ? make("p", {}, picker) : "");
     view = null;
     const walked = run && run.panes.length ? walk(run) : null;
-    const rest = run ? why(run) : [make("p", { class: "card" }, "There is no run to walk through: nothing was refuted.")];
+    const rest = run ? why(run) : [make("p", { class: "card" }, data.verdict === "violated" ? "There is no run to walk through here: what is known stands below." : "There is no run to walk through: nothing was refuted.")];
     main.replaceChildren(pattern(), head, ...(edge ? edge() : []), ...(walked ? walked.nodes : []), ...rest, ...data.tables.flatMap(table),
       make("footer", {}, make("p", {}, "Made by capsound. This page holds the JSON document that it shows, and asks nothing of any network."),
         make("p", { class: "keys" }, "Keys: j next, k back, v what breaks it, Home, End.")));

@@ -44,7 +44,7 @@ def shown_of(document: Any, source: str = "") -> dict[str, Any]:
         "lead": lead,
         "tables": [table.data() for table in tables],
         "runs": [run.data() for run in runs],
-        "plain": _plain(runs, tables),
+        "plain": _plain(runs, tables, verdict),
     }
 
 
@@ -85,13 +85,14 @@ def _command(document: Any) -> str:
     return told.partition("/")[0].rpartition(".")[2]
 
 
-def _plain(runs: Sequence[Run], tables: Sequence[Table]) -> str:
+def _plain(runs: Sequence[Run], tables: Sequence[Table], verdict: str) -> str:
     """Return what is shown where no script runs: the steps and the argument of each run, and the tables."""
 
     def text(value: object) -> str:
         return escape(printable(str(value)))
 
-    out = [] if runs else ["<p>No run to show: nothing was refuted.</p>"]
+    none = "what is known stands below" if verdict == "violated" else "nothing was refuted"
+    out = [] if runs else [f"<p>No run to show: {none}.</p>"]
     for run in runs:
         out.append(f"<h2>{text(run.title)}: {text(run.verdict)}</h2><p>{text(run.hence)}</p>")
         steps = "".join(

@@ -83,7 +83,8 @@ def _audited(document: Mapping[str, Any], _several: bool) -> Iterator[Table]:
     caps = tuple((str(cap.get("name", "")), str(cap.get("verdict", ""))) for cap in document["caps"])
     yield Table("Caps of the file", ("cap", "verdict"), caps, marked=True)
     found = tuple((f"{f['line']:,}", str(f["anomaly"]), str(f["sentence"])) for f in document["findings"])
-    yield Table("Findings", ("line", "anomaly", "what was seen"), found)
+    if document.get("excerpt") is None:  # else the page says so in its argument
+        yield Table("Findings", ("line", "anomaly", "what was seen"), found)
 
 
 def _billed(root: Mapping[str, Any], tell: Tell) -> str:

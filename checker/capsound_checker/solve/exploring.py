@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
 from capsound.frames import IntAlgebra
@@ -35,8 +36,14 @@ from capsound_checker.solve.replaying import data_of, run_of
 STEPS, LETTERS = 300, 6_000
 """How many steps a run has at most here, and how many letters a token."""
 
-STATES = 600
-"""How many states are looked at ahead of one step; a bound on work, so that the same question has the same answer."""
+MOVES = 48
+"""How many steps are offered at most: of a thousand agents that are alike, one is as good as the other."""
+
+STATES, TRIALS = 600, 12_000
+"""How many states are looked at ahead of one step, and how many steps are tried for all that are offered.
+
+Both are bounds on work, not on time, so that the same question has the same answer.
+"""
 
 KINDS = ("run", "cancel", "timeout", "crash", "expire")
 
@@ -81,7 +88,7 @@ def explored(machine: Machine, token: str, path: str) -> dict[str, Any]:
     trace = run_of(machine, schedule)
     document = data_of(machine.scenario, trace, judge(machine, trace))
     config = thaw(machine, trace.steps[-1].values if trace.steps else trace.initial)
-    shown = shown_of(document, path) | {"command": "explore"}
+    shown: dict[str, Any] = {**shown_of(document, path), "command": "explore"}
     shown["runs"][0]["title"] = printable(path)
     return {
         "token": schedule.token,
@@ -89,6 +96,7 @@ def explored(machine: Machine, token: str, path: str) -> dict[str, Any]:
         "document": document,
         "shown": {key: value for key, value in shown.items() if key != "plain"},
         "moves": [told for move in moves(machine, config) if (told := _told(machine, schedule, move)) is not None],
+        "more": max(0, sum(1 for _ in _steps(machine, config)) - MOVES),
         "cap": {"least": machine.cap.lo, "most": machine.cap.hi},
     }
 
@@ -115,9 +123,11 @@ def _told(machine: Machine, schedule: Schedule, move: Move) -> dict[str, Any] | 
 
 
 def moves(machine: Machine, config: Config) -> Iterator[Move]:
-    """Yield every step that is possible in a state; of a range of amounts its two ends."""
-    for choice, after in _steps(machine, config):
-        yield Move(choice, after, _breaks(machine, after))
+    """Yield the steps that are possible in a state, ``MOVES`` at most; of a range of amounts its two ends."""
+    offered = list(islice(_steps(machine, config), MOVES))
+    share = TRIALS // max(1, len(offered))
+    for choice, after in offered:
+        yield Move(choice, after, _breaks(machine, after, share))
 
 
 def _steps(machine: Machine, config: Config) -> Iterator[tuple[Choice, Config]]:
@@ -151,13 +161,14 @@ def _ends(amounts: Interval, config: Config) -> tuple[int, ...]:
     return (amounts.lo,) if most == amounts.lo else (amounts.lo, most)
 
 
-def _breaks(machine: Machine, config: Config) -> int:
+def _breaks(machine: Machine, config: Config, trials: int) -> int:
     """Return in how many steps, this one among them, a cap is broken at the earliest; 0 where none was found."""
     if _broken(machine, config):
         return 1
     seen = {config.flat()}
     layer = deque([(config, 1)])
-    while layer:
+    each = len(machine.processes) * len(KINDS)  # what it costs to see which steps are possible
+    while layer and (trials := trials - each) >= 0:
         at, depth = layer.popleft()
         for _, after in _steps(machine, at):
             if _broken(machine, after):
