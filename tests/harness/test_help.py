@@ -30,6 +30,7 @@ ENDS = {
     "clients": {0, 64, 65, 70, 130},
     "completion": {0, 64, 70},
     "explain": {0, 64, 65, 70},
+    "explore": {0, 64, 65, 70},
     "history": {*VERDICTS, 64, 65, 70, 130},
     "league": {*VERDICTS, 64, 65, 70, 130},
     "new": {0, 64, 70},
