@@ -59,7 +59,7 @@ def check(plan: Plan, progress: Callable[[str], None] = lambda _: None, stop: th
     with interpreter(plan.environment) as who, nursery(who) as forking:
         hands = Hands(
             plan.workers,
-            partial(describe, plan, progress, forking),
+            partial(describe, plan, progress, forking, ending),
             partial(drive, plan, progress=progress, stop=ending, forking=forking),
         )
         return checked_by(plan, hands, ending)

@@ -43,12 +43,18 @@ def run_child(
 
 
 def describe(
-    plan: Plan, tell: Callable[[str], None] = lambda _: None, nursery: Nursery | None = None
+    plan: Plan,
+    tell: Callable[[str], None] = lambda _: None,
+    nursery: Nursery | None = None,
+    stop: threading.Event | None = None,
 ) -> dict[str, Any]:
-    """Load the target in a process of its own, and return what its adapter declares; raises ``TargetFailed``."""
+    """Load the target in a process of its own, and return what its adapter declares.
+
+    Raises ``TargetFailed``, also when ``stop`` is set before it is loaded.
+    """
     tell(f"loading {printable(plan.target)}")
     said: list[dict[str, Any]] = []
-    ended, _ = run_child(plan, {"job": "describe"}, said.append, time.monotonic() + plan.silence, None, nursery)
+    ended, _ = run_child(plan, {"job": "describe"}, said.append, time.monotonic() + plan.silence, stop, nursery)
     for message in said:
         if message["say"] == "adapter":
             return message

@@ -30,6 +30,7 @@ def replay(
     """Run a program again; return what is wrong in it, the run, and what stood in the way.
 
     With ``stop`` an interrupt (Ctrl-C) sets it and ends the run, and what is known is returned; without, it is raised.
+    Set by another thread, it ends the run as well.
     """
     gathered, runs = Gathered(), []
 
@@ -41,7 +42,7 @@ def replay(
 
     steps = len(request.get("program", ()))
     try:
-        ended, _ = run_child(plan, request, hear, time.monotonic() + 2 * plan.silence + steps * _STEP)
+        ended, _ = run_child(plan, request, hear, time.monotonic() + 2 * plan.silence + steps * _STEP, stop)
         if ended.how != "done":
             gathered.doubt(ended.words)
     except KeyboardInterrupt:

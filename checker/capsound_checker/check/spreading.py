@@ -85,7 +85,7 @@ def done(ours: str, given: bytes) -> bytes:
         )
     with while_wanted() as stop, interpreter(plan.environment) as who, nursery(who) as forking:
         if one is None:
-            return pickle.dumps(describe(plan, nursery=forking))
+            return pickle.dumps(describe(plan, nursery=forking, stop=stop))
         drive(plan, one, seconds, progress=lambda _: None, stop=stop, forking=forking)
     return pickle.dumps(one)
 

@@ -5,7 +5,8 @@ One small program each, run once, and told from its events: what it says is seen
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from capsound_checker.check.plan import Plan
@@ -22,11 +23,20 @@ FAULTS = {"cancelled": "cancel", "timed out": "fail", "abandoned": "crash"}
 """What can happen to a call, with the step that does it to one that the library makes itself."""
 
 
-def fates(plan: Plan, adapter: Mapping[str, Any]) -> dict[str, str]:
+Run = Callable[[Sequence[Step]], Sequence[Mapping[str, Any]] | None]
+"""Runs a program, and returns what happened; None where the run did not come to its end."""
+
+
+def fates(plan: Plan, adapter: Mapping[str, Any], stop: threading.Event | None = None) -> dict[str, str]:
     """Return what an overrun does, and what happens to a call that is cancelled, timed out or abandoned, in words."""
-    within, beyond = (_overrun(plan, adapter, bill) for bill in (BILL, LARGE))
+
+    def run(program: Sequence[Step]) -> Sequence[Mapping[str, Any]] | None:
+        _, ran, doubts = replay(plan, {"job": "replay", "program": program}, stop)
+        return None if ran is None or doubts else list(ran["events"])
+
+    within, beyond = (_overrun(run, adapter, bill) for bill in (BILL, LARGE))
     told = within if within == beyond else f"{within}; above the cap: {beyond}"
-    return {"overrun": told, **{name: _fault(plan, adapter, name) for name in FAULTS}}
+    return {"overrun": told, **{name: _fault(run, adapter, name) for name in FAULTS}}
 
 
 def _calling(adapter: Mapping[str, Any]) -> bool:
@@ -39,19 +49,13 @@ def _begun(adapter: Mapping[str, Any], bill: int) -> list[Step]:
     return [Step("open", amount=CAP), Step("reserve", amount=HOLD), Step("send", bill=bill)]
 
 
-def _events(plan: Plan, program: Sequence[Step]) -> list[Mapping[str, Any]] | None:
-    """Return what happened; None where the run did not come to its end."""
-    _, run, doubts = replay(plan, {"job": "replay", "program": program})
-    return None if run is None or doubts else list(run["events"])
-
-
-def _overrun(plan: Plan, adapter: Mapping[str, Any], bill: int) -> str:
+def _overrun(run: Run, adapter: Mapping[str, Any], bill: int) -> str:
     if adapter["gate"] == "charge" and "settle" not in adapter["offers"]:
         return "it never learns the bill"
     ask = "begin" if _calling(adapter) else "reserve"
     probes = [Step(ask, new=1 + n, amount=amount) for n, amount in enumerate((CAP, CAP - HOLD, CAP - BILL, 1))]
     program = [*_begun(adapter, bill), Step("reply" if _calling(adapter) else "settle"), *probes]
-    events = _events(plan, program)
+    events = run(program)
     if events is None:
         return "not known: the run did not come to its end"
     if not any(event["event"] == "send" for event in events):
@@ -64,14 +68,14 @@ def _overrun(plan: Plan, adapter: Mapping[str, Any], bill: int) -> str:
     admitted = next((event for event in after if event["event"] == "reserve"), None)
     if admitted is None:
         return "no further call is admitted"
-    if int(admitted["amount"]) == CAP and not _minds(plan, ask):
+    if int(admitted["amount"]) == CAP and not _minds(run, ask):
         return "not known: it does not report what is spent, and its gate ignores amounts"
     return _counted(CAP - int(admitted["amount"]), bill, ", judging by what it still admits")
 
 
-def _minds(plan: Plan, ask: str) -> bool:
+def _minds(run: Run, ask: str) -> bool:
     """Whether the gate looks at the amount of a call: only then what it still admits says what it has counted."""
-    events = _events(plan, [Step("open", amount=CAP), Step(ask, amount=CAP + 1)])
+    events = run([Step("open", amount=CAP), Step(ask, amount=CAP + 1)])
     return events is not None and not any(event["event"] == "reserve" for event in events)
 
 
@@ -83,10 +87,10 @@ def _counted(spent: int, bill: int, how: str = "") -> str:
     return f"not charged at all{how}" if spent == 0 else f"charged {spent} of {bill}{how}"
 
 
-def _fault(plan: Plan, adapter: Mapping[str, Any], name: str) -> str:
+def _fault(run: Run, adapter: Mapping[str, Any], name: str) -> str:
     if not _calling(adapter):
-        return _by_hand(plan, adapter, name)
-    events = _events(plan, [*_begun(adapter, HOLD - 1), Step(FAULTS[name])])
+        return _by_hand(run, adapter, name)
+    events = run([*_begun(adapter, HOLD - 1), Step(FAULTS[name])])
     if events is None:
         return "not known: the run did not come to its end"
     at = next((n for n, event in enumerate(events) if event["event"] in ("cancel", "timeout", "crash")), None)
@@ -108,7 +112,7 @@ def _resolved(events: Iterable[Mapping[str, Any]]) -> str:
     return "the hold stays open"
 
 
-def _by_hand(plan: Plan, adapter: Mapping[str, Any], name: str) -> str:
+def _by_hand(run: Run, adapter: Mapping[str, Any], name: str) -> str:
     """Return what can be done about a call that the library does not make itself: it does not hear of the fault."""
     gate, offers = adapter["gate"], set(adapter["offers"])
     if gate in ("check", "record"):
@@ -122,7 +126,7 @@ def _by_hand(plan: Plan, adapter: Mapping[str, Any], name: str) -> str:
     if "release" in offers and "sent" not in offers:
         ways.append("the caller may release it: the library does not know that the call was sent")
     elif "release" in offers:
-        events = _events(plan, [*_begun(adapter, HOLD - 1), Step("release")])
+        events = run([*_begun(adapter, HOLD - 1), Step("release")])
         back = events is not None and any(event["event"] == "release" for event in events)
         ways.append("the caller may release it after sending" if back else "it refuses to release it after sending")
     return "; ".join(ways) or "the hold stays open until it is settled"

@@ -73,7 +73,7 @@ def judged(
             raise Stopped
         out["check"] = {**neutral.of(data(checked)), "target": target.adapter}
         tell("what becomes of its calls")
-        out["fates"] = neutral.of(fates(plan, checked.adapter))
+        out["fates"] = neutral.of(fates(plan, checked.adapter, stop))
         out["alone"] = neutral.of(_alone(target, made, stop))
         if twice:
             tell("a second time")
