@@ -14,6 +14,7 @@ from capsound.costs import costs_of
 from capsound.machine import TOLD_APART, compile_scenario
 from capsound.scenario import ROOT, Agents, CallKind, Interval, Plain, Request, Scenario, Stream
 from capsound_proofs.aggregate import Abstraction, Options, calls_started
+from capsound_proofs.building import all_of, implies
 from capsound_proofs.calls import Fact
 from capsound_proofs.children import FAULTS, PROMISED, Children, candidates, opens_as_granted
 from capsound_proofs.conclusions import small_part
@@ -178,14 +179,19 @@ def _least_excess(invariant: Invariant, bill: int | None, ceiling: Ceiling | Non
     return kept if most is None else (*kept, Fact((("billed", -1), *lost), most))
 
 
-def bound_by_accounts(accounts: list[Account], most: int, ceiling: Ceiling | None) -> bool:
+def bound_by_accounts(
+    accounts: list[Account], most: int, ceiling: Ceiling | None, cap: int, *, within: bool = False
+) -> bool:
     """Return whether the root is billed at most so much more than its cap, once the second solver has agreed.
 
-    Raises ``Disagreement`` where it finds otherwise.
+    With ``within`` it is proved besides that no account has more available than the cap (``at_cap``). Raises
+    ``Disagreement`` where the second solver finds otherwise.
     """
     root = accounts[-1].invariant.abstraction
-    wanted = [account.promised for account in accounts[:-1]]
-    wanted.append(total_billed(root) - root.ledgers[0].granted <= most)
+    parts = [account.promised for account in accounts[:-1]]
+    parts.append(implies(root.ledgers[0].granted == cap, total_billed(root) - root.ledgers[0].granted <= most))
+    kept = [account.invariant.abstraction.ledgers[0].available <= cap for account in accounts]
+    wanted = [all_of(part, bound) for part, bound in zip(parts, kept, strict=True)] if within else parts
     if not all(a.invariant.implies(goal) for a, goal in zip(accounts, wanted, strict=True)):
         return False
     proofs = [(small_part(a.invariant, goal), goal) for a, goal in zip(accounts, wanted, strict=True)]
@@ -196,7 +202,8 @@ def bound_by_accounts(accounts: list[Account], most: int, ceiling: Ceiling | Non
 def at_cap(problem: Problem, cap: int) -> Problem:
     """Return the problem at one cap; what is estimated at more than the cap is never admitted, and left out.
 
-    So it is where calls are admitted by the balance, which is never above the cap; a grant of more is refused.
+    So it is where calls are admitted by the balance, as long as that is never above the cap: the first call, or grant,
+    of more would be admitted in a state of a run in which all were of less (``bound_by_accounts`` asks for that).
     """
     scenario = problem.machine.scenario
     if scenario.cap.fixed:

@@ -292,7 +292,8 @@ def _in_a_tree(abstraction: Abstraction, planned: Term, a: str) -> Iterator[Cand
 
 def _with_few_faults(abstraction: Abstraction, spots: list[Spot], planned: Term, over: Term) -> Iterator[Candidate]:
     """Yield what might hold of the only account of an abstraction that counts its faults: each loses one call."""
-    ledger, faults = abstraction.ledgers[0], abstraction.faults
+    ledger: Ledger = abstraction.ledgers[0]
+    faults: Term = abstraction.faults
     yield Candidate("faults >= 0", faults >= 0)
     highest = largest_lost(abstraction, spots)
     for name, most in zip(("estimate", "bill"), highest, strict=True):

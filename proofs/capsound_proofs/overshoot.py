@@ -96,7 +96,7 @@ def _by_account(problem: Problem, cap: int, known: int | None) -> int | None:
     most = upper_bound(accounts[-1].invariant, cap, problem.ceiling)
     if most is None or (known is not None and known <= most):
         return known
-    return most if bound_by_accounts(accounts, most, problem.ceiling) else known
+    return most if bound_by_accounts(accounts, most, problem.ceiling, cap, within=here is not problem) else known
 
 
 def _in_flight(problem: Problem, cap: int, known: int | None, invariant: Invariant | None) -> int | None:

@@ -9,60 +9,17 @@ is a schedule like any other, executed on integers and judged by the monitor.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from heapq import heapify, heappop, heappush
 
-from capsound.machine import Branch, Config, Env, Machine, Place, fire, initial
+from capsound.machine import Branch, Config, Env, Machine, fire, initial
 from capsound.predicates import violates
 from capsound.properties import Property
-from capsound.scenario import Plain
 from capsound.schedule import INTS, Choice, NeedDraw, Schedule, Script, possible, settled
+from capsound_proofs.choosing import Draw, Extremes, chooser, extremes_of, lost_next
 
 PLAYED = 20_000
 """How many steps are played at most to find a run that breaks a property, with each kind of amounts."""
 
-
-Draw = Callable[[str, int, int | None], int]
-"""What chooses an amount, by its name, from the least to the most that it may be (None: no end)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Extremes:
-    """Whether bills, and estimates, are the largest that are bounded, or the smallest.
-
-    ``any_size`` is the largest estimate where any is possible: one that covers the largest bill. With ``fills``, each
-    call of an agent but its last is billed so that what is left admits as many others as it can, and nothing more.
-    With ``fits``, a call is estimated at the most that is admitted now, and a slice granted all that there is.
-    """
-
-    bills: bool
-    sizes: bool
-    any_size: int = 0
-    fills: bool = False
-    fits: bool = False
-
-    def choose(self, name: str, lo: int, hi: int | None) -> int:
-        """Return the amount that is drawn, of those from ``lo`` to ``hi``."""
-        if name == "more" and hi is not None:
-            return hi
-        top = self.sizes if name == "size" else self.bills and name not in ("grant", "told", "cached")
-        if top and hi is not None:
-            return max(lo, hi)
-        return max(lo, self.any_size) if name == "size" and self.sizes else lo
-
-
-LEAST = Extremes(bills=False, sizes=False)
-
-GREEDY = Extremes(bills=True, sizes=True, fits=True)
-"""All that is admitted is taken: where amounts may be of any size, that goes furthest over a cap."""
-
-EXTREMES = (
-    Extremes(bills=True, sizes=False),
-    LEAST,
-    Extremes(bills=True, sizes=True),
-    Extremes(bills=True, sizes=False, fills=True),
-)
-"""The estimate that leaves most room for others is the smallest; under A1 the largest bill needs the largest."""
 
 BACK = 32
 """From how many calls before the brink a run is played over it at most."""
@@ -72,12 +29,6 @@ FEW = 64
 
 LARGE = 300
 """A search is begun without playing first where its branches, times the steps that it takes at least, are fewer."""
-
-
-def extremes_of(machine: Machine) -> tuple[Extremes, ...]:
-    """Return the extremes of a machine."""
-    bills = [kind.cost.bill.hi or 0 for kind in machine.scenario.calls if isinstance(kind.cost, Plain)]
-    return tuple(replace(extremes, any_size=max(bills, default=0)) for extremes in EXTREMES)
 
 
 Order = Callable[[Machine, Config], list[int]]
@@ -173,7 +124,8 @@ def play_on(
     while True:
         moved = False
         for index in order(machine, config):
-            if advance(machine, config, choices, index, _chooser(machine, config, index, extremes)):
+            lost = extremes.saves and lost_next(machine, config, index) and lose(machine, config, choices, index)
+            if lost or advance(machine, config, choices, index, chooser(machine, config, index, extremes)):
                 moved = True
                 yield
         if not moved:
@@ -183,36 +135,16 @@ def play_on(
             return
 
 
-def _chooser(machine: Machine, config: Config, index: int, extremes: Extremes) -> Draw:
-    """Return what chooses the amounts of the next block of a process."""
-    process, at = machine.processes[index], config.running[index].at
-    if extremes.fits:
-        return _fitting(config, process.places[at], extremes)
-    if not extremes.fills or not any(place.draws_size for place in process.places[at + 1 :]):
-        return extremes.choose
-    ledger, cover = config.ledgers[process.places[at].account], config.running[index].call.cover
-    # What the call itself holds is free again once it is settled.
-    left = (ledger.available + ledger.held) % cover if cover > 0 else 0
-
-    def choose(name: str, lo: int, hi: int | None) -> int:
-        if name != "bill" or cover <= 0:
-            return extremes.choose(name, lo, hi)
-        return max(lo, left) if hi is None else min(max(lo, left), max(lo, hi))
-
-    return choose
-
-
-def _fitting(config: Config, place: Place, extremes: Extremes) -> Draw:
-    """Return what chooses the largest estimate, and the largest grant, that is admitted now."""
-    account = place.parent if place.kind == "delegate" else place.account
-    most = config.ledgers[account].available
-
-    def choose(name: str, lo: int, hi: int | None) -> int:
-        if name == "grant" or (name == "size" and (place.costs is None or isinstance(place.costs.cost, Plain))):
-            return max(lo, most if hi is None else min(hi, most))
-        return extremes.choose(name, lo, hi)
-
-    return choose
+def lose(machine: Machine, config: Config, choices: list[Choice], index: int) -> bool:
+    """Let the request of a process time out, in place; return whether it could."""
+    at = config.running[index].at
+    branch = Branch(index, at, "timeout")
+    if machine.processes[index].places[at].phase != "sent" or branch not in set(machine.branches_at(index, at)):
+        return False
+    if not settled(fire(machine, config, branch, Env(INTS, lambda _name, lo, _hi: lo))):
+        return False
+    choices.append(Choice(index, "timeout"))
+    return True
 
 
 def open_slices(machine: Machine, config: Config, choices: list[Choice], extremes: Extremes) -> None:

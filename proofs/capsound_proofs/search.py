@@ -136,12 +136,15 @@ def _agents_at(problem: Problem, prop: Property, steps: int) -> int:
 def _one_is_all(problem: Problem) -> bool:
     """Return whether a slice is broken by one agent, if it is broken at all: each has a slice of its own.
 
-    What the others do only leaves less in the account above. So a run in which one agent breaks its slice is a run
-    without their steps as well: unless its slice was refused, where it was nothing, and nothing is admitted there.
+    A run in which one agent breaks its slice is a run without the steps of the others as well: alone it is granted what
+    it was, since that is no more than the cap. Unless its slice was refused: then nothing was admitted there.
     """
     scenario = problem.machine.scenario
     owners = all(a.own_slice is not None and not a.inherits and not a.program for a in scenario.agents)
     if not owners or scenario.slices or problem.machine.alone or not admits_by_balance(problem.machine.discipline):
+        return False
+    grants = [agents.own_slice.hi for agents in scenario.agents if agents.own_slice is not None]
+    if any(grant is None or grant > scenario.cap.lo - scenario.spent for grant in grants):
         return False
     kinds = [scenario.call(agents.call).cost for agents in scenario.agents]
     return all(isinstance(cost, Plain) and cost.estimate.lo > 0 for cost in kinds)

@@ -14,14 +14,12 @@ import z3
 from capsound.machine import Machine, initial
 from capsound.predicates import overshoot
 from capsound.schedule import INTS, Schedule
+from capsound_proofs.choosing import GREEDY, LEAST, SAVING, extremes_of
 from capsound_proofs.invariants import Invariant, total_billed
 from capsound_proofs.playing import (
-    GREEDY,
-    LEAST,
     advance,
     callers_first,
     calls_in_turn,
-    extremes_of,
     filled_up,
     in_a_row,
     in_step,
@@ -93,6 +91,7 @@ def attained(
         starts += filled_up(machine, run, marks, extremes)
     ways = [(start, order, how) for start in starts for order in (in_step, in_a_row) for how in extremes_of(machine)]
     ways += [(Schedule(cap, ()), order, GREEDY) for order in (in_step, callers_first)]
+    ways.append((Schedule(cap, ()), in_step, SAVING))
     for start, order, extremes in ways:
         config, choices = played(machine, start)
         if config is None:
