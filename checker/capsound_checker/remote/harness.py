@@ -103,8 +103,8 @@ class Harness:
     def __init__(self, cls: Any, model: Any) -> None:
         self.cls, self.model = cls, model
         self.offers = model.offers(cls)
-        here = {"clock", "reset", "ceiling"} & set(self.offers) or getattr(cls, "dimensions", ())
-        if getattr(cls, "window", "") or getattr(cls, "expires", 0) or here:
+        here = bool({"clock", "reset", "ceiling"} & set(self.offers))
+        if here or any(getattr(cls, name, None) for name in ("window", "expires", "dimensions")):
             told = "has a window, a clock, ceilings or dimensions: that works only in the process of capsound"
             raise RuntimeError(f"{cls.__name__} {told}")
         self.tells = [name for name in ("spent", "held", "remaining", "balances") if name in self.offers]
