@@ -103,7 +103,7 @@ class Harness:
     def __init__(self, cls: Any, model: Any) -> None:
         self.cls, self.model = cls, model
         self.offers = model.offers(cls)
-        here = [name for name in ("clock", "reset", "ceiling") if name in self.offers]
+        here = bool({"clock", "reset", "ceiling"} & set(self.offers))
         if here or any(getattr(cls, name, None) for name in ("window", "expires", "dimensions")):
             told = "has a window, a clock, ceilings or dimensions: that works only in the process of capsound"
             raise RuntimeError(f"{cls.__name__} {told}")
