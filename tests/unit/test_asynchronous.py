@@ -212,7 +212,7 @@ THREE_BY_TWO = Program(4, ((Call(2, 1), Call(2, 1)),) * 3)
 
 
 def looked(adapter: type[Adapter], *scope: Program, seed: int = 0, most: int = 6_000) -> Explored:
-    return explore(adapter, seconds=120, schedules=most, seed=seed, scope=scope)
+    return explore(adapter, seconds=3_600, schedules=most, seed=seed, scope=scope)
 
 
 # --------------------------------------------------------------------------------------- what is right is let be
@@ -333,7 +333,7 @@ def test_work_that_runs_out_is_the_same_work_every_time() -> None:
 
 
 def test_a_racy_counter_is_found_at_once_and_made_small() -> None:
-    said = explore(RACY, seconds=5)
+    said = explore(RACY, schedules=2_000)
     assert said.first is not None
     assert said.first.anomaly == "stale-admit"
     assert said.strongest.label == "sequential"
@@ -409,7 +409,7 @@ def test_what_only_reordering_shows_is_labelled() -> None:
     said = looked(ByWakeUp, program)
     assert said.findings
     assert not any(found.fifo for found in said.findings)
-    stock = explore(ByWakeUp, seconds=60, schedules=6_000, scope=(program,), fifo=True)
+    stock = explore(ByWakeUp, seconds=3_600, schedules=6_000, scope=(program,), fifo=True)
     assert (stock.findings, stock.complete) == ((), True)
 
 
@@ -576,7 +576,7 @@ def test_the_result_does_not_depend_on_the_order_of_hashes(hash_seed: str, proce
         "import lost_update\n"
         "from capsound_checker.schedules.agents import Call, Program\n"
         "from capsound_checker.schedules.asynchronous import explore\n"
-        "said = explore(lost_update.Target, seconds=60, schedules=2000, scope=(Program(3, ((Call(2, 2),),) * 2, 1),))\n"
+        "said = explore(lost_update.Target, seconds=3_600, schedules=2000, scope=(Program(3, ((Call(2, 2),),) * 2, 1),))\n"
         "print(said.schedules, [(s.schedules, s.states) for s in said.scopes])\n"
         "for f in said.findings: print(f.to_dict(), f.story)\n"
     )
