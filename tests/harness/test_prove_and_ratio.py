@@ -55,8 +55,7 @@ def test_strategies_are_compared_on_a_generated_workload(capsound: Runs) -> None
 def test_what_is_spent_already_is_like_a_smaller_cap(capsound: Runs) -> None:
     command = ("ratio", "gen:chat", "--sessions", 20, "--strategy", "bytes:1", "--json")
     spent, smaller = (
-        json.loads(capsound(*command, *more).out)
-        for more in (("--cap", 50_000, "--spent", 20_000), ("--cap", 30_000))
+        json.loads(capsound(*command, *more).out) for more in (("--cap", 50_000, "--spent", 20_000), ("--cap", 30_000))
     )
     assert (spent.pop("cap"), spent.pop("spent")) == (50_000, 20_000)
     assert (smaller.pop("cap"), smaller.pop("spent")) == (30_000, 0)
