@@ -132,9 +132,7 @@ class Monitor:
     def fork(self) -> Monitor:
         """Return a monitor that knows the same, and goes on by itself."""
         own: dict[str, Any] = {name: getattr(self, name).copy() for name in _CHANGED_IN_PLACE}
-        own["_books"] = {
-            root: RootBooks(books.peak_over, books.overrun_broken) for root, books in self._books.items()
-        }
+        own["_books"] = {root: RootBooks(books.peak_over, books.overrun_broken) for root, books in self._books.items()}
         own["_wrong"] = {account: dict(wrong) for account, wrong in self._wrong.items()}
         return self.__class__(self.state, self.steps, **own)
 
