@@ -109,6 +109,43 @@ def test_an_observation_that_says_the_same_of_the_same_books_is_not_repeated() -
     assert [e.kind for e in said.run.events] == ["open", "observe", "refuse", "refuse"]
 
 
+class Counting(Adapter):
+    """Tells what it has spent and nothing else; ``counted`` is how much of a cost it counts."""
+
+    gate = Gate.CHECK
+
+    def __init__(self, counted: int) -> None:
+        self._counted = counted
+
+    def open(self, cap: int) -> list[int]:
+        return [cap, 0]
+
+    def check(self, scope: list[int], amount: int) -> bool:
+        return scope[1] + amount <= scope[0]
+
+    def record(self, scope: list[int], amount: int) -> None:
+        scope[1] += min(amount, self._counted)
+
+    def spent(self, scope: list[int]) -> int:
+        return scope[1]
+
+
+@pytest.mark.parametrize(
+    ("counted", "anomalies"),
+    [(9, []), (1, ["ledger-drift", "over-admit"])],
+    ids=["all", "too little"],
+)
+def test_what_tells_only_what_it_has_spent_is_judged_by_that(counted: int, anomalies: list[str]) -> None:
+    """It forgets, which is no failure to stop: by its own books the cap is not reached."""
+    run = Lockstep(Counting(counted))
+    run.open(new=0, amount=4)
+    for number, bill in enumerate((4, 1)):
+        run.reserve(on=0, new=number, amount=bill)
+        run.send(on=number, bill=bill)
+        run.settle(on=number)
+    assert sorted({finding.anomaly for finding in run.wrong()} - {"overshoot"}) == anomalies
+
+
 def test_granted_tells_what_was_given() -> None:
     class Gives(Everything):
         def delegate(self, scope: Any, amount: int) -> Any:

@@ -22,7 +22,7 @@ Said = tuple[Any, ...]
 class Observer:
     """Observes every account after a step, and tells what is new."""
 
-    __slots__ = ("_asker", "_charges", "_last_observed", "_record", "_with_balances")
+    __slots__ = ("_asker", "_charges", "_last_observed", "_record", "_with_balances", "_with_remaining")
 
     def __init__(self, record: Record, asker: Asker) -> None:
         self._record = record
@@ -30,6 +30,7 @@ class Observer:
         self._last_observed: dict[AccountId, tuple[object, tuple[int, ...]]] = {}
         self._charges = record.adapter.gate is Gate.CHARGE
         self._with_balances = "balances" in record.offers
+        self._with_remaining = "remaining" in record.offers
 
     def observation(self, number: int) -> Observe | None:
         """Return what an account says of itself as an event; None where it does not say enough."""
@@ -40,11 +41,14 @@ class Observer:
         """Return the fields of the event by which an account says what it does; None where that is not enough."""
         record = self._record
         spent, held, remaining = self._asker.observed(number)
-        if spent is None or remaining is None:
+        if spent is None or (remaining is None and self._with_remaining):
             return None
         if self._charges:  # what it debits before the call is held until the call has ended
             outstanding = record.monitor.state.accounts[account_id(number)].held
             spent, held = spent - outstanding, outstanding
+        if remaining is None:  # it says only what it has spent: whatever it sees is left after that is not judged
+            account = record.monitor.state.accounts[account_id(number)]
+            remaining = account.available + account.spent - spent
         if not self._with_balances:
             return account_id(number), spent, remaining, held
         given = {**self._balances(number)}
