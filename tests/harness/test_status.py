@@ -115,7 +115,7 @@ def test_debug_shows_the_traceback_and_ends_with_70(process_env: dict[str, str],
 @pytest.fixture
 def blind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the monitor of ``solve`` see nothing at all."""
-    monkeypatch.setattr(capsound_proofs.search, "fold", lambda _: fold(()))
+    monkeypatch.setattr(capsound_proofs.search, "judge", lambda *_: fold(()))
 
 
 @pytest.mark.usefixtures("blind")
