@@ -275,9 +275,7 @@ def test_what_needs_an_event_loop_is_driven_by_one_and_never_fails_for_want_of_i
     assert len(skipped) >= 2
     said = outcomes(ran[1], "TestRacyApp")
     assert {name for name, how in said.items() if how != "PASSED"} == {"test_asyncio"}
-    assert re.search(
-        r"^(stale-admit|overshoot): ", section(ran[1], "TestRacyApp.test_asyncio"), re.MULTILINE
-    )
+    assert re.search(r"^(stale-admit|overshoot): ", section(ran[1], "TestRacyApp.test_asyncio"), re.MULTILINE)
 
 
 def section(out: str, name: str) -> str:
