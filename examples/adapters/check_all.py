@@ -30,6 +30,7 @@ if importlib.util.find_spec("capsound") is None:  # a bare checkout will do
     sys.path[:0] = ROOTS
 
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest  # noqa: E402
+from capsound_checker.league.environments import cache_folder  # noqa: E402
 
 LISTS = ("calls", "misuse", "threads")
 """In which circumstances something was shown."""
@@ -98,17 +99,6 @@ def load_targets(path: Path = HERE / "targets.toml") -> dict[str, Target]:
     tables = tomllib.loads(path.read_text(encoding="utf-8"))["target"]
     made = (Target(**{**table, **{key: tuple(table.get(key, ())) for key in (*LISTS, "may")}}) for table in tables)
     return {target.name: target for target in made}
-
-
-def cache_folder() -> Path:
-    """Return where environments are kept unless a folder is given."""
-    if sys.platform == "win32":
-        base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = str(Path.home() / "Library" / "Caches")
-    else:
-        base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "capsound" / "adapters"
 
 
 def environment(folder: Path, package: str, version: str) -> Path:
@@ -216,7 +206,7 @@ def shown(verdict: Verdict) -> str:
 def main(arguments: list[str] | None = None) -> int:
     """Check all targets, or one; return the exit status."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("folder", nargs="?", type=Path, default=cache_folder(), metavar="FOLDER")
+    parser.add_argument("folder", nargs="?", type=Path, default=cache_folder("adapters"), metavar="FOLDER")
     parser.add_argument("--only", metavar="NAME")
     options = parser.parse_args(arguments)
     targets = load_targets()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,20 +26,6 @@ distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 SPANS = Path(__file__).resolve().parent.parent / "support" / "spans"
-
-
-@pytest.fixture(scope="module")
-def workers(process_env: dict[str, str]) -> Iterator[Any]:
-    """Two processes of a cluster."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    try:
-        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
-            yield running
-    finally:
-        os.environ.pop("PYTHONPATH")
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
 
 
 @dataclass(slots=True)

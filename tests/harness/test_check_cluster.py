@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,20 +22,6 @@ distributed = pytest.importorskip("distributed")
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 ZOO = Path(__file__).resolve().parent.parent / "quality" / "zoo"
-
-
-@pytest.fixture(scope="module")
-def workers(process_env: dict[str, str]) -> Iterator[Any]:
-    """Two processes of a cluster."""
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    try:
-        with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as running:
-            yield running
-    finally:
-        os.environ.pop("PYTHONPATH")
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
 
 
 def test_a_worker_that_is_killed_changes_nothing(workers: Any) -> None:

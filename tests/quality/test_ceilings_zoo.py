@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import zoo
 
 from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
@@ -22,11 +20,7 @@ FOLDER = Path(__file__).parent / "zoo_of_ceilings"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "ceilings_base")
 
 
-@cache
-def animal(name: str) -> ModuleType:
-    if str(FOLDER) not in sys.path:
-        sys.path.insert(0, str(FOLDER))
-    return importlib.import_module(name)
+animal = partial(zoo.animal, folder=FOLDER)
 
 
 @cache

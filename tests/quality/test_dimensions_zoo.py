@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import zoo
 
 from capsound.guarantees import Guarantee
 from capsound.schedule import BadToken
@@ -31,11 +29,7 @@ FOLDER = Path(__file__).parent / "zoo_of_dimensions"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "dimensions_base")
 
 
-@cache
-def animal(name: str) -> ModuleType:
-    if str(FOLDER) not in sys.path:
-        sys.path.insert(0, str(FOLDER))
-    return importlib.import_module(name)
+animal = partial(zoo.animal, folder=FOLDER)
 
 
 @cache

@@ -5,13 +5,11 @@ What looks at the clocks of Python needs a process in which they are moved, and 
 
 from __future__ import annotations
 
-import importlib
-import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+import zoo
 
 from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
@@ -28,11 +26,7 @@ OF_PYTHON = {"day_of_python"}
 HERE = [name for name in NAMES if name not in OF_PYTHON]
 
 
-@cache
-def animal(name: str) -> ModuleType:
-    if str(FOLDER) not in sys.path:
-        sys.path.insert(0, str(FOLDER))
-    return importlib.import_module(name)
+animal = partial(zoo.animal, folder=FOLDER)
 
 
 @cache

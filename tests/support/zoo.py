@@ -17,10 +17,10 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "zoo_ba
 
 
 @cache
-def animal(name: str) -> ModuleType:
-    """Return the module of one file."""
-    if str(FOLDER) not in sys.path:
-        sys.path.insert(0, str(FOLDER))
+def animal(name: str, folder: Path = FOLDER) -> ModuleType:
+    """Return the module of one file of a zoo."""
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
     return importlib.import_module(name)
 
 

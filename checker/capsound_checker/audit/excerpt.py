@@ -44,10 +44,10 @@ def excerpt(again: Again, asked: Asked, mapping: LogMapping | None, audit: Audit
         return None
     account = str(shown.numbers.get("account", ""))
     if account not in {root.name for root in audit.roots}:  # a slice, or one of very many roots
-        finder = _Finder(asked.auditor(mapping), shown.line)
+        finder = _Finder(shown.line)
         _read(again, asked, mapping, finder)
         account = finder.root_of(account)
-    keeper = _Keeper(asked.auditor(mapping), shown.line, account)
+    keeper = _Keeper(shown.line, account)
     _read(again, asked, mapping, keeper)
     return keeper.data()
 
@@ -101,9 +101,12 @@ class _Reading(Auditor):
 class _Finder:
     """Reads until a line, for the root of what that is about."""
 
-    judge: Auditor
     line: int
     """The line that shows what is wrong."""
+    root: str = ""
+    """The root that it is about, where that is known."""
+    judge: Auditor = field(init=False)
+    """Who reads, and knows the books."""
 
     def took(self, line: int, data: dict[str, Any], assumed: bool) -> None:  # noqa: ARG002 - as a keeper is told
         """Note an event that was taken; raises ``_Enough`` where that was the last one."""
@@ -120,8 +123,6 @@ class _Finder:
 class _Keeper(_Finder):
     """Keeps the events of a root until a line, and a few of those after it."""
 
-    root: str = ""
-    """The root that it is about."""
     recent: deque[tuple[int, dict[str, Any]]] = field(default_factory=deque)
     before: State = field(default_factory=State)
     left_out: int = 0

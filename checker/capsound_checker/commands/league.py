@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from capsound_checker.commands.pages import check_pages
 from capsound_checker.commands.shared import as_json, echo_json, exits, no_color, reader_may_leave, say, written
 
 
@@ -60,7 +61,7 @@ def command(
     LEAGUE is a league.toml. Verdicts are kept: a campaign that was killed continues where it stopped, and targets that
     have not changed are not judged again. pip and npm install what is missing.
     """
-    from capsound_checker.display.files import check_writable, make_folder, write_json
+    from capsound_checker.display.files import make_folder, write_json
     from capsound_checker.display.plotting import check_plot
     from capsound_checker.display.terminal import status
     from capsound_checker.league import showing, tables
@@ -72,15 +73,13 @@ def command(
 
     if dask and workers > 1:
         raise click.UsageError("--workers and --dask are two ways for one thing: give one of them")
-    for file in (markdown, html, save):
-        if file is not None:
-            check_writable(file)
+    check_pages(markdown, html, save)
     if badges is not None:
         make_folder(badges)
     if plot is not None:
         check_plot(plot)
     league = load_league(path)
-    root = (environments or cache_folder()).absolute()
+    root = (environments or cache_folder("league")).absolute()
     how = How(root, workers, dask, only, twice, again, _today())
     with opened(results or root / "results.sqlite3") as store, status("judging", plain=no_color) as tell:
         done = campaign(league, how, store, tell)

@@ -19,7 +19,7 @@ from typing import Any
 from capsound.errors import EXIT_BAD_INPUT, CapsoundError, nearest
 from capsound_checker.check.spreading import while_wanted
 from capsound_checker.league.environments import Stopped
-from capsound_checker.league.judging import ROOMS, capsound_version, judged, key_of
+from capsound_checker.league.judging import ROOMS, capsound_version, judged, key_of, summary
 from capsound_checker.league.leaguefile import League, Target, Terms
 from capsound_checker.league.store import Store
 from capsound_checker.spread.cluster import BadCluster, reached, read
@@ -124,17 +124,11 @@ def _keep(store: Store, target: Target, terms: Terms, key: str, today: str, docu
 
 def brief(result: Mapping[str, Any], target: Target) -> dict[str, Any]:
     """Return what is compared from one campaign to the next."""
-    check, version = result["check"], target.version
-    if check is None:
-        return {"version": version, "verdict": "unknown", "strongest": "", "anomalies": [], "reason": result["reason"]}
-    doubted = bool(result["alone"] or result.get("differs"))  # then nothing is said to be kept
-    return {
-        "version": version,
-        "verdict": "unknown" if doubted else check["verdict"],
-        "strongest": "" if doubted else check["strongest_if_used_once"],
-        "anomalies": sorted({one["anomaly"] for one in check["found"] if not one["misuse"]}),
-        "reason": "",
-    }
+    check = result["check"]
+    told = {"verdict": "unknown", "strongest": "", "anomalies": []} if check is None else summary(check)
+    if result["alone"] or result.get("differs"):  # then nothing is said to be kept
+        told |= {"verdict": "unknown", "strongest": ""}
+    return {"version": target.version, **told, "reason": result["reason"] if check is None else ""}
 
 
 # ------------------------------------------------------------------------------------------------ who does it

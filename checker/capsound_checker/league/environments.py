@@ -53,15 +53,15 @@ class Environment:
     installed: tuple[str, ...]
 
 
-def cache_folder() -> Path:
-    """Return where environments and results are kept unless a folder is given."""
+def cache_folder(kind: str) -> Path:
+    """Return where environments and results of a ``kind`` are kept unless a folder is given."""
     if sys.platform == "win32":
         base = os.environ.get("LOCALAPPDATA") or str(Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = str(Path.home() / "Library" / "Caches")
     else:
         base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "capsound" / "league"
+    return Path(base) / "capsound" / kind
 
 
 def environment(target: Target, root: Path, stop: threading.Event) -> Environment:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shlex
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -90,8 +91,8 @@ def plan_of(target: Target, terms: Terms, made: Environment) -> Plan:
     """Return what is to be checked: in the environment where its Python can run ours, else over a pipe."""
     where, python, inside = str(target.folder / target.adapter), "", ""
     if target.registry == "npm":
-        where = f"cmd:node {_quoted(laid_out(target, made))} {target.cls}"
-    elif made.folder is not None and tuple(map(int, made.version.split(".")[:2])) >= OLDEST:
+        where = f"cmd:node {shlex.quote(str(laid_out(target, made)))} {target.cls}"
+    elif made.folder is not None and _runs_ours(made):
         inside = str(made.folder)
     elif made.python != sys.executable:
         python = made.python
@@ -110,12 +111,6 @@ def plan_of(target: Target, terms: Terms, made: Environment) -> Plan:
 
 _MEMORY, _LOADING = 8_192, 300.0
 """What a framework with all that it imports may take: MiB, and seconds to load."""
-
-
-def _quoted(path: Path) -> str:
-    import shlex
-
-    return shlex.quote(str(path))
 
 
 def _alone(target: Target, made: Environment, stop: threading.Event) -> str:
