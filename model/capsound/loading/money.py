@@ -167,7 +167,11 @@ def _readable(amount: _Amount, notes: Notes) -> bool:
             f"{DIGITS} on each side of the decimal point are the most",
         )
     else:
-        plain = re.sub(r"[^0-9.]", "", value)
+        plain = re.sub(r"^[^0-9.]+|[^0-9]+$|[\s_']", "", value)
+        whole, comma, part = plain.rpartition(",")
+        if comma and "." not in part and len(part) != 3:  # no group of thousands: it is where the fraction begins
+            plain = f"{re.sub('[.,]', '', whole)}.{part}"
+        plain = plain.replace(",", "")
         example = plain if _DECIMAL.fullmatch(plain) else "50.00"
         message, cure = (
             f"is {show(value)}, which is no amount",
