@@ -15,7 +15,9 @@ Two calls at once are both asked for before either is recorded:
 10.0
 """
 
+import os
 import tempfile
+import time
 
 from adapting import units, within
 from ai_cost_guard.core.guard import BudgetExceededError, CostGuard
@@ -23,14 +25,17 @@ from ai_cost_guard.core.tracker import CostTracker
 
 from capsound.adapter import Adapter, Gate
 
+os.environ["TZ"] = "UTC"  # its week begins at local midnight
+time.tzset()
 MODEL, DOLLAR = "google/gemini-1.5-pro", 800_000
 """So many input tokens cost a dollar."""
 
 
 class GuardAdapter(Adapter):
-    """Ask, call, record, within one week. One unit is a dollar."""
+    """Ask, call, record. One unit is a dollar."""
 
     gate = Gate.CHECK
+    window = "week"
     refused = (BudgetExceededError,)
 
     def open(self, cap: int) -> CostGuard:

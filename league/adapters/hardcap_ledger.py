@@ -12,11 +12,14 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any
 
+from adapting import within
 from fakeredis import FakeAsyncRedis
 from hardcap.config import BudgetPolicy, Tenant, TenantBudget
 from hardcap.ledger import BudgetLedger
 
 from capsound.adapter import Adapter, Refused
+
+CENTURIES = 10**10
 
 LOOP = asyncio.new_event_loop()
 
@@ -33,8 +36,8 @@ class LedgerAdapter(Adapter):
 
     def open(self, cap: int) -> tuple[BudgetLedger, Tenant]:
         """Make a tenant with a database of its own."""
-        policy = BudgetPolicy(reservation_ttl_s=10**6)
-        return BudgetLedger(FakeAsyncRedis(), policy), Tenant("t", [], TenantBudget(window_s=10**9, total=cap))
+        budget = TenantBudget(window_s=CENTURIES, total=within(cap))
+        return BudgetLedger(FakeAsyncRedis(), BudgetPolicy(reservation_ttl_s=CENTURIES)), Tenant("t", [], budget)
 
     def reserve(self, scope: tuple[BudgetLedger, Tenant], amount: int) -> Any:
         """Admit a request."""

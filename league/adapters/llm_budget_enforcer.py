@@ -28,15 +28,16 @@ warnings.simplefilter("ignore", UserWarning)  # it warns from 80 % on
 
 
 class EnforcerAdapter(Adapter):
-    """Ask, call, record, within one month. One unit is a dollar."""
+    """Ask, call, record. One unit is a dollar."""
 
     gate = Gate.CHECK
+    window = "day"
     refused = (BudgetExceeded,)
     rejected = (ValueError,)
 
     def open(self, cap: int) -> tuple[Tracker, BudgetPolicy]:
         """Make a database in memory."""
-        return Tracker(":memory:"), BudgetPolicy(max_cost=within(cap))
+        return Tracker(":memory:"), BudgetPolicy(max_cost=within(cap), period="daily")
 
     def check(self, scope: tuple[Tracker, BudgetPolicy], amount: int) -> bool:
         """Ask whether the estimate fits."""
@@ -49,4 +50,4 @@ class EnforcerAdapter(Adapter):
 
     def spent(self, scope: tuple[Tracker, BudgetPolicy]) -> int:
         """Return what was added."""
-        return units(scope[0].get_spend("monthly"))
+        return units(scope[0].get_spend("daily"))

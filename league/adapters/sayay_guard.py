@@ -16,15 +16,17 @@ A call that would pass the budget is a warning; a limit for the session is count
 (['allow', 'allow'], 'allow')
 """
 
+from adapting import units
 from sayay import MemoryStorage, SayayGuard
 
 from capsound.adapter import Adapter, Gate
 
 
 class DailyAdapter(Adapter):
-    """Ask, call, record, within one day. One unit is a dollar."""
+    """Ask, call, record. One unit is a dollar."""
 
     gate = Gate.CHECK
+    window = "day"
     zero_is_unlimited = True  # "only configured ones are enforced"
 
     def open(self, cap: int) -> SayayGuard:
@@ -39,9 +41,16 @@ class DailyAdapter(Adapter):
         """Add what was used."""
         await scope.record("user", amount)
 
+    async def spent(self, scope: SayayGuard) -> int:
+        """Return what was recorded: for the day, or for the session."""
+        usage = await scope.get_usage("user")
+        return units(usage.daily + usage.session)
+
 
 class SessionAdapter(DailyAdapter):
     """The same with a budget for the session."""
+
+    window = ""
 
     def open(self, cap: int) -> SayayGuard:
         """Make a guard with storage in memory."""

@@ -5,7 +5,7 @@ too, and the window is full:
 
 >>> from datetime import timedelta
 >>> from throttled import Throttled, per_duration
->>> limiter = Throttled("job", using="fixed_window", quota=per_duration(timedelta(days=9), 5))
+>>> limiter = Throttled("job", using="fixed_window", quota=per_duration(timedelta(days=36_500), 5))
 >>> [limiter.limit("job", cost=3).limited for _ in range(2)], limiter.limit("job", cost=2).limited
 ([False, True], True)
 """
@@ -26,7 +26,8 @@ class WindowAdapter(Adapter):
 
     def open(self, cap: int) -> Throttled:
         """Make a limiter with a store of its own."""
-        return Throttled("job", using="fixed_window", quota=per_duration(timedelta(days=9), cap), store=MemoryStore())
+        quota = per_duration(timedelta(days=36_500), cap)
+        return Throttled("job", using="fixed_window", quota=quota, store=MemoryStore())
 
     def charge(self, scope: Throttled, amount: int) -> None:
         """Count the estimate."""

@@ -13,7 +13,7 @@ from typing import Any
 from adapting import within
 from token_throttle import PerModelConfig, Quota, SyncMemoryBackendBuilder, SyncRateLimiter, UsageQuotas
 
-from capsound.adapter import Adapter
+from capsound.adapter import Adapter, Rejected
 
 YEARS = 10**9
 
@@ -32,6 +32,8 @@ class LimiterAdapter(Adapter):
 
     def reserve(self, scope: SyncRateLimiter, amount: int) -> Any:
         """Acquire an estimate."""
+        if amount == 0:
+            raise Rejected("who asks for nothing is always let through")
         return scope, scope.acquire_capacity({"tokens": amount}, "m", timeout=0)
 
     def settle(self, hold: Any, actual: int) -> None:

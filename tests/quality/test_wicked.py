@@ -17,7 +17,7 @@ from capsound_checker.check.results import Checked
 
 FILE = Path(__file__).with_name("wicked_budgets.py")
 
-FAULTS = ("FromTen", "Hundreds", "Wraps", "Expires", "NextMonth")
+FAULTS = ("FromTen", "Hundreds", "Wraps", "Expires", "NextMonth", "NextMonthByItsOwnDate")
 
 
 def looked(target: str, *drivers: str) -> Checked:
@@ -45,6 +45,13 @@ def test_its_sound_twin_is_not_accused(name: str) -> None:
     untried = [told for told in (*said.notes, *said.unvaried) if "amounts from 2^31" in told]
     assert len(untried) == (2 if name == "NoLargerThanAWord" else 0), "why, and that it was not varied"
     assert "time" not in said.unvaried
+
+
+def test_where_no_time_can_pass_it_is_told_and_accuses_nobody() -> None:
+    said = looked(f"{FILE.with_name('wicked_dates_inside.py')}:Timeless")
+    assert (said.faults, said.verdict, said.doubts) == ((), Verdict.SOUND, ())
+    assert "time" in said.unvaried
+    assert [told for told in said.notes if "metaclass conflict" in told]
 
 
 def test_a_fault_under_another_hash_seed_is_found(process_env: dict[str, str], tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import weakref
 from time import monotonic
 from typing import ClassVar
 
+import wicked_dates
+
 from capsound.adapter import Adapter, Refused, Stale
 
 
@@ -232,3 +234,15 @@ class BooksWhenItIsRead(Sound):
 
     def remaining(self, scope: Purse) -> int:
         return self.book(scope).free()
+
+
+class NextMonthByItsOwnDate(Sound):
+    """The same, with dates that are derived with a metaclass of their own, as in some libraries."""
+
+    def open(self, cap: int) -> Purse:
+        purse = super().open(cap)
+        purse.day = wicked_dates.Day.fromordinal(purse.day.toordinal())
+        return purse
+
+    def fits(self, purse: Purse, amount: int) -> bool:
+        return dt.date.today().month != purse.day.month or super().fits(purse, amount)

@@ -143,6 +143,23 @@ def test_every_candidate_is_smaller(program: list[Step]) -> None:
     assert lengths == sorted(lengths, reverse=True)
 
 
+def test_the_time_that_passes_is_a_round_one_whatever_the_hour() -> None:
+    """What ends a day or a week ends it after a number of seconds that depends on the moment of the check."""
+
+    def shows(candidate: Program) -> bool:
+        return run_with(candidate) >= 56_697
+
+    assert shrink([Step("tick", amount=31 * 86_400)], shows) == [Step("tick", amount=86_400)]
+
+
+def run_with(program: Program) -> int:
+    """Return how many seconds pass for a target that says nothing of time."""
+    run = Lockstep(animal("check_then_act").Target())
+    for step in program:
+        run.do(step)
+    return sum(step.amount for step in run.steps if step.do == "tick")
+
+
 # ------------------------------------------------------------------------------------------- new numbers
 
 

@@ -165,7 +165,7 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "ceiling" in adapter.get("offers", ()) or adapter.get("dimensions"):
         jobs += [{**base, "job": "programs", "profiles": UNDER_CEILINGS[part::PARTS]} for part in range(PARTS)]
     elif timing is None and not plan.python and not is_address(plan.target):
-        jobs.append({**base, "job": "programs", "profiles": [PASSING.name], "clock": True})
+        jobs.append({**base, "job": "programs", "profiles": [PASSING.name], "clock": True, "passing": True})
         if not adapter["waits"]:  # what needs an event loop can be driven here only
             jobs.append({**base, "job": "programs", "profiles": [UNSEEN.name], "elsewhere": True})
     jobs.append({**base, "job": "misuse", "profiles": MISUSES})

@@ -62,7 +62,7 @@ def merge(heard: Sequence[Heard], gathered: Gathered) -> None:
             continue
         tried.add(name)
         for message in one.messages:
-            also = {key: one.job[key] for key in ("elsewhere", "dimension") if one.job.get(key)}
+            also = {key: one.job[key] for key in ("elsewhere", "dimension", "passing") if one.job.get(key)}
             gathered.hear(name, {**message, **also})
         if one.note:
             gathered.note(one.note)

@@ -35,8 +35,8 @@ def history(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) ->
     voice.say("recorded", runs=runs, late=late, wanted=MEETINGS if adapter.gate is not Gate.RECORD else 0)
 
 
-RUNS, FEWEST = 36, 12
-"""How many histories are recorded at most, and at least."""
+RUNS, FEWEST = 240, 12
+"""How many histories are recorded at most, and at least: on a busy machine threads meet less often in each."""
 
 MEETINGS = 600
 """How often two clients have to ask for admission at once, with one of them refused, before no race says anything."""

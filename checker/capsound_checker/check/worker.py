@@ -90,7 +90,9 @@ def _target(text: str, python: str, load_seconds: float) -> type[Adapter]:
     if is_address(text):
         return remote_adapter(text, start=load_seconds)
     target = parse(text)
-    return remote(python_address(python, str(target), start=load_seconds)) if python else load(target)
+    if python:
+        return remote(python_address(python, str(target), start=load_seconds))
+    return clock.true_where_needed(lambda: load(target))
 
 
 _DAY = 86_400

@@ -7,11 +7,16 @@ asks the operating system itself, a database or another process, is not moved ei
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import importlib
 import inspect
 import time
-from collections.abc import Callable
-from typing import Any
+import traceback
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+Loaded = TypeVar("Loaded")
 
 STEPS = (1, 60, 5, 3_600, 86_400, 31 * 86_400, 2, 366 * 86_400)
 """How many seconds may pass at once: enough for a second, a minute, an hour, a day, a month and a year to be over."""
@@ -44,6 +49,48 @@ def stand_still(at: int) -> None:
 def reset() -> None:
     """Tell the true time again: every run begins then."""
     _ahead[0] = 0
+
+
+def true_where_needed(load: Callable[[], Loaded]) -> Loaded:
+    """Load something; import with the true ``date`` and ``datetime`` first what cannot be derived from the moved ones.
+
+    A class with a metaclass of its own, as in ``pydantic.v1.types``, cannot: the moved ones have theirs.
+    Raises whatever ``load`` raises, also where such a statement stands in a file that is no module to be imported.
+    """
+    imported: set[str] = set()
+    while True:
+        try:
+            return load()
+        except Exception as error:
+            name = _conflicting(error)
+            if not name or name in imported:
+                raise
+            imported.add(name)
+        with _true_dates():
+            importlib.import_module(name)
+
+
+def _conflicting(error: BaseException | None) -> str:
+    """Return the module in which a class statement met two metaclasses; empty where that is not what went wrong."""
+    while error is not None and not (isinstance(error, TypeError) and "metaclass conflict" in str(error)):
+        error = error.__cause__
+    if error is None or not _installed[0]:
+        return ""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__", ""))
+
+
+@contextlib.contextmanager
+def _true_dates() -> Iterator[None]:
+    moved = dt.date, dt.datetime
+    day, moment = (kind.__mro__[1] for kind in moved)
+    setattr(dt, "date", day)  # noqa: B010 - a class of the standard library is replaced on purpose
+    setattr(dt, "datetime", moment)  # noqa: B010
+    try:
+        yield
+    finally:
+        setattr(dt, "date", moved[0])  # noqa: B010
+        setattr(dt, "datetime", moved[1])  # noqa: B010
 
 
 def _is_ours() -> bool:

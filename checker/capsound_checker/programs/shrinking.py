@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from capsound_checker.programs.clock import STEPS
 from capsound_checker.programs.program import FIELDS, Program, Step
 
 Shows = Callable[[Program], bool]
@@ -83,6 +84,10 @@ def _simpler(program: list[Step]) -> Iterator[list[Step]]:
     for at, step in enumerate(program):
         for into in range(step.agent):
             yield [*program[:at], step._replace(agent=into), *program[at + 1 :]]
+    for at, step in enumerate(program):
+        if step.do == "tick":
+            shorter = [seconds for seconds in sorted(STEPS) if seconds < step.amount]
+            yield from ([*program[:at], step._replace(amount=n), *program[at + 1 :]] for n in shorter)
     amounts = sorted({step.amount for step in program if "amount" in FIELDS[step.do]})
     for value in reversed(amounts):  # the same amount everywhere at once, so that what depends on it stays true
         for less in _below(value):
