@@ -233,7 +233,13 @@ class Adapter:
         Worth overriding only for speed, where the library tells all three at once.
         """
         cls = type(self)
-        spent, held, remaining = _TOLD.get(cls) or _told(cls)
+        spent, held, remaining, coroutines = _TOLD.get(cls) or _told(cls)
+        if coroutines:
+            return (
+                at_once(self.spent(scope), "spent") if spent else None,
+                at_once(self.held(scope), "held") if held else None,
+                at_once(self.remaining(scope), "remaining") if remaining else None,
+            )
         return (
             self.spent(scope) if spent else None,
             self.held(scope) if held else None,
@@ -321,14 +327,28 @@ def offers(adapter: Adapter | type[Adapter]) -> frozenset[str]:
 _OFFERS: dict[type[Adapter], frozenset[str]] = {}
 
 
-def _told(cls: type[Adapter]) -> tuple[bool, bool, bool]:
-    """Return which of the three balances an adapter tells; remembered, since they are asked for after every step."""
+def _told(cls: type[Adapter]) -> tuple[bool, bool, bool, bool]:
+    """Return which of the three balances an adapter tells, and whether by a coroutine.
+
+    It is remembered, since they are asked for after every step.
+    """
     mine = offers(cls)
-    _TOLD[cls] = told = "spent" in mine, "held" in mine, "remaining" in mine
+    coroutines = any(inspect.iscoroutinefunction(getattr(cls, name)) for name in ("spent", "held", "remaining"))
+    _TOLD[cls] = told = "spent" in mine, "held" in mine, "remaining" in mine, coroutines
     return told
 
 
-_TOLD: dict[type[Adapter], tuple[bool, bool, bool]] = {}
+_TOLD: dict[type[Adapter], tuple[bool, bool, bool, bool]] = {}
+
+
+def at_once(value: Any, operation: str) -> Any:
+    """Return what was read, of a coroutine what it returns in the end. Raises ``RuntimeError`` where it waits."""
+    if not inspect.iscoroutine(value):
+        return value
+    answer = _stepped(value, operation)
+    if answer.kind is Kind.HUNG:
+        raise RuntimeError(f"{operation} waits for something: what is read has to come back at once")
+    return answer.value
 
 
 def ask(adapter: Adapter, operation: str, *args: Any) -> Answer:

@@ -273,3 +273,28 @@ def test_every_operation_is_a_method_of_the_base_and_says_what_is_offered_instea
 def test_observe_tells_none_for_what_is_not_offered() -> None:
     assert Small().observe(0) == (1, None, None)
     assert Adapter().observe(0) == (None, None, None)
+
+
+class Told(Adapter):
+    """Tells its balances by coroutines, of which one may wait."""
+
+    waits: ClassVar[bool] = False
+
+    async def spent(self, scope: Any) -> Any:
+        if self.waits:
+            await asyncio.sleep(0)
+            await asyncio.get_running_loop().create_future()
+        return 3
+
+    async def remaining(self, scope: Any) -> Any:
+        return 4
+
+
+class Waits(Told):
+    waits: ClassVar[bool] = True
+
+
+def test_balances_may_be_told_by_coroutines_that_wait_for_nothing() -> None:
+    assert Told().observe(None) == (3, None, 4)
+    with pytest.raises(RuntimeError, match=r"spent was suspended|spent waits|no running event loop"):
+        Waits().observe(None)

@@ -355,3 +355,29 @@ def test_a_run_writes_itself_with_the_names_of_its_adapter() -> None:
         "run.reserve(on=0, new=0, amount=1, agent=1)\n"
         "print(run.story())\n"
     )
+
+
+class ReadLater(animal("check_then_act").Target):  # type: ignore[misc]
+    """Tells what it has spent by coroutines alone, and one more than is true from the second call on."""
+
+    wrong = 0
+
+    async def observe(self, scope: Any) -> Any:
+        return super().observe(scope)
+
+    async def spent(self, scope: Any) -> Any:
+        spent = super().spent(scope)
+        return spent + self.wrong if spent else spent
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_what_a_coroutine_tells_is_read_and_compared(wrong: int) -> None:
+    cls = type("Reads", (ReadLater,), {"wrong": wrong})
+    run = Lockstep(cls())
+    run.open(new=0, amount=4)
+    run.reserve(on=0, new=0, amount=2)
+    run.send(on=0, bill=2)
+    run.settle(on=0)
+    found = [finding.anomaly for finding in run.wrong()]
+    assert (found[:1] == ["ledger-drift"]) is bool(wrong), found
+    assert bool(found) is bool(wrong)

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from decimal import Decimal
 from fractions import Fraction
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
-from capsound.adapter import Adapter, Answer, Kind, NotOffered, ask, classify
+from capsound.adapter import Adapter, Answer, Kind, NotOffered, ask, at_once, classify
 from capsound_checker.programs.cancelling import is_cancelled
 from capsound_checker.programs.failing import AdapterFailed as AdapterFailed
 from capsound_checker.programs.record import NOT_OBSERVED, Observed, Record, account_id
@@ -132,7 +132,7 @@ class LimitedAsker:
             return None
         try:
             with limit(self._adapter.timeout):
-                return read(record.scopes[number])
+                return cast("T", at_once(read(record.scopes[number]), what))
         except Hung:
             record.stall([record.current_agent])
         except Exception as error:
