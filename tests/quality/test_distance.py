@@ -115,7 +115,7 @@ def planned(scenario: Scenario) -> tuple[int, bool] | None:
     machine = compile_scenario(scenario)
     bounded = bounded_by_account(Problem(scenario, machine, [], lambda _: None), scenario.cap.lo)
     plan = plan_of(machine, most_of_owners(bounded.accounts)) if bounded is not None else None
-    explored = explore(machine, [Property.CAP], Scope(states=4_000))
+    explored = explore(machine, [Property.CAP], Scope(states=2_000))
     shortest = explored.found.get(Property.CAP)
     if plan is None:
         return None
@@ -131,7 +131,7 @@ def planned(scenario: Scenario) -> tuple[int, bool] | None:
 
 
 def test_no_run_is_shorter_than_what_is_planned_by_account() -> None:
-    found = [planned(own_slices(Random(seed))) for seed in range(25)]
+    found = [planned(own_slices(Random(seed))) for seed in range(16)]
     counted = [one for one in found if one is not None]
-    assert len(counted) >= 10
-    assert sum(attained for _, attained in counted) >= 5
+    assert len(counted) >= 7
+    assert sum(attained for _, attained in counted) >= 3
