@@ -44,16 +44,23 @@ class _Item:
     number: int
 
 
+def can_be_planned(machine: Machine) -> bool:
+    """Return whether calls are counted: none is lost, sent again or shared, and slices are those of the agents."""
+    scenario = machine.scenario
+    odd = machine.alone or any(machine.faults) or machine.discipline.turn > 1
+    odd = odd or any(agents.inherits or agents.up_to for agents in scenario.agents)
+    return not odd and not scenario.slices and scenario.cap.fixed and callers_of(scenario) is not None
+
+
 def plan_of(machine: Machine, most: Mapping[int, int]) -> Plan | None:
     """Return the plan of the fewest steps that break the cap, None where none is known, or none can break it.
 
-    ``most`` is what the slice of each agent of an entry is billed at most. Nothing is counted where a call may be lost,
-    sent again or shared, where agents use slices of the scenario, and where there are very many.
+    ``most`` is what the slice of each agent of an entry is billed at most. Nothing is counted where there are very many
+    agents, or it cannot be (``can_be_planned``).
     """
     scenario, d = machine.scenario, machine.discipline
     callers = callers_of(scenario)
-    odd = machine.alone or any(machine.faults) or d.turn > 1 or any(a.inherits or a.up_to for a in scenario.agents)
-    if callers is None or odd or scenario.slices or not scenario.cap.fixed:
+    if callers is None or not can_be_planned(machine):
         return None
     own = [caller.own for caller in callers]
     first: tuple[list[_Item], list[_Item]] = ([], [])

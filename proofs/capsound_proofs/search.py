@@ -20,7 +20,7 @@ from capsound_proofs.distance import admits_by_balance, steps_away
 from capsound_proofs.lemmas import lemma_of, lemma_of_each
 from capsound_proofs.numeric import numbers_invariant
 from capsound_proofs.outcome import PropertyResult
-from capsound_proofs.planning import plan_of, planned_run
+from capsound_proofs.planning import can_be_planned, plan_of, planned_run
 from capsound_proofs.playing import LARGE, first_breaks, shortest_played
 from capsound_proofs.problem import Problem
 from capsound_proofs.relation import Lemma
@@ -141,7 +141,7 @@ def _break_as_planned(problem: Problem, away: int) -> None:
     """Refute the cap by a run of as few steps as what each slice is billed at most leaves it, if one is played."""
     scenario, machine = problem.scenario, problem.machine
     agents = sum(agents.count or 0 for agents in scenario.agents)
-    if not any(a.own_slice is not None for a in scenario.agents) or agents == 1 or not scenario.cap.fixed:
+    if not any(a.own_slice is not None for a in scenario.agents) or agents == 1 or not can_be_planned(machine):
         return
     began = time.monotonic()
     bounded = bounded_by_account(problem, scenario.cap.lo)
