@@ -159,7 +159,7 @@ def tla(scenario: Scenario) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _action(agent: int, caller: Caller, place: int, block: list[str], *, last: bool, a1: bool | str) -> list[str]:
+def _action(agent: int, caller: Caller, place: int, block: list[str], *, last: bool, a1: bool | None) -> list[str]:
     """Return one block of one agent as an action."""
     lines = [f"Step{agent}x{place} == at[{agent}] = {place}" + f" /\\ left[{agent}] > 0" * (place == 0)]
     cover = "cover" if place == 0 else f"call[{agent}].cover"
@@ -269,7 +269,7 @@ def _median(runs: list[Found]) -> Found:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", dest="as_json")
     parser.add_argument("--tla2tools", type=Path, help="the jar of TLC, to be asked as well")

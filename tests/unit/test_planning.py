@@ -37,6 +37,7 @@ def test_the_last_agents_need_no_second_call(count: int, steps: int, calls: tupl
     machine = compile_scenario(fleet(count))
     plan = plan_of(machine, {0: 65})
     assert plan == Plan(steps, (calls,))
+    assert plan is not None
     run = planned_run(machine, plan)
     assert run is not None
     assert len(run.choices) == steps
