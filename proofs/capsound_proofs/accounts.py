@@ -27,7 +27,7 @@ from capsound_proofs.promises import Account, promise_of
 from capsound_proofs.ranges import cost_ranges
 from capsound_proofs.second import confirm_all
 from capsound_proofs.work import Ceiling, Work
-from capsound_proofs.worst import largest_above
+from capsound_proofs.worst import largest_above, upper_bound
 
 Kind = Hashable
 """What accounts that are alike have in common."""
@@ -51,7 +51,8 @@ def accounts_of(problem: Problem, *, excesses: bool = False) -> list[Account] | 
         return None
     tree = _Tree(problem, excesses=excesses)
     tree.account(ROOT, scenario.cap)
-    return tree.proved if tree.finished else None
+    found = [replace(account, owners=tuple(tree.owners.get(kind, ()))) for kind, account in tree.proved]
+    return found if tree.finished else None
 
 
 class _Tree:
@@ -61,7 +62,8 @@ class _Tree:
         self.excesses = excesses
         self.problem = problem
         self.scenario = summed_costs(problem)
-        self.proved: list[Account] = []
+        self.proved: list[tuple[Kind, Account]] = []
+        self.owners: dict[Kind, list[int]] = {}
         self.known: dict[Kind, _Known] = {}
         self.finished = True
         self.faults = sum(problem.machine.faults)
@@ -71,11 +73,12 @@ class _Tree:
     def account(self, name: str, grant: Interval) -> Kind:
         """Prove the account of that name, and before it all that are below it; return what it has in common."""
         below: dict[Kind, int | None] = {}
-        own = [agents for agents in self.scenario.agents if agents.account == name]
-        for agents in own:
+        entries = [(entry, agents) for entry, agents in enumerate(self.scenario.agents) if agents.account == name]
+        own = [agents for _, agents in entries]
+        for entry, agents in entries:
             if agents.own_slice is not None:
                 alone = replace(agents, own_slice=None, count=1, account=ROOT)
-                kind = self._prove(agents.own_slice, (alone,), {}, f"the slice of each {agents.name}")
+                kind = self._prove(agents.own_slice, (alone,), {}, f"the slice of each {agents.name}", owner=entry)
                 _add(below, kind, agents.count)
         for piece in self.scenario.slices:
             if piece.parent == name:
@@ -91,9 +94,12 @@ class _Tree:
         label: str,
         *,
         is_root: bool = False,
+        owner: int | None = None,
     ) -> Kind:
         uses = tuple((a.count, a.calls, self.scenario.call(a.call).cost) for a in callers)
         kind = (is_root, grant, uses, tuple(below.items()))
+        if owner is not None:
+            self.owners.setdefault(kind, []).append(owner)
         if kind in self.known or not self.finished:
             return kind
         assume = self.scenario.assume
@@ -128,7 +134,7 @@ class _Tree:
         if self.excesses and self.finished and not is_root:
             promise += _least_excess(invariant, bill, self.problem.ceiling)
         self.known[kind] = _Known(grant, promise, bills, (lost, bill))
-        self.proved.append(Account(f"{label}: ", invariant, promise))
+        self.proved.append((kind, Account(f"{label}: ", invariant, promise)))
         return kind
 
     def _bills(self, callers: tuple[Agents, ...], below: dict[Kind, int | None]) -> int | None:
@@ -197,6 +203,41 @@ def bound_by_accounts(
     proofs = [(small_part(a.invariant, goal), goal) for a, goal in zip(accounts, wanted, strict=True)]
     confirm_all(proofs, ceiling)
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Bounded:
+    """Accounts that promise what they are billed at most, and by how much the cap is exceeded at most: proved twice."""
+
+    accounts: list[Account]
+    most: int
+
+
+def bounded_by_account(problem: Problem, cap: int) -> Bounded | None:
+    """Return what bounds the bills of each account at a cap, found once; None where nothing does."""
+    if cap not in problem.bounded:
+        problem.bounded[cap] = _bounded(problem, cap)
+    return problem.bounded[cap]
+
+
+def _bounded(problem: Problem, cap: int) -> Bounded | None:
+    here = at_cap(problem, cap)
+    accounts = accounts_of(here, excesses=True)
+    if accounts is None or not all(account.invariant.finished for account in accounts):
+        return None
+    most = upper_bound(accounts[-1].invariant, cap, problem.ceiling)
+    if most is None or not bound_by_accounts(accounts, most, problem.ceiling, cap, within=here is not problem):
+        return None
+    return Bounded(accounts, most)
+
+
+def most_of_owners(accounts: list[Account]) -> dict[int, int]:
+    """Return what the own slice of an agent of each entry is billed at most, where that is promised."""
+    found: dict[int, int] = {}
+    for account in accounts:
+        tops = [fact.constant for fact in account.promise if fact.weights == (("billed", -1),)]
+        found |= dict.fromkeys(account.owners, min(tops)) if tops else {}
+    return found
 
 
 def at_cap(problem: Problem, cap: int) -> Problem:

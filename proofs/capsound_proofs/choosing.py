@@ -26,7 +26,8 @@ class Extremes:
     ``any_size`` is the largest estimate where any is possible: one that covers the largest bill. With ``fills``, each
     call of an agent but its last is billed so that what is left admits as many others as it can, and nothing more.
     With ``fits``, a call is estimated at the most that is admitted now, and a slice granted all that there is. With
-    ``saves``, all calls of an agent but the last leave as much as admits the last, which is the largest.
+    ``saves``, all calls of an agent but the last leave as much as admits the last, which is the largest. ``ends`` is,
+    for each process, the place at which it ends, where it makes fewer calls than it could.
     """
 
     bills: bool
@@ -35,6 +36,7 @@ class Extremes:
     fills: bool = False
     fits: bool = False
     saves: bool = False
+    ends: tuple[int, ...] = ()
 
     def choose(self, name: str, lo: int, hi: int | None) -> int:
         """Return the amount that is drawn, of those from ``lo`` to ``hi``."""
@@ -76,7 +78,8 @@ def chooser(machine: Machine, config: Config, index: int, extremes: Extremes) ->
         return _fitting(config, process.places[at], extremes)
     if extremes.saves:
         return _saving(machine, config, index, extremes)
-    if not extremes.fills or not any(place.draws_size for place in process.places[at + 1 :]):
+    end = extremes.ends[index] if extremes.ends else process.done
+    if not extremes.fills or not any(place.draws_size for place in process.places[at + 1 : end]):
         return extremes.choose
     ledger, cover = config.ledgers[process.places[at].account], config.running[index].call.cover
     # What the call itself holds is free again once it is settled.
@@ -110,7 +113,8 @@ def _saving(machine: Machine, config: Config, index: int, extremes: Extremes) ->
     """
     process, at = machine.processes[index], config.running[index].at
     place = process.places[at]
-    to_come = [later for later in process.places[at + 1 :] if later.draws_size and later.costs is not None]
+    end = extremes.ends[index] if extremes.ends else process.done
+    to_come = [later for later in process.places[at + 1 : end] if later.draws_size and later.costs is not None]
     if place.costs is None or not to_come:
         return replace(extremes, sizes=True).choose
     if lost_next(machine, config, index) and len(to_come) == 1:

@@ -6,7 +6,7 @@ are played at random. What these runs break was not proved, and what they do not
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
 
@@ -36,6 +36,9 @@ CHOICES = 8
 
 PLAYED = 1_200
 """How many steps are played at random, in all runs together."""
+
+RUNS = 32
+"""How many runs that is at most: those of few agents are short, and soon all alike."""
 
 
 Draw = Callable[[str, int, int | None], int]
@@ -136,10 +139,13 @@ def agree_with_runs(problem: Problem, explored: Exploration | None = None) -> No
     machine = problem.machine
     if not sound or any(a.count is not None and a.count > TOLD_APART for a in machine.scenario.agents):
         return
+    ways: dict[tuple[int, int], list[Branch]] = {}
+    for branch in machine.branches():
+        ways.setdefault((branch.process, branch.place), []).append(branch)
     left, seed = PLAYED, 0
-    while left > 0 and not problem.ceiling.over():
+    while left > 0 and seed < RUNS and not problem.ceiling.over():
         steps = 0
-        for before, config in _played(machine, Random(seed), left):
+        for before, config in _played(machine, ways, Random(seed), left):
             steps += 1
             for prop in sound:
                 if _breaks(machine, before, config, prop):
@@ -162,16 +168,15 @@ def _breaks(machine: Machine, before: Config, after: Config, prop: Property) -> 
     return violates(machine, after, prop, INTS) is True
 
 
-def _played(machine: Machine, random: Random, most: int) -> Iterator[tuple[Config, Config]]:
+def _played(
+    machine: Machine, branches: Mapping[tuple[int, int], list[Branch]], random: Random, most: int
+) -> Iterator[tuple[Config, Config]]:
     """Yield the steps of one run in which a random process takes its next block, with random amounts.
 
     A step is the states before it and after it; what they share is unchanged.
     """
     cap = _chosen(random, machine.cap.lo, machine.cap.hi)
     config = initial(machine, cap)
-    branches: dict[tuple[int, int], list[Branch]] = {}
-    for branch in machine.branches():
-        branches.setdefault((branch.process, branch.place), []).append(branch)
     generous = random.random() < 0.5  # half of the runs make every bill as large as it can be
 
     def draw(name: str, lo: int, hi: int | None) -> int:

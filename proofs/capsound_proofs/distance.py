@@ -19,7 +19,7 @@ from capsound_proofs.fits import largest_bill
 
 
 @dataclass(frozen=True, slots=True)
-class _Caller:
+class Caller:
     """The agents of one entry: how many there are, the largest bill of each of their calls, where they call."""
 
     count: int
@@ -29,6 +29,7 @@ class _Caller:
 
     @property
     def calls(self) -> int:
+        """How many calls all of them make."""
         return self.count * len(self.tops)
 
 
@@ -41,7 +42,7 @@ def steps_away(machine: Machine, prop: Property) -> int | None:
     scenario = machine.scenario
     if machine.alone:
         return 0
-    callers = _callers(scenario)
+    callers = callers_of(scenario)
     if callers is None or prop not in (Property.CAP, Property.SLICE):
         return 0
     if prop is Property.SLICE and any(agents.inherits for agents in scenario.agents):
@@ -56,7 +57,7 @@ def steps_away(machine: Machine, prop: Property) -> int | None:
     return min((steps for steps in away if steps is not None), default=None)
 
 
-def _callers(scenario: Scenario) -> list[_Caller] | None:
+def callers_of(scenario: Scenario) -> list[Caller] | None:
     """Return who calls, None where the largest bills are not known."""
     found = []
     for agents in scenario.agents:
@@ -66,7 +67,7 @@ def _callers(scenario: Scenario) -> list[_Caller] | None:
         bounded = tuple(top for top in tops if top is not None)
         if len(bounded) < len(tops):
             return None
-        found.append(_Caller(_count(agents), bounded, agents.account, agents.own_slice is not None))
+        found.append(Caller(_count(agents), bounded, agents.account, agents.own_slice is not None))
     return found
 
 
@@ -83,7 +84,7 @@ def admits_by_balance(d: Discipline) -> bool:
     return d.turn == 1 and all(step.name == "check" for block in d.blocks for step in block if "admits" in step.tags)
 
 
-def _slices(scenario: Scenario, callers: Sequence[_Caller]) -> Iterator[tuple[list[_Caller], int, int]]:
+def _slices(scenario: Scenario, callers: Sequence[Caller]) -> Iterator[tuple[list[Caller], int, int]]:
     """Yield, for each slice, who calls on it or below it, what it is granted at least, and how deep it lies."""
     parents = {item.name: item.parent for item in scenario.slices}
 
@@ -99,10 +100,10 @@ def _slices(scenario: Scenario, callers: Sequence[_Caller]) -> Iterator[tuple[li
     for agents, caller in zip(scenario.agents, callers, strict=True):
         if agents.own_slice is not None:
             depth = len(list(above(agents.account))) + 1
-            yield [_Caller(1, caller.tops, caller.account, own=False)], agents.own_slice.lo, depth
+            yield [Caller(1, caller.tops, caller.account, own=False)], agents.own_slice.lo, depth
 
 
-def _needed(machine: Machine, callers: Sequence[_Caller], room: int, first: int = 0) -> int | None:
+def _needed(machine: Machine, callers: Sequence[Caller], room: int, first: int = 0) -> int | None:
     """Return how many steps it takes at least until ``callers`` are billed more than ``room``, None for never.
 
     ``first`` is how many slices have to be opened before any of them can call.
@@ -121,7 +122,7 @@ def _needed(machine: Machine, callers: Sequence[_Caller], room: int, first: int 
     return calls * (d.sending + 1) + retried + ended + max(first, _openings(scenario, callers, calls))
 
 
-def _sends(callers: Sequence[_Caller], retried: int, room: int) -> int | None:
+def _sends(callers: Sequence[Caller], retried: int, room: int) -> int | None:
     """Return how many requests have to be sent at least until their bills are above ``room``."""
     tops: dict[int, int] = {}
     for caller in callers:
@@ -139,7 +140,7 @@ def _sends(callers: Sequence[_Caller], retried: int, room: int) -> int | None:
     return None
 
 
-def _openings(scenario: Scenario, callers: Sequence[_Caller], calls: int) -> int:
+def _openings(scenario: Scenario, callers: Sequence[Caller], calls: int) -> int:
     """Return how many slices have to be opened at least so that ``calls`` calls can be made."""
     on: dict[str, int] = {}
     own: list[tuple[int, int]] = []

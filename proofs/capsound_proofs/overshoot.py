@@ -10,7 +10,7 @@ from capsound.scenario import MONEY, Stream
 from capsound.schedule import Schedule
 from capsound.sliding import bucket_of
 from capsound.verdict import Verdict
-from capsound_proofs.accounts import accounts_of, at_cap, bound_by_accounts
+from capsound_proofs.accounts import bounded_by_account
 from capsound_proofs.bmc import most_overshoot
 from capsound_proofs.fits import largest_sums
 from capsound_proofs.inflight import bound_overshoot, in_flight_invariant, in_flight_merged
@@ -46,6 +46,8 @@ def largest_overshoot(problem: Problem, explored: Exploration | None = None) -> 
         most = explored.worst_overshoot if most is None else min(most, explored.worst_overshoot)
     if problem.numbers is not None:
         most = _from_numbers(problem, cap, most)
+    if problem.bounded:
+        most = _by_account(problem, cap, most)
     if machine.slides and bucket_of(machine):
         return Worst(least, most, run)  # not every run of the machine has moments
     whole = _whole_machine(problem)
@@ -53,10 +55,10 @@ def largest_overshoot(problem: Problem, explored: Exploration | None = None) -> 
         better, longer = attained(whole, cap, result.trace.schedule, most)
         if better > least and longer is not None:
             least, run = better, longer
-    if problem.numbers is None and (most is None or least < most):
-        most = _from_numbers(problem, cap, most)
     if most is None or least < most:
         most = _by_account(problem, cap, most)
+    if problem.numbers is None and (most is None or least < most):
+        most = _from_numbers(problem, cap, most)
     if most is None or least < most:
         most = _in_flight(problem, cap, most, in_flight_merged(problem))
     if most is None or least < most:
@@ -89,14 +91,10 @@ def _from_numbers(problem: Problem, cap: int, known: int | None) -> int | None:
 
 def _by_account(problem: Problem, cap: int, known: int | None) -> int | None:
     """Return the bound from how far each account by itself can be exceeded, or the known one."""
-    here = at_cap(problem, cap)
-    accounts = accounts_of(here, excesses=True)
-    if accounts is None or not all(account.invariant.finished for account in accounts):
+    bounded = bounded_by_account(problem, cap)
+    if bounded is None:
         return known
-    most = upper_bound(accounts[-1].invariant, cap, problem.ceiling)
-    if most is None or (known is not None and known <= most):
-        return known
-    return most if bound_by_accounts(accounts, most, problem.ceiling, cap, within=here is not problem) else known
+    return bounded.most if known is None else min(known, bounded.most)
 
 
 def _in_flight(problem: Problem, cap: int, known: int | None, invariant: Invariant | None) -> int | None:

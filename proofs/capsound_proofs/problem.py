@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from capsound.machine import Machine
 from capsound.properties import Property
@@ -17,6 +18,9 @@ from capsound_proofs.invariants import Invariant
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.relation import Relation
 from capsound_proofs.work import Ceiling
+
+if TYPE_CHECKING:
+    from capsound_proofs.accounts import Bounded
 
 Progress = Callable[[str], None]
 
@@ -39,6 +43,10 @@ class Problem:
     relations: dict[int, Relation] = field(default_factory=dict)
     each: dict[int, Invariant] = field(default_factory=dict)
     """Of several ceilings, what was proved of each with its numbers."""
+    bounded: dict[int, Bounded | None] = field(default_factory=dict)
+    """What bounds the bills of each account, by the cap that it was proved for."""
+    planned: int = 0
+    """How many steps a run that breaks the cap takes at least, where that was counted by account (``planning``)."""
 
     @property
     def undecided(self) -> list[Property]:

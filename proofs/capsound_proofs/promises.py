@@ -34,11 +34,15 @@ from capsound_proofs.work import Ceiling, Work
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account that was proved: its invariant, and what it promises. ``label`` is for people."""
+    """An account that was proved: its invariant, and what it promises. ``label`` is for people.
+
+    ``owners`` are the entries of agents whose own slices it stands for.
+    """
 
     label: str
     invariant: Invariant
     promise: tuple[Fact, ...]
+    owners: tuple[int, ...] = ()
 
     @property
     def promised(self) -> Term:

@@ -14,11 +14,13 @@ from capsound.report import Report
 from capsound.scenario import Plain, Scenario, Search
 from capsound.schedule import Schedule, Trace, run_schedule
 from capsound.verdict import Verdict
-from capsound_proofs.bmc import SEARCH, Searched, shortest
+from capsound_proofs.accounts import bounded_by_account, most_of_owners
+from capsound_proofs.bmc import SEARCH, Found, Searched, shortest
 from capsound_proofs.distance import admits_by_balance, steps_away
 from capsound_proofs.lemmas import lemma_of, lemma_of_each
 from capsound_proofs.numeric import numbers_invariant
 from capsound_proofs.outcome import PropertyResult
+from capsound_proofs.planning import can_be_planned, plan_of, planned_run
 from capsound_proofs.playing import LARGE, first_breaks, shortest_played
 from capsound_proofs.problem import Problem
 from capsound_proofs.relation import Lemma
@@ -54,7 +56,7 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
     def agents_at(steps: int) -> int:
         return _agents_at(problem, prop, steps)
 
-    away = steps_away(problem.machine, prop) or 0
+    away = _away(problem, prop)
     if away > scenario.search.steps:
         if away > Search().steps:
             problem.gave_up.add(prop)
@@ -85,15 +87,21 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
 
 
 def break_at_once(problem: Problem) -> None:
-    """Refute cap or slice by a run that is played and as short as any can be, before more is proved or searched.
+    """Refute cap or slice by a run that is as short as any can be, before more is proved or searched.
 
-    Only where a search would be large: elsewhere the smallest amounts are found as well. What is undecided after this
-    is proved with all accounts told apart, which is most of the work for a scenario of many slices.
+    Played only where a search would be large: elsewhere the smallest amounts are found as well. What is undecided after
+    this is proved with all accounts told apart, which is most of the work for a scenario of many slices.
     """
     scenario, machine = problem.scenario, problem.machine
     for prop in (Property.SLICE, Property.CAP):
         away = steps_away(machine, prop)
         if prop not in problem.undecided or not away:
+            continue
+        if prop is Property.SLICE and _one_is_all(problem):
+            _break_alone(problem, away)
+        if prop is Property.CAP:
+            _break_as_planned(problem, away)
+        if prop not in problem.undecided:
             continue
         began = time.monotonic()
         schedule: Schedule | None = None
@@ -103,6 +111,53 @@ def break_at_once(problem: Problem) -> None:
             schedule = shortest_played(machine, machine.cap.lo, prop, away)
         if schedule is not None and len(schedule.choices) == away:
             problem.results[prop] = violated_by(machine, schedule, prop, "played", time.monotonic() - began)
+
+
+def _break_alone(problem: Problem, away: int) -> None:
+    """Refute ``slice`` by a shortest run of one agent with a slice of its own, where the search for it is small."""
+    scenario = problem.machine.scenario
+    if away > scenario.search.steps or _large(problem, Property.SLICE, away):
+        return
+    began = time.monotonic()
+    found = shortest(
+        lambda agents: compile_scenario(scenario, limit=agents),
+        Property.SLICE,
+        max_steps=scenario.search.steps,
+        agents_at=lambda _: 1,
+        everybody=None,
+        ceiling=problem.ceiling,
+        work=SHORTER,
+        away=away,
+    )
+    if isinstance(found, Found):
+        schedule = renumbered(found.schedule, found.machine, problem.machine)
+        seconds = time.monotonic() - began
+        problem.results[Property.SLICE] = violated_by(
+            problem.machine, schedule, Property.SLICE, "bounded search", seconds
+        )
+
+
+def _break_as_planned(problem: Problem, away: int) -> None:
+    """Refute the cap by a run of as few steps as what each slice is billed at most leaves it, if one is played."""
+    scenario, machine = problem.scenario, problem.machine
+    agents = sum(agents.count or 0 for agents in scenario.agents)
+    if not any(a.own_slice is not None for a in scenario.agents) or agents == 1 or not can_be_planned(machine):
+        return
+    began = time.monotonic()
+    bounded = bounded_by_account(problem, scenario.cap.lo)
+    plan = plan_of(machine, most_of_owners(bounded.accounts)) if bounded is not None and bounded.most else None
+    if plan is None:
+        return
+    problem.planned = plan.steps
+    schedule = planned_run(machine, plan) if plan.steps >= away else None
+    if schedule is not None:
+        problem.results[Property.CAP] = violated_by(machine, schedule, Property.CAP, "played", time.monotonic() - began)
+
+
+def _away(problem: Problem, prop: Property) -> int:
+    """Return how many steps a run that breaks a property takes at least, 0 where nothing is known."""
+    counted = steps_away(problem.machine, prop) or 0
+    return max(counted, problem.planned) if prop is Property.CAP else counted
 
 
 def _large(problem: Problem, prop: Property, away: int) -> bool:
@@ -195,7 +250,7 @@ def break_by_playing(problem: Problem) -> None:
             continue
         steps = len(schedule.choices)
         found = violated_by(machine, schedule, prop, "played", problem.results[prop].seconds)
-        if steps > (steps_away(machine, prop) or 0):
+        if steps > _away(problem, prop):
             found = replace(found, bound=f"a run of {steps} steps breaks it: not always a shortest one")
         problem.results[prop] = found
 
@@ -208,7 +263,7 @@ def _played(problem: Problem, prop: Property) -> Schedule | None:
         machine = problem.machine
         decided = [p for p, result in problem.results.items() if result.verdict is not Verdict.UNKNOWN]
         asked = [p for p in (Property.CAP, Property.SLICE) if p in problem.asked and p not in decided]
-        away: dict[Property, int] = {prop: steps_away(machine, prop) or 0 for prop in asked}
+        away: dict[Property, int] = {prop: _away(problem, prop) for prop in asked}
         problem.played = first_breaks(machine, machine.cap.lo, asked, away) if few else {}
     return problem.played.get(prop)
 

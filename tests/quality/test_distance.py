@@ -6,6 +6,7 @@ The explorer knows the shortest run that breaks a property, and the largest over
 from __future__ import annotations
 
 from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -16,8 +17,10 @@ from capsound.explorer import Scope, explore
 from capsound.machine import compile_scenario
 from capsound.properties import Property
 from capsound.scenario import Agents, Assume, CallKind, Faults, Interval, Plain, Scenario, Slice
+from capsound_proofs.accounts import bounded_by_account, most_of_owners
 from capsound_proofs.distance import steps_away
 from capsound_proofs.inflight import in_flight_invariant
+from capsound_proofs.planning import plan_of, planned_run
 from capsound_proofs.playing import first_breaks
 from capsound_proofs.problem import Problem
 from capsound_proofs.worst import upper_bound
@@ -86,3 +89,49 @@ def test_the_others_in_flight_bound_the_overshoot(changed: dict[str, object], ov
     invariant = in_flight_invariant(Problem(scenario, compile_scenario(scenario), [], lambda _: None))
     assert invariant is not None
     assert upper_bound(invariant, 100) == over
+
+
+def own_slices(random: Random) -> Scenario:
+    """Agents with slices of their own, beside one on the root in some; bills above and below their estimates."""
+    grant, estimate = random.randint(1, 2), random.randint(1, 2)
+    count = random.randint(1, 2)
+    agents: tuple[Agents, ...] = (
+        Agents("a", count, "root", "c", calls=random.randint(1, 2), own_slice=Interval.exactly(grant)),
+    )
+    if count == 1 or random.random() < 0.3:
+        agents += (Agents("b", 1, "root", "d", own_slice=random.choice((None, Interval.exactly(1)))),)
+    kinds = (
+        CallKind("c", Plain(Interval.exactly(estimate), Interval(random.randint(1, 3), 3))),
+        CallKind("d", Plain(Interval.exactly(1), Interval.exactly(random.randint(1, 2)))),
+    )
+    name = random.choice(("racy-counter", "two-phase", "reserve-settle", "split-and-return"))
+    assume = Assume(a1=False, a7=random.random() < 0.8)
+    cap = Interval.exactly(random.randint(2, 3) + random.randint(0, 2) * count)
+    return Scenario("own", cap, name, agents, kinds, assume=assume)
+
+
+def planned(scenario: Scenario) -> tuple[int, bool] | None:
+    """Return how many steps are planned where they were counted, and whether they are those of a shortest run."""
+    machine = compile_scenario(scenario)
+    bounded = bounded_by_account(Problem(scenario, machine, [], lambda _: None), scenario.cap.lo)
+    plan = plan_of(machine, most_of_owners(bounded.accounts)) if bounded is not None else None
+    explored = explore(machine, [Property.CAP], Scope(states=2_000))
+    shortest = explored.found.get(Property.CAP)
+    if plan is None:
+        return None
+    if shortest is not None:
+        assert plan.steps <= len(shortest.choices), scenario
+    run = planned_run(machine, plan)
+    if run is None:
+        return plan.steps, False
+    # The run is as long as was counted, and none is shorter: the explorer knows no shorter one either.
+    assert shortest is not None or not explored.complete, scenario
+    assert shortest is None or len(run.choices) == plan.steps == len(shortest.choices), scenario
+    return plan.steps, True
+
+
+def test_no_run_is_shorter_than_what_is_planned_by_account() -> None:
+    found = [planned(own_slices(Random(seed))) for seed in range(8)]
+    counted = [one for one in found if one is not None]
+    assert len(counted) >= 3
+    assert sum(attained for _, attained in counted) >= 1

@@ -7,6 +7,8 @@ solver finds is executed on integers on the way, and judged by the monitor.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -31,10 +33,10 @@ STATES = 800
 
 def drawn(random: Random) -> Scenario:
     """Return a small scenario: slices, faults, streams, A1 off, hidden retries and what is spent meet in many."""
-    streams = random.random() < 0.15
+    streams = random.random() < 0.2
     cap, spent = random.randint(1, 4), random.choice((0, 0, 2))
     estimate, bill = random.randint(0, 3), random.randint(1, 3)
-    a1 = streams or random.random() < 0.4
+    a1 = random.random() < 0.4
     if a1 and bill > estimate:
         bill = estimate
     cost: Plain | Stream = Plain(Interval.exactly(estimate), Interval.exactly(bill))
@@ -73,6 +75,19 @@ def drawn(random: Random) -> Scenario:
     )
 
 
+def what_meets(scenario: Scenario) -> frozenset[str]:
+    """Return which of the things that make a run unusual are in a scenario."""
+    faults = scenario.faults
+    found = {
+        "slices": bool(scenario.slices) or any(agents.own_slice is not None for agents in scenario.agents),
+        "faults": bool(faults.cancel or faults.timeout or faults.crash),
+        "A1 off": scenario.assume.a1 is not True,
+        "streams": any(isinstance(kind.cost, Stream) for kind in scenario.calls),
+    }
+    return frozenset(name for name, there in found.items() if there)
+
+
+@cache
 def small(seed: int) -> tuple[Machine, Exploration]:
     """Return the first scenario of a seed that has few states, and what the explorer says of it.
 
@@ -121,6 +136,16 @@ def share_of(share: int) -> list[int]:
 def test_both_engines_say_the_same(share: int) -> None:
     found = share_of(share)
     assert sum(1 for broken in found if broken) * 2 >= len(found)
+
+
+def test_slices_faults_streams_and_bills_above_their_holds_meet() -> None:
+    judged_ones = [what_meets(small(seed)[0].scenario) for seed in range(500)]
+    unusual = ("slices", "faults", "A1 off", "streams")
+    for size in (1, 2, 3, 4):
+        for together in combinations(unusual, size):
+            assert any(met == frozenset(together) for met in judged_ones), together
+    for pair in combinations(unusual, 2):
+        assert sum(met >= frozenset(pair) for met in judged_ones) >= 20, pair
 
 
 def test_a_step_that_the_encoding_forgets_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -225,7 +225,6 @@ def solve_all(files: list[Path], request: Request, workers: int | None) -> list[
 
 _NEEDED = (
     "cvc5",
-    "jsonschema",
     "capsound.loading",
     "capsound_checker.display.data",
     "capsound_checker.display.itf",

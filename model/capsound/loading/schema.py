@@ -10,6 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from capsound.loading.keeping import surely_kept
 from capsound.loading.limits import MAX_NUMBER
 from capsound.loading.problems import Notes
 from capsound.loading.taming import tame
@@ -46,7 +47,12 @@ def _resource(name: str) -> str:
 def _validator() -> Draft202012Validator:
     from jsonschema import Draft202012Validator
 
-    return Draft202012Validator(_counted(scenario_schema()))
+    return Draft202012Validator(_rules())
+
+
+@cache
+def _rules() -> Any:
+    return _counted(scenario_schema())
 
 
 def _counted(schema: Any) -> Any:
@@ -69,6 +75,8 @@ def check_schema(data: dict[str, Any], notes: Notes) -> None:
 
     Raises ``BadScenario`` where the file cannot be read for what it is.
     """
+    if surely_kept(_rules(), data):
+        return
     # Unknown keys come first: a misspelt key explains why the right one is missing.
     for error in sorted(_validator().iter_errors(data), key=lambda error: error.validator == "required"):
         _explain(error, tuple(error.absolute_path), notes)
