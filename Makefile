@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= $(shell $(PYTHON) -c "import os; print(min(4, os.cpu_count() or 1))")
 
+# Bytecode is kept, whatever the shell says: nothing is compiled at installation, and hundreds of short processes would
+# compile z3 and Hypothesis, each for itself.
+export PYTHONDONTWRITEBYTECODE :=
+
 # pip shows its progress on a terminal, and is silent in a log. What is never imported is not compiled.
 INSTALL = $(BIN)/python -m pip install --disable-pip-version-check --no-compile $$(test -t 1 || echo --quiet)
 

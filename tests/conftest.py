@@ -19,7 +19,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 settings.register_profile("dev", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("ci, few", settings.get_profile("ci"), max_examples=20)
 settings.register_profile("quick", max_examples=20, deadline=None, derandomize=True, print_blob=True)
 settings.register_profile("deep", max_examples=5_000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
@@ -75,24 +76,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 LONGEST_FIRST = [
-    "test_metamorphic",
+    "test_docs",
     "test_check",
-    "test_independent_judge",
-    "test_suites",
     "test_check_evidence",
+    "test_metamorphic",
     "test_zoo_faults",
-    "test_cases",
     "test_zoo_twins",
+    "test_cases",
+    "test_suites",
     "test_wicked",
     "test_forms",
-    "test_spoilt_harness",
-    "test_docs",
+    "test_independent_judge",
     "test_solve_bookkeeping",
     "test_contracts",
     "test_shipped",
     "test_remote",
     "test_wire_faults",
     "test_hostile_targets",
+    "test_spoilt_harness",
     "test_proofs_hold",
     "test_wire_hostile",
     "test_agreement",
@@ -215,6 +216,44 @@ def capsound_once() -> Runs:
         return _here(*args, cwd=cwd)
 
     return once
+
+
+@pytest.fixture(scope="module")
+def one_nursery() -> Iterator[None]:
+    """Let all checks of a module fork their children of the same processes, one for each hash seed and folder.
+
+    To start them is most of what a short check costs. Not for tests of what a check starts, or leaves behind.
+    """
+    from capsound_checker.check import checking
+    from capsound_checker.remote import isolation
+    from capsound_checker.remote.interpreters import Interpreter
+    from capsound_checker.remote.nursery import POSSIBLE, Forked, Nursery
+
+    if not POSSIBLE:
+        yield
+        return
+    start = isolation.Child._start
+    with contextlib.ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+
+        @cache
+        def kept(who: Interpreter, hashing: str, _folder: Path) -> Nursery:
+            env = partial(isolation.environment, hashing, who.path)
+            return stack.enter_context(Nursery(isolation.WORKER, env, who.program))
+
+        def started(self: isolation.Child, write: int) -> subprocess.Popen[bytes] | Forked:
+            hashing = str(self.request.get("hashing", isolation.HASHING))
+            if self.nursery is not None and hashing != isolation.HASHING:
+                forked = kept(self.interpreter, hashing, Path.cwd()).fork(self._mark, (write, *self.inherit))
+                if forked is not None:
+                    return forked
+            return start(self, write)
+
+        def nursery(who: Interpreter) -> contextlib.nullcontext[Nursery]:
+            return contextlib.nullcontext(kept(who, isolation.HASHING, Path.cwd()))
+
+        patch.setattr(isolation.Child, "_start", started)
+        patch.setattr(checking, "nursery", nursery)
+        yield
 
 
 @pytest.fixture(scope="session")

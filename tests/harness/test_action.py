@@ -23,7 +23,7 @@ SCENARIO = REPOSITORY / "scenarios" / "race-a-racy-counter.toml"
 SOUND = REPOSITORY / "scenarios" / "race-b-reserve-settle.toml"
 COUNTER = REPOSITORY / "tests" / "docs" / "desk" / "counter_adapter.py"
 
-ADAPTER = f"{COUNTER}:CounterAdapter\n--driver\nprograms\n--programs\n20"
+ADAPTER = f"{COUNTER}:CounterAdapter\n--driver\nprograms\n--programs\n5"
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,8 +23,11 @@ from capsound_checker.audit.teams import audit_by
 from capsound_checker.spread import cluster
 from capsound_checker.spread.cluster import BadCluster, agreed, fingerprint
 
-distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    # To import it takes seconds, in every worker: that is left to whoever runs these tests.
+    pytest.mark.skipif(find_spec("distributed") is None, reason="distributed is not installed"),
+]
 
 SPANS = Path(__file__).resolve().parent.parent / "support" / "spans"
 

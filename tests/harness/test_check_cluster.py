@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,11 @@ from capsound_checker.check.verdicts import data
 from capsound_checker.spread import cluster
 from capsound_checker.spread.cluster import BadCluster, fingerprint
 
-distributed = pytest.importorskip("distributed")
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore"),
+    # To import it takes seconds, in every worker: that is left to whoever runs these tests.
+    pytest.mark.skipif(find_spec("distributed") is None, reason="distributed is not installed"),
+]
 
 ZOO = Path(__file__).resolve().parent.parent / "quality" / "zoo"
 

@@ -21,7 +21,7 @@ from capsound_checker.schedules.races import ended_by_race
 
 Runs = Callable[..., Any]
 
-pytestmark = pytest.mark.usefixtures("check_once")
+pytestmark = pytest.mark.usefixtures("check_once", "one_nursery")
 
 ADAPTERS = '''
 import asyncio
@@ -308,6 +308,10 @@ class Overshoots(Sound):
 '''
 
 
+PROGRAMS, SCHEDULES = 15, 300
+"""Of each profile, and driver: enough for all that is planted above. What more of them show is made smaller at length."""
+
+
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("evidence") / "mine.py"
@@ -318,7 +322,8 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def told(capsound: Runs, there: str) -> Callable[..., tuple[int, dict[str, Any]]]:
     def check(name: str, *more: object) -> tuple[int, dict[str, Any]]:
-        ran = capsound("check", f"{there}:{name}", "--programs", 40, "--json", *more)
+        bounds = ("--programs", PROGRAMS, *(() if "--schedules" in more else ("--schedules", SCHEDULES)))
+        ran = capsound("check", f"{there}:{name}", *bounds, "--json", *more)
         assert ran.status in (0, 1, 2), ran.err
         return ran.status, json.loads(ran.out)
 
@@ -412,7 +417,7 @@ def test_an_error_path_that_no_run_entered_is_named(told: Told) -> None:
 
 
 def test_calls_that_are_interrupted_at_their_gate_are_counted(told: Told) -> None:
-    _, data = told("AwaitsAtItsGate", "--driver", "asyncio", "--schedules", 600)
+    _, data = told("AwaitsAtItsGate", "--driver", "asyncio")
     assert states(data)["concurrent"] == "refuted"
     status, data = told("AwaitsBefore")
     assert (status, states(data)["concurrent"]) == (0, "kept")
@@ -436,7 +441,7 @@ def test_without_an_interruption_between_gate_and_provider_concurrent_is_not_tri
 def test_a_false_refusal_of_two_threads_costs_nobody_money(told: Told) -> None:
     status, data = told("AddsAndTakesBack", "--require", "concurrent")
     assert (status, states(data)["concurrent"]) == (0, "kept")
-    status, data = told("Unlocked", "--require", "concurrent")
+    status, data = told("Unlocked", "--driver", "threads", "--require", "concurrent")
     assert (status, states(data)["concurrent"]) == (1, "refuted")
 
 

@@ -116,7 +116,7 @@ def budgets(tmp_path: Path) -> Path:
     return path
 
 
-def looked(target: str, python: str = "", *, programs: int = 150) -> Checked:
+def looked(target: str, python: str = "", *, programs: int = 40) -> Checked:
     return check(Plan(target, programs=programs, seconds=300, python=python, drivers=("misuse",)))
 
 
@@ -153,7 +153,7 @@ def test_a_harness_that_does_not_say_is_not_sound(change: str, doubted: bool, bu
     script = budgets.with_name("silent.py")
     silent = SILENT.format(folder=str(PYTHON_HARNESS.parent), target=f"{budgets}:ByBooks")
     script.write_text(silent.replace("CHANGE", change))
-    said = check(Plan(f"cmd:{sys.executable} {script}", programs=60, seconds=300))
+    said = check(Plan(f"cmd:{sys.executable} {script}", programs=20, seconds=300))
     named = [doubt for doubt in said.doubted if doubt.text.startswith("copies of handles were not tried: ")]
     assert [doubt.at for doubt in named] == [Guarantee.SEQUENTIAL] * doubted
     assert said.verdict is (Verdict.UNKNOWN if doubted else Verdict.SOUND), (said.doubts, said.faults)

@@ -11,6 +11,8 @@ import pytest
 
 Runs = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("one_nursery")
+
 FORMS = {
     "reserve": ("sound", "overrun-bounded", set[str]()),
     "charge": ("sound", "overrun-bounded", set[str]()),
@@ -30,7 +32,7 @@ def test_each_form_works_and_gets_a_verdict(gate: str, more: tuple[str, ...], ca
     smoked = capsound("smoke", f"{path}:MyBudget", "--json")
     told = json.loads(smoked.out)
     assert (smoked.status, told["gate"], told["trouble"]) == (0, gate, [])
-    ran = capsound("check", f"{path}:MyBudget", "--programs", 25, "--schedules", 60, "--budget", "60m", "--json")
+    ran = capsound("check", f"{path}:MyBudget", "--programs", 10, "--schedules", 60, "--budget", "60m", "--json")
     told = json.loads(ran.out)
     verdict, strongest, anomalies = FORMS[gate]
     assert (told["verdict"], told["strongest"]) == (verdict, strongest), ran.out

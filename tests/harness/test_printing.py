@@ -87,7 +87,7 @@ def test_what_an_adapter_says(command: str, bodies: dict[str, str], tmp_path: Pa
 @pytest.mark.parametrize("there", [True, False])
 def test_the_name_of_a_file(name: str, there: bool, tmp_path: Path, capsound: Runs, source: dict[str, str]) -> None:
     files = {
-        "check": (f"{NAME}.py", adapter(), ":Counter", ["--programs", 20, "--driver", "programs"]),
+        "check": (f"{NAME}.py", adapter(), ":Counter", ["--programs", 5, "--driver", "programs"]),
         "smoke": (f"{NAME}.py", adapter(), ":Counter", []),
         "solve": (f"{NAME}.toml", source["race"], "", ["--workers", 1]),
         "replay": (f"{NAME}.toml", source["race"], "", ["cs1:60/0.0"]),
@@ -173,7 +173,7 @@ def test_what_a_harness_prints(tmp_path: Path, capsound: Runs) -> None:
 def test_reports_for_machines(tmp_path: Path, capsound: Runs) -> None:
     """The annotation is one line, which begins with the one command that is ours; the XML can be read."""
     (tmp_path / "mine,x:y%.py").write_text(adapter(check="raise RuntimeError(TEXT)"))
-    options = ["--programs", "20", "--driver", "programs", "--budget", "20s", "--junit", "report.xml", "--github"]
+    options = ["--programs", "5", "--driver", "programs", "--budget", "20s", "--junit", "report.xml", "--github"]
     ran = capsound("check", "mine,x:y%.py:Counter", *options, cwd=tmp_path)
     commands = [line for line in ran.out.split("\n") if line.lstrip().startswith("::") or "##[" in line]
     assert len(commands) == 1

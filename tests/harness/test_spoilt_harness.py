@@ -59,19 +59,21 @@ SPOILT = {
     "much on stderr": "sys.stderr.write('\\x1b[2J::error::\\r' * 3_000); late and sys.exit(3)",
     "a name with controls": "if cmd == 'start': started(request, '\\x1b[31m\\n::error::' + 'x' * 5_000); continue",
     "errors with controls": "if late: say(request, answer='errored', message='\\x1b[31m\\n::error::oh', traceback='\\x1b[31m\\r'); continue",
-    "a refusal with controls": "if late: say(request, answer='refused', why='\\x1b[31m\\n::error::' + 'x' * 50_000); continue",
+    "a refusal with controls": "if late: say(request, answer='refused', why='\\x1b[31m\\n::error::' + 'x' * 20_000); continue",
     "the same answer for ever": "late and [say(request, answer='done', value='h') for _ in range(3)]",
     "no bytes of a text": "late and sys.stdout.buffer.write(b'\\xff\\xfe\\x00\\n') and sys.stdout.flush()",
 }  # fmt: skip
 
 Runs = Callable[..., Any]
 
+pytestmark = pytest.mark.usefixtures("one_nursery")
+
 
 @pytest.mark.parametrize("how", SPOILT)
 def test_a_spoilt_harness_is_named(how: str, tmp_path: Path, capsound: Runs) -> None:
     path = tmp_path / "spoilt.py"
     path.write_text(HARNESS.replace("PLACE", SPOILT[how]))
-    limits = ("--programs", "5", "--driver", "programs", "--budget", "20s")
+    limits = ("--programs", "3", "--driver", "misuse", "--budget", "20s")
     ran = capsound("check", f"cmd[timeout=20]:{sys.executable} {path}", *limits)
     said = ran.out + ran.err
     assert ran.status in (1, 2, 65), said

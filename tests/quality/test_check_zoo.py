@@ -28,12 +28,12 @@ HIDDEN = {"self_merge_deadlock": "concurrent"}
 """What is kept for certain where a hang hides the rest: this one hangs in the first programs that merge slices."""
 
 
-def checked(name: str) -> Checked:
-    return check(Plan(f"{FOLDER / name}.py:Target", programs=250, seconds=120))
+def checked(name: str, programs: int) -> Checked:
+    return check(Plan(f"{FOLDER / name}.py:Target", programs=programs, seconds=120))
 
 
-def judged_as_it_says_of_itself(name: str) -> None:
-    said, one = checked(name), animal(name)
+def judged_as_it_says_of_itself(name: str, programs: int = 250) -> None:
+    said, one = checked(name, programs), animal(name)
     if one.ANOMALY is None:
         assert (said.verdict, said.doubts) == (Verdict.SOUND, ())
     else:
@@ -41,9 +41,11 @@ def judged_as_it_says_of_itself(name: str) -> None:
         assert said.strongest.label == HIDDEN.get(name, one.KEEPS)
 
 
+@pytest.mark.usefixtures("one_nursery")
 @pytest.mark.parametrize("name", FEW)
 def test_a_few_get_their_verdict(name: str) -> None:
-    judged_as_it_says_of_itself(name)
+    """In a few programs: ``test_zoo_faults`` and ``test_zoo_twins`` hunt at length, in this process."""
+    judged_as_it_says_of_itself(name, programs=50)
 
 
 @pytest.mark.deep

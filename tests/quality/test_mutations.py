@@ -44,7 +44,7 @@ def test_a_mutated_rule_is_noticed(mutation: str, tmp_path: Path) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-k", chosen, *QUIET, "test_model.py"],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(tmp_path / "model")},
+            env={**os.environ, "PYTHONPATH": str(tmp_path / "model"), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             capture_output=True,
             text=True,
             check=False,

@@ -20,10 +20,11 @@ FILE = Path(__file__).with_name("wicked_budgets.py")
 FAULTS = ("FromTen", "Hundreds", "Wraps", "Expires", "NextMonth", "NextMonthByItsOwnDate")
 
 
-def looked(target: str, *drivers: str) -> Checked:
-    return check(Plan(target, programs=120, seconds=600, drivers=drivers or ("programs",)))
+def looked(target: str, *, programs: int = 40) -> Checked:
+    return check(Plan(target, programs=programs, seconds=600, drivers=("programs",)))
 
 
+@pytest.mark.usefixtures("one_nursery")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_wicked_budget_is_found(name: str) -> None:
     said = looked(f"{FILE}:{name}")
@@ -38,9 +39,10 @@ def test_units_that_are_lost_among_large_amounts_are_drift() -> None:
     assert all(sum(step.amount + step.bill for step in shown.program) > 2**53 for shown in said.faults)
 
 
+@pytest.mark.usefixtures("one_nursery")
 @pytest.mark.parametrize("name", ["Sound", "Watches", "NoLargerThanAWord"])
 def test_its_sound_twin_is_not_accused(name: str) -> None:
-    said = looked(f"{FILE}:{name}")
+    said = looked(f"{FILE}:{name}", programs=120)
     assert (said.faults, said.verdict) == ((), Verdict.SOUND)
     untried = [told for told in (*said.notes, *said.unvaried) if "amounts from 2^31" in told]
     assert len(untried) == (2 if name == "NoLargerThanAWord" else 0), "why, and that it was not varied"
