@@ -22,9 +22,10 @@ def dimensions(adapter: Adapter | type[Adapter]) -> tuple[str, ...]:
     Raises ``AdapterFailed`` for what names no dimensions.
     """
     cls = adapter if isinstance(adapter, type) else type(adapter)
-    if cls not in _KNOWN:
-        _KNOWN[cls] = _declared(cls)
-    return _KNOWN[cls]
+    known = _KNOWN.get(cls)
+    if known is None:
+        known = _KNOWN[cls] = _declared(cls)
+    return known
 
 
 _KNOWN: weakref.WeakKeyDictionary[type[Adapter], tuple[str, ...]] = weakref.WeakKeyDictionary()

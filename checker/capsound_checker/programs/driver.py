@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import random
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,13 +20,11 @@ from capsound.events import TOLD
 from capsound.ledger_fast import HELD, SENT, USED, FastLedger
 from capsound_checker.programs.clock import STEPS
 from capsound_checker.programs.dimensions import CAPS, dimensions
+from capsound_checker.programs.driver_fast import FAST, FastLoop, agrees
 from capsound_checker.programs.lockstep import Lockstep
 from capsound_checker.programs.program import CONCURRENT, Profile, Program, Step, decode
 from capsound_checker.programs.turns import in_one_turn
 from capsound_checker.programs.watch import Hung, held, limit
-
-FAST = frozenset({"reserve", "send", "settle", "release", "forfeit", "extend", "delegate", "close", "merge", "open"})
-"""The steps that the fast loop knows; a profile with others is run in lock step from the start."""
 
 
 @dataclass(slots=True)
@@ -65,7 +63,6 @@ class Driver:
     """Called with the books after every step: to count what was visited."""
     operations: int = 0
     programs: int = 0
-    _doing: list[Step] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         if self.adapter.zero_is_unlimited:
@@ -73,6 +70,12 @@ class Driver:
         if dimensions(self.adapter):
             self.profile = replace(self.profile, caps=CAPS)
         self.table = self.profile.table(self.adapter)
+        self._offers = offers(self.adapter)
+        self._random = random.Random(0)
+
+    @cached_property
+    def _loop(self) -> FastLoop:
+        return FastLoop(self.profile, self.table, self.visit)
 
     @cached_property
     def fast(self) -> bool:
@@ -106,11 +109,20 @@ class Driver:
         self.programs += 1
         if not self.fast:
             return self._slow(data)
+        loop, tells_sent = self._loop, "sent" in self._offers
+        loop.program, loop.operations = [], 0
         try:
             with limit(self.adapter.timeout):
-                return self._fast(data)
+                adapter = self.adapter()
+                if loop.run(adapter, _refusals(adapter), data, tells_sent=tells_sent) and self._all_agree(
+                    adapter, loop.scopes, loop.ledger
+                ):
+                    return None
         except Hung:  # in the implementation, or on a machine that was busy: lock step will tell
-            return self._doing
+            pass
+        finally:
+            self.operations += loop.operations
+        return [Step(*did) for did in loop.program]
 
     def further(self, program: Program, data: bytes) -> Lockstep:
         """Do a program in lock step, and then what ``data`` says, whatever was found before."""
@@ -123,7 +135,8 @@ class Driver:
 
     def bytes_of(self, seed: int) -> bytes:
         """Return the bytes that a seed stands for: enough for a program of this profile."""
-        return random.Random(seed).randbytes(4 * self.profile.length + 1)
+        self._random.seed(seed)  # one that is made anew seeds itself twice
+        return self._random.randbytes(4 * self.profile.length + 1)
 
     def opening(self, data: bytes) -> Step:
         """Return the first step that ``data`` stands for; the others are decoded from what comes after one byte."""
@@ -157,11 +170,14 @@ class Driver:
         run.finish()
         return run.steps if run.wrong() else None
 
-    def _fast(self, data: bytes) -> list[Step] | None:
-        """Do every step on the implementation and on integers; stop at the first difference."""
+    def readable(self, data: bytes) -> list[Step] | None:
+        """Do every step on the implementation and on integers; stop at the first difference.
+
+        This is what ``FastLoop`` does, step by step: its specification, to read and to compare it with.
+        """
         adapter = self.adapter()
         strict = adapter.strict
-        refused: Errors = (Refused, Rejected, Stale, *adapter.refused, *adapter.rejected, *adapter.stale)
+        refused = _refusals(adapter)
         observe = adapter.observe
         ledger = FastLedger()
         view = _View(ledger)
@@ -170,11 +186,11 @@ class Driver:
         scopes: list[object] = []
         handles: list[object] = []
         table, profile, visit = self.table, self.profile, self.visit
-        program = self._doing = []
+        program: list[Step] = []
         pending: Step | None = self.opening(data)
         at = 1
         last = len(data) - 3
-        tells_sent = "sent" in offers(self.adapter)
+        tells_sent = "sent" in self._offers
         no_zero = adapter.zero_is_unlimited
         while True:
             step = pending
@@ -285,39 +301,37 @@ class Driver:
                     view.roots += 1
             # A refusal must change nothing, and a success nothing but what it should: both show here.
             touched = opened if do in _FAR else (account,)
-            for number in touched:
-                if ledger.closed[number]:
-                    continue
-                try:
-                    spent, held, remaining = observe(scopes[number])
-                except Exception:  # noqa: BLE001 - lock step will say what it is
-                    return program
-                free = ledger.available[number]
-                if (
-                    spent != ledger.charged[number] + ledger.forfeited[number]
-                    or held != ledger.held[number]
-                    or (remaining != free and not (free < 0 and remaining == 0))
-                ):
-                    return program
+            if not all(ledger.closed[n] or agrees(observe, scopes[n], ledger, n) for n in touched):
+                return program
             if visit is not None:
                 visit(ledger)
-        # Every account once more: what one step did to another account shows at the latest here.
-        return None if all(_agrees(adapter, scope, ledger, n) for n, scope in enumerate(scopes)) else program
+        return None if self._all_agree(adapter, scopes, ledger) else program
+
+    def _all_agree(self, adapter: Adapter, scopes: Sequence[object], ledger: FastLedger) -> bool:
+        """Whether every account says what is in the books: what one step did to another account shows here.
+
+        One that is closed need say nothing but its ``balances``.
+        """
+        observe, tells = adapter.observe, "balances" in self._offers
+        for number, scope in enumerate(scopes):
+            if not ledger.closed[number] and not agrees(observe, scope, ledger, number):
+                return False
+            if tells and not _balances_agree(adapter, scope, ledger, number):
+                return False
+        return True
 
 
-def _agrees(adapter: Adapter, scope: object, ledger: FastLedger, number: int) -> bool:
-    """Whether an account says what is in the books; one that is closed need say nothing but its ``balances``."""
-    closed, free = ledger.closed[number], ledger.available[number]
+def _refusals(adapter: Adapter) -> Errors:
+    """Return the exceptions by which an implementation says no, whatever it means by them."""
+    return (Refused, Rejected, Stale, *adapter.refused, *adapter.rejected, *adapter.stale)
+
+
+def _balances_agree(adapter: Adapter, scope: object, ledger: FastLedger, number: int) -> bool:
+    """Whether the further balances that an account tells are those of the books."""
     try:
-        spent, held, remaining = (0, 0, 0) if closed else adapter.observe(scope)
-        given = adapter.balances(scope) if "balances" in offers(adapter) else {}
+        given = adapter.balances(scope)
     except Exception:  # noqa: BLE001 - lock step will say what it is
         return False
-    if not closed:
-        if (spent, held) != (ledger.charged[number] + ledger.forfeited[number], ledger.held[number]):
-            return False
-        if remaining != free and not (free < 0 and remaining == 0):
-            return False
     return all(name in TOLD and value == getattr(ledger, name)[number] for name, value in given.items())
 
 

@@ -32,15 +32,32 @@ class GateEvidence:
         """Return all counts as JSON data."""
         return asdict(self)
 
+    def since(self, before: GateEvidence) -> GateEvidence:
+        """Return what was counted since ``before`` was."""
+        return GateEvidence(
+            self.overlapped - before.overlapped,
+            self.overlapped_at_gate - before.overlapped_at_gate,
+            self.uninterruptible - before.uninterruptible,
+        )
+
+    def add(self, more: GateEvidence) -> None:
+        """Count once more what a run has tried that is not done again."""
+        self.overlapped += more.overlapped
+        self.overlapped_at_gate += more.overlapped_at_gate
+        self.uninterruptible += more.uninterruptible
+
     def begin(self, call: LibraryCall, record: Record) -> None:
         """Count a call that begins now, beside those of its account that are under way."""
-        under_way = [
-            c for c in record.calls.values() if c.place != "ended" and c.account == call.account and c is not call
-        ]
+        under_way: list[LibraryCall] = []
+        at_gate: list[LibraryCall] = []
+        for other in record.calls.values():
+            if other.place != "ended" and other.account == call.account and other is not call:
+                under_way.append(other)
+                if other.place == "waiting":
+                    at_gate.append(other)
         if not under_way:
             return
         self.overlapped += self._contend(call, under_way, record)
-        at_gate = [c for c in under_way if c.place == "waiting"]
         if at_gate:
             self.overlapped_at_gate += self._contend(call, at_gate, record)
 
@@ -57,7 +74,10 @@ _EVIDENCE: weakref.WeakKeyDictionary[type[Adapter], GateEvidence] = weakref.Weak
 
 def gate_evidence(adapter: type[Adapter]) -> GateEvidence:
     """Return what the runs of an adapter class in this process have tried so far; runs count themselves in it."""
-    return _EVIDENCE.setdefault(adapter, GateEvidence())
+    known = _EVIDENCE.get(adapter)
+    if known is None:
+        known = _EVIDENCE[adapter] = GateEvidence()
+    return known
 
 
 def sees_every_await(adapter: Adapter) -> bool:

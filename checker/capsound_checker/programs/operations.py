@@ -47,18 +47,15 @@ class Operations:
         if step.new in record.scopes or self._is_no_cap(step):
             return False
         record.current_agent = step.agent
-        event = Open(account_id(step.new), Amount(step.amount))
-        answer = self._ask("open", record.sized(event))
+        name, cap = account_id(step.new), Amount(step.amount)
+        answer = self._ask("open", record.sized(Open(name, cap)) if record.several else cap)
         if answer.kind is Kind.HUNG:
             return True
         if answer.kind is not Kind.DONE:
             if step.amount > 0 or self._adapter.complete:
                 raise self._unopened(step.amount, answer)
             return False
-        if record.several:
-            record.tell(event)
-        else:
-            record.say(Open, event.root, event.cap)
+        record.say(Open, name, cap)
         record.scopes[step.new] = answer.value
         return True
 

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from capsound.adapter import Adapter, offers
 from capsound.amounts import AccountId
@@ -94,7 +94,8 @@ _DECLARED = ("window", "timezone", "buckets", "anchored", "expires")
 def timing(adapter: Adapter | type[Adapter]) -> Timing | None:
     """Return what an adapter says of time; None where it says nothing. Raises ``AdapterFailed`` for no such window."""
     cls = adapter if isinstance(adapter, type) else type(adapter)
-    if cls not in _TIMINGS:
+    known: object = _TIMINGS.get(cls, _UNKNOWN)
+    if known is _UNKNOWN:
         said = [getattr(cls, name) for name in _DECLARED]
         mine = offers(cls)
         timed = bool(said[0] or said[4] or "clock" in mine or "reset" in mine)
@@ -114,10 +115,11 @@ def timing(adapter: Adapter | type[Adapter]) -> Timing | None:
                 cause="only a day, a week, a month or an equal period has an end at which it could be asked",
                 hint='declare window = "day" or "every 6 h", or leave reset out',
             )
-        _TIMINGS[cls] = found
-    return _TIMINGS[cls]
+        known = _TIMINGS[cls] = found
+    return cast("Timing | None", known)
 
 
+_UNKNOWN = object()
 _TIMINGS: weakref.WeakKeyDictionary[type[Adapter], Timing | None] = weakref.WeakKeyDictionary()
 
 

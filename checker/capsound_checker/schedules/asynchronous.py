@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from capsound.adapter import Adapter
 from capsound.guarantees import Guarantee
 from capsound.verdict import Verdict
 from capsound_checker.programs.asking import AdapterFailed
+from capsound_checker.programs.evidence import GateEvidence, gate_evidence
 from capsound_checker.programs.exhaust import Opaque
 from capsound_checker.programs.watch import held, patience, wait_longer
 from capsound_checker.schedules.agents import Program, possible, programs, simpler, size
@@ -183,6 +185,21 @@ def _found_size(found: Found) -> tuple[Any, ...]:
     return not found.fifo, size(found.program), sum(1 for c in found.choices if c), len(found.choices), found.choices
 
 
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """What one schedule has shown while a smaller one was looked for, and what it has cost."""
+
+    choices: Choices
+    anomalies: frozenset[str]
+    timed_out: bool
+    complete: bool
+    """Whether it was the last, and all within the bound were run."""
+    more: bool
+    """Whether others follow."""
+    steps: int
+    evidence: GateEvidence
+
+
 @dataclass
 class _Search:
     """What a search has seen so far."""
@@ -206,6 +223,8 @@ class _Search:
     struck: bool = False
     memory: Memory = field(default_factory=Memory)
     """What the monitor has made of all runs: it asks for nothing but their events."""
+    tried: dict[tuple[Program, int, bool, bool], tuple[list[_Tried], Iterator[_Tried]]] = field(default_factory=dict)
+    """What the schedules of each program have shown within each bound, and the rest of them."""
 
     def enough(self, most: int) -> str:
         """Return why a search ends, if it does: it has made ``most`` moves, or the time is over."""
@@ -344,29 +363,64 @@ class _Search:
 
     def _least(self, name: str, program: Program, most: int, *, fifo: bool) -> Choices | None:
         """Return a schedule that shows an anomaly and declines the fewest proposals, or None."""
-        world = None if self.opaque else world_of(self.adapter)
-        memory = self.memory
-
-        def one(chooser: Any) -> bool:
-            done = run(self.adapter, program, chooser, fifo=fifo, world=world, memory=memory, work=self.work)
-            return not (done.timed_out and name != "hang") and any(finding.anomaly == name for finding in done.wrong())
-
         for bound in (0, 1, 2, 3, 4, 6, 9):
             try:
-                went = Covered(0, 0, True, False)
-                for choices, shows, far in every(
-                    one, bound=bound, schedules=_SMALL, merge=world is not None, enough=lambda: self.enough(most)
-                ):
-                    went = far
-                    if shows:
-                        return choices
-                if went.complete:
+                complete = True
+                for tried in self._tried(program, bound, fifo=fifo):
+                    complete = tried.complete
+                    if name in tried.anomalies and (name == "hang" or not tried.timed_out):
+                        return tried.choices
+                    if tried.more and self.enough(most):
+                        break
+                if complete:
                     return None
             except Opaque:
-                self.opaque, world = True, None
+                self.opaque = True
             except (AdapterFailed, NotRepeatable, NeedsRealLoop):
                 return None
         return None
+
+    def _tried(self, program: Program, bound: int, *, fifo: bool) -> Iterator[_Tried]:
+        """Yield what each schedule within a bound shows; what was run for another anomaly is counted, and not run.
+
+        Programs that are made smaller for several anomalies meet in the same smaller ones.
+        """
+        key = program, bound, fifo, self.opaque
+        known = self.tried.get(key)
+        if known is None:
+            known = self.tried[key] = [], self._run_within(program, bound, fifo=fifo)
+        heard, further = known
+        evidence = gate_evidence(self.adapter)
+        for number in itertools.count():
+            if number < len(heard):
+                tried = heard[number]
+                self.work.steps += tried.steps
+                evidence.add(tried.evidence)
+            else:
+                try:
+                    following = next(further, None)
+                except BaseException:
+                    del self.tried[key]  # whoever asks next is to meet the same error
+                    raise
+                if following is None:
+                    return
+                heard.append(tried := following)
+            yield tried
+
+    def _run_within(self, program: Program, bound: int, *, fifo: bool) -> Iterator[_Tried]:
+        """Run the schedules within a bound, one whenever it is asked for."""
+        world, evidence = None if self.opaque else world_of(self.adapter), gate_evidence(self.adapter)
+
+        def one(chooser: Any) -> tuple[frozenset[str], bool]:
+            done = run(self.adapter, program, chooser, fifo=fifo, world=world, memory=self.memory, work=self.work)
+            return frozenset(finding.anomaly for finding in done.wrong()), done.timed_out
+
+        begin, before = self.work.steps, replace(evidence)
+        for choices, shown, far in every(one, bound=bound, schedules=_SMALL, merge=world is not None):
+            names, timed_out = shown or (frozenset[str](), False)
+            more = not far.complete and not far.why
+            yield _Tried(choices, names, timed_out, far.complete, more, self.work.steps - begin, evidence.since(before))
+            begin, before = self.work.steps, replace(evidence)
 
 
 STEPS = 100_000

@@ -132,6 +132,7 @@ class Concurrent:
                 for call in self.record.calls.values():
                     call.place = "ended"
                 run.loop.clean()
+                run.forget()
         if failed is not None:
             raise failed
         return self

@@ -12,14 +12,13 @@ other the ready queue is kept as the standard loop keeps it, and there is nothin
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import contextvars
 import heapq
 import threading
 import warnings
 from asyncio import _get_running_loop, _set_running_loop
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, NoReturn, TypeVar
 
 from capsound.errors import CapsoundError
@@ -73,6 +72,25 @@ class Handle:
     def when(self) -> float:
         """Return the virtual time of a timer, in seconds."""
         return self._at
+
+
+class Running:
+    """A block in which a loop is the running one of the thread."""
+
+    __slots__ = ("_before", "_loop")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._before: asyncio.AbstractEventLoop | None = None
+
+    def __enter__(self) -> None:
+        """Make it the running loop."""
+        self._before = _get_running_loop()
+        _set_running_loop(self._loop)
+
+    def __exit__(self, *_: object) -> None:
+        """Make that the running one which was before."""
+        _set_running_loop(self._before)
 
 
 _STEP = "TaskStepMethWrapper"
@@ -235,15 +253,9 @@ class Loop(asyncio.AbstractEventLoop):
 
     # ------------------------------------------------------------------------------------ asked by a driver
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[None]:
-        """Make this the running loop of the thread inside the block."""
-        before = _get_running_loop()
-        _set_running_loop(self)
-        try:
-            yield
-        finally:
-            _set_running_loop(before)
+    def running(self) -> Running:
+        """Make this the running loop of the thread inside a block."""
+        return Running(self)
 
     def run(self, handle: Handle) -> None:
         """Run one callback; an exception that it lets out is kept, as the standard loop does."""

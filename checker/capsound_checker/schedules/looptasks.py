@@ -38,7 +38,17 @@ class ProviderTimeout(ProviderError, TimeoutError):
 class LoopTasks:
     """The tasks of the agents of a run."""
 
-    __slots__ = ("_asker", "_carry_out", "_library_calls", "_observe", "_observed", "_operations", "_record", "_run")
+    __slots__ = (
+        "_asker",
+        "_carry_out",
+        "_evidence",
+        "_library_calls",
+        "_observe",
+        "_observed",
+        "_operations",
+        "_record",
+        "_run",
+    )
 
     def __init__(self, run: RunState, asker: UnlimitedAsker, observe: Callable[[], None]) -> None:
         self._run = run
@@ -47,6 +57,7 @@ class LoopTasks:
         self._observed = asker.observed
         self._observe = observe
         self._carry_out = record.carry_out
+        self._evidence = gate_evidence(type(record.adapter))
         self._operations = Operations(record, asker)
         self._library_calls = LibraryCalls(record, asker)
 
@@ -150,7 +161,7 @@ class LoopTasks:
             hold_id=hold_id(hold),
         )
         record.calls[hold] = agent.library_call = made
-        evidence = gate_evidence(type(record.adapter))
+        evidence = self._evidence
         evidence.begin(made, record)
         assert agent.task is not None
         run.call_of_task[agent.task] = made
@@ -175,11 +186,14 @@ class LoopTasks:
                 answer = Answer(Kind.DONE)
             if isinstance(alone, TimeoutError) and record.pending(made) and answer.kind is Kind.DONE:
                 made.outcome = made.outcome or "cancel"  # it waited too long for its turn: that is no refusal
+            # With its traceback it keeps alive this frame, which knows it, and often one of the library which does.
+            alone.__traceback__ = None
+            del alone
             self._call_ended(made, answer)
             if isinstance(raised, asyncio.CancelledError) and agent.cancelled:
                 raise
         else:
-            self._call_ended(made, Answer(Kind.DONE))
+            self._call_ended(made, _DONE)
         finally:
             agent.library_call = None
             run.least_available.pop(agent.number, None)
@@ -320,7 +334,7 @@ class LoopTasks:
             near = [a for a in self._run.agents if a.account == agent.account]
             waiting = [a.awaits[1] for a in near if a.awaits is not None and a.awaits[1] > 0]
             free = self._run.available(agent.account)
-            gate_evidence(type(adapter)).overlapped_at_gate += contend(free, [*waiting, amount])
+            self._evidence.overlapped_at_gate += contend(free, [*waiting, amount])
         agent.awaits, agent.interrupted = (operation, amount, False), False
         agent.observed = self._observed(agent.account)
         try:
@@ -334,7 +348,7 @@ class LoopTasks:
         finally:
             agent.awaits = None
         straight = at_gate and not agent.interrupted
-        gate_evidence(type(adapter)).uninterruptible += straight and sees_every_await(adapter)
+        self._evidence.uninterruptible += straight and sees_every_await(adapter)
         if answer.kind is Kind.FAILED:
             raise self._asker.unclassified(operation, answer)
         if operation == "check" and answer.kind is Kind.DONE and not answer.value:
@@ -368,6 +382,9 @@ class LoopTasks:
             asker.awaited_answer = Answer(Kind.DONE)
             self._resolve(agent, agent.hold, ending)
             asker.awaited_answer = None
+
+
+_DONE = Answer(Kind.DONE)
 
 
 def _alone(error: BaseException) -> BaseException:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 from capsound.events import Cancel, Timeout
 from capsound_checker.programs.asking import ProviderError
 from capsound_checker.schedules.eventloop import yields
 from capsound_checker.schedules.looptasks import TELLING, LoopTasks, ProviderTimeout
 from capsound_checker.schedules.questions import UnlimitedAsker
 from capsound_checker.schedules.runstate import Agent, Move, Request, RunState
+
+_ACTOR = attrgetter("actor")
 
 _CANCEL = 1_000
 _TIME = 2_000
@@ -38,26 +42,27 @@ class Moves:
             task = loop.ready[0].task
             owner = agent_of_task.get(task) if task is not None else None
             idles = all(yields(h) and h.task in yielding_tasks for h in loop.ready)
-            (yielding if idles else first).append(Move("step", -1 if owner is None else owner.number, owner))
+            (yielding if idles else first).append(Move("step", -1 if owner is None else owner.number))
         else:
             for at, handle in enumerate(loop.ready):
                 owner = agent_of_task.get(handle.task)  # type: ignore[arg-type]
                 idles = handle.task in yielding_tasks and yields(handle)
-                move = Move("step", -1, None, at) if owner is None else Move("step", owner.number, owner, at)
-                (yielding if idles else first).append(move)
+                (yielding if idles else first).append(Move("step", -1 if owner is None else owner.number, at))
         idle = not first  # time does not pass while somebody has something to do
-        for request in run.requests:
+        for at, request in enumerate(run.requests):
             if request.call.ends != "never" and not request.future.done():
-                first.append(request.reply)  # noqa: PERF401 - a generator costs more than what it yields
+                first.append(Move("reply", request.agent.number, at))
         if run.not_started:
             offered: set[object] = set()
             for agent in run.agents:
                 if agent.task is None and agent.kind not in offered:
                     offered.add(agent.kind)
-                    first.append(agent.start)
+                    first.append(Move("start", agent.number, agent.number))
         if len(first) > 1 and not loop.fifo:
+            first.sort(key=_ACTOR)
             last = run.last_actor
-            first.sort(key=lambda move: (move.actor != last, move.actor))
+            if first[0].actor != last and (mine := [move for move in first if move.actor == last]):
+                first = [*mine, *(move for move in first if move.actor != last)]
         if idle and loop.timers and loop.next_timer() is not None:
             alive = bool(first or yielding) or any(not a.ended for a in run.agents)
             if alive:
@@ -68,17 +73,16 @@ class Moves:
             for agent in run.agents:
                 telling = agent.awaits is not None and agent.awaits[0] in TELLING  # it sees to it that this is told
                 if agent.next_call and not agent.ended and not agent.cancelled and not telling:
-                    first.append(Move("cancel", _CANCEL + agent.number, agent))
+                    first.append(Move("cancel", _CANCEL + agent.number, agent.number))
         return first
 
     def make(self, move: Move) -> None:
         """Make a move."""
         run = self._run
-        agent = move.agent
         if move.kind == "step":
             self._step(move.at)
         elif move.kind == "start":
-            assert agent is not None
+            agent = run.agents[move.at]
             run.not_started -= 1
             agent.task = self._loop.create_task(self._tasks.live(agent))
             run.agent_of_task[agent.task] = agent
@@ -86,12 +90,10 @@ class Moves:
             if not self._loop.fifo:
                 self._step(len(self._loop.ready) - 1)
         elif move.kind == "reply":
-            assert move.request is not None
-            self._reply(move.request)
+            self._reply(run.requests[move.at])
         elif move.kind == "cancel":
-            assert agent is not None
             run.cancels_left -= 1
-            self.cancel(agent)
+            self.cancel(run.agents[move.at])
         else:
             run.narrate(None, f"time passes, to {self._loop.next_timer():g} s")
             self._loop.advance()

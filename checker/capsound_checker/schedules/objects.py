@@ -79,7 +79,12 @@ def _known(name: str | None) -> bool:
 
 
 def _our_code(code: types.CodeType) -> bool:
-    return "/capsound_checker/" in code.co_filename.replace("\\", "/")
+    return _our_file(code.co_filename)
+
+
+@functools.cache
+def _our_file(name: str) -> bool:
+    return "/capsound_checker/" in name.replace("\\", "/")
 
 
 class World:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, cast
 
 from capsound.accounts import State
@@ -14,7 +15,7 @@ from capsound_checker.programs.record import Record
 class _Node:
     """What the monitor knows after some events; it is never changed."""
 
-    __slots__ = ("event", "findings", "following", "monitor", "said", "state")
+    __slots__ = ("event", "excused", "findings", "following", "monitor", "said", "state")
 
     def __init__(self, monitor: Monitor, event: Event, findings: tuple[Finding, ...]) -> None:
         self.monitor = monitor
@@ -23,6 +24,8 @@ class _Node:
         """The last of the events."""
         self.findings = findings
         """What the monitor found in it."""
+        self.excused: set[int] | None = None
+        """Which of that bills above their holds may explain, by identity; None where nobody has looked yet."""
         self.following: dict[Event, _Node] = {}
         self.said: dict[tuple[Any, ...], _Node] = {}
         """The same nodes, by the kind and the fields of their events: an event that is known need not be made."""
@@ -100,6 +103,17 @@ class RememberedRecord(Record):
         self.events.append(node.event)
         if node.findings:
             self.keep(node.findings)
+
+    def keep(self, found: Iterable[Finding]) -> None:
+        """Keep what the monitor found in the last event; what explains it was worked out when it was found first."""
+        node = self._heard.node
+        if node.excused is None or found is not node.findings:
+            super().keep(found)
+            if found is node.findings:
+                node.excused = self._excused.intersection(map(id, node.findings))
+            return
+        self.findings += node.findings
+        self._excused |= node.excused
 
 
 _MEMORY = 50_000

@@ -12,10 +12,9 @@ def state_key(run: RunState, world: World) -> object:
     record, loop, agent_of_task = run.record, run.loop, run.agent_of_task
     reader = Reader(world, loop)
     shared = (reader.variables(), reader.read(record.adapter), reader.read(record.scopes))
-    parts = [(_agent(run, agent, reader.fork()), agent) for agent in run.agents]
-    parts.sort(key=lambda part: repr(part[0]))
-    agents = [_agent(run, agent, reader) for _, agent in parts]
-    places = {agent.number: at for at, (_, agent) in enumerate(parts)}
+    order = _in_order(run, reader)
+    agents = [_agent(run, agent, reader) for agent in order]
+    places = {agent.number: at for at, agent in enumerate(order)}
     tasks = [
         (places.get(agent_of_task[t].number) if t in agent_of_task else -1, reader.read(t))
         for t in loop.tasks
@@ -25,6 +24,28 @@ def state_key(run: RunState, world: World) -> object:
     timers = [reader.read(handle) for _, _, handle in sorted(loop.timers, key=lambda x: x[:2])]
     queue = [reader.read(handle) for handle in loop.ready] if loop.fifo else None
     return shared, agents, tasks, timers, queue, _books(record), run.cancels_left, run.idle_moves > 0
+
+
+def _in_order(run: RunState, reader: Reader) -> list[Agent]:
+    """Return the agents in the order of what they look like, each for itself.
+
+    Where an agent is costs little to say, and tells most of them apart: only those that are at the same place are read.
+    """
+    at: dict[str, list[Agent]] = {}
+    for agent in run.agents:
+        at.setdefault(repr(_place(agent)), []).append(agent)
+    order: list[Agent] = []
+    for place in sorted(at):
+        alike = at[place]
+        if len(alike) > 1:
+            alike.sort(key=lambda agent: repr(_agent(run, agent, reader.fork())))
+        order += alike
+    return order
+
+
+def _place(agent: Agent) -> tuple[object, ...]:
+    """Return how far an agent is."""
+    return agent.calls[agent.next_call :], agent.account, agent.task is not None, agent.ended, agent.cancelled
 
 
 def _agent(run: RunState, agent: Agent, reader: Reader) -> object:
@@ -39,7 +60,7 @@ def _agent(run: RunState, agent: Agent, reader: Reader) -> object:
     ready = [reader.read(h) for h in run.loop.ready if h.task is not None and owners.get(h.task) is agent]
     handles = [reader.read(record.handles.get(n)) for n in agent.holds]
     return (
-        (agent.calls[agent.next_call :], agent.account, agent.task is not None, agent.ended, agent.cancelled),
+        _place(agent),
         (agent.awaits, run.least_available.get(agent.number), call, waits),
         [_hold(record, n) for n in agent.holds],
         handles,
