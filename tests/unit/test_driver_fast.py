@@ -107,6 +107,14 @@ def test_both_loops_suspect_the_same_of_the_zoo(name: str) -> None:
             compared(target, shape, driver.bytes_of(seed))
 
 
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_both_loops_do_the_same_on_long_programs(kind: str) -> None:
+    for shape in SHAPES.values():
+        driver = Driver(KINDS[kind], shape)
+        for seed in range(15):
+            compared(KINDS[kind], shape, driver.bytes_of(seed))
+
+
 def test_every_kind_of_step_is_done_by_the_fast_loop() -> None:
     """Else the comparison above says little."""
     seen: set[str] = set()

@@ -88,7 +88,7 @@ class LockstepMachine(RuleBasedStateMachine):
         run, profile = self.lockstep, self.profile
         agent = (self.agent + shift) % profile.agents
         # `decode` takes the agent from the remainder and the pick from the quotient by 8.
-        a = 8 * pick + next(n for n in range(8) if n % profile.agents == agent)
+        a = 8 * pick + agent
         step = decode(run, profile, do, a, number, chance, strict=run.adapter.strict)
         if step is not None:
             self.agent = agent
