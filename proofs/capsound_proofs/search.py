@@ -149,7 +149,9 @@ def _break_as_planned(problem: Problem, away: int) -> None:
     if plan is None:
         return
     problem.planned = plan.steps
-    schedule = planned_run(machine, plan) if plan.steps >= away else None
+    # Who asks for few steps is told what is known of few.
+    asked = plan.steps <= scenario.search.steps or plan.steps > max(scenario.search.steps, Search().steps)
+    schedule = planned_run(machine, plan) if plan.steps >= away and asked else None
     if schedule is not None:
         problem.results[Property.CAP] = violated_by(machine, schedule, Property.CAP, "played", time.monotonic() - began)
 

@@ -159,4 +159,4 @@ def test_a_step_that_the_encoding_forgets_is_noticed(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(relation.Relation, "_fired", without_refusals)
     with pytest.raises((AssertionError, Disagreement)):
-        share_of(0)
+        share_of(1)

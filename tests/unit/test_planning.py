@@ -10,7 +10,7 @@ import pytest
 
 from capsound.machine import compile_scenario
 from capsound.properties import Property
-from capsound.scenario import Agents, Assume, CallKind, Faults, Interval, Plain, Scenario, Slice
+from capsound.scenario import Agents, Assume, CallKind, Faults, Interval, Plain, Scenario, Search, Slice
 from capsound.verdict import Verdict
 from capsound_proofs.planning import Plan, plan_of, planned_run
 from capsound_proofs.search import believe
@@ -54,6 +54,12 @@ def test_what_is_found_is_a_shortest_run() -> None:
     assert in_slice.bound == "no schedule of fewer than 6 steps breaks it"
     assert found.worst is not None
     assert (found.worst.least, found.worst.most) == (20, 20)
+
+
+def test_who_asks_for_few_steps_is_told_of_few() -> None:
+    found = solve(fleet(4, search=Search(steps=20), properties=(Property.CAP,))).result(Property.CAP)
+    assert found.verdict is Verdict.UNKNOWN
+    assert "no run of fewer than 21 steps can break it" in found.bound
 
 
 @pytest.mark.parametrize(
