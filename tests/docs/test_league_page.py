@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 
 from capsound_checker.display.schemas import schema_of
 from capsound_checker.league.leaguefile import load_league
+from capsound_checker.league.showing import points_of, write_page
 from capsound_checker.league.tables import BEGIN, END, markdown
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,6 +36,18 @@ def test_the_tables_are_those_of_the_last_campaign() -> None:
     document = json.loads(RESULTS.read_text())
     Draft202012Validator(schema_of("league")).validate(document)
     assert told == markdown(document)
+
+
+@pytest.mark.skipif(not RESULTS.exists(), reason="no campaign is published")
+def test_the_page_of_html_and_the_picture_show_the_last_campaign(tmp_path: Path) -> None:
+    document = json.loads(RESULTS.read_text())
+    write_page(tmp_path / "league.html", document)
+    assert (tmp_path / "league.html").read_text() == (ROOT / "docs" / "league.html").read_text()
+    points = points_of(document)
+    assert [place for _, place, _ in points] == sorted((place for _, place, _ in points), reverse=True)
+    assert {name for name, _, _ in points} == {row["name"] for row in document["targets"] if row["precision"]}
+    for row in document["targets"]:
+        assert row["strongest"] in (ROOT / "docs" / "images" / "league" / f"{row['name']}.svg").read_text()
 
 
 @pytest.mark.skipif(not LEAGUE.exists(), reason="there is no league file here")

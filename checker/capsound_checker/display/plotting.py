@@ -36,8 +36,8 @@ def check_plot(path: Path) -> None:
         ) from None
 
 
-def write_plot(path: Path, draw: Callable[[Any], None]) -> None:
-    """Write what ``draw`` puts on the axes that it is given. Raises as ``check_plot`` does."""
+def write_plot(path: Path, draw: Callable[[Any], None], *, size: tuple[float, float] = (8, 5)) -> None:
+    """Write what ``draw`` puts on axes of a size in inches. Raises as ``check_plot`` does."""
     check_plot(path)
     matplotlib: Any = importlib.import_module("matplotlib")
     figures: Any = importlib.import_module("matplotlib.figure")
@@ -45,7 +45,7 @@ def write_plot(path: Path, draw: Callable[[Any], None]) -> None:
     style = {"svg.hashsalt": "capsound", "svg.fonttype": "path", "font.family": "DejaVu Sans", "font.size": 9}
     picture = BytesIO()
     with matplotlib.rc_context({**matplotlib.rcParamsDefault, **style}):
-        figure = figures.Figure(figsize=(8, 5), dpi=120, layout="constrained")
+        figure = figures.Figure(figsize=size, dpi=120, layout="constrained")
         draw(figure.add_subplot())
         figure.savefig(picture, format=kind, metadata={"Date": None} if kind == "svg" else {"Software": None})
     write_bytes(path, picture.getvalue())

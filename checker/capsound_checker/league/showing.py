@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -111,44 +111,59 @@ def badge(row: Mapping[str, Any]) -> str:
 
 def write_plot(path: Path, document: Mapping[str, Any]) -> None:
     """Plot guarantee against precision; the same document gives the same bytes. Raises as ``plotting.write_plot``."""
-    plotting.write_plot(path, lambda axes: _draw(axes, document))
+    rows = len(points_of(document)) + len(GUARANTEES)
+    plotting.write_plot(path, lambda axes: _draw(axes, document), size=(8, 1.6 + rows * 0.19))
 
 
 def points_of(document: Mapping[str, Any]) -> list[tuple[str, int, float]]:
-    """Return name, place of the guarantee (0 is none), and percent of the cap used, of targets that have both."""
+    """Return name, place of the guarantee (0 is none), and percent of the cap used, of targets that have both.
+
+    Who keeps most comes first, and among those who use most of the cap within it.
+    """
     rows = [row for row in document["targets"] if row["strongest"] and row["precision"] is not None]
-    return [(row["name"], GUARANTEES.index(row["strongest"]), row["precision"]["used_per_mille"] / 10) for row in rows]
+    points = [
+        (row["name"], GUARANTEES.index(row["strongest"]), row["precision"]["used_per_mille"] / 10) for row in rows
+    ]
+    return sorted(points, key=lambda point: (-point[1], point[2] > 100, -point[2], point[0]))
 
 
 def _draw(axes: Any, document: Mapping[str, Any]) -> None:
-    points = points_of(document)
+    """Draw a row for each target, below the guarantee that it keeps."""
+    ticks: list[tuple[int, str]] = []
+    row, above = 0, None
+    for name, place, used in points_of(document):
+        if place != above:
+            axes.axhspan(row - 0.5, row + 0.5, color="0.93", zorder=0)
+            ticks.append((row, GUARANTEES[place]))
+            row, above = row + 1, place
+        colour = "tab:red" if used > 100 else "tab:blue"
+        axes.plot([0, used], [row, row], color=colour, linewidth=0.8, alpha=0.5)
+        axes.scatter([used], [row], color=colour, s=18, zorder=3)
+        ticks.append((row, name))
+        row += 1
+    for name, width, style in lines_of(document):
+        axes.axvline(width, color="0.35", linewidth=0.9, linestyle=style, label=f"{name} {width:.0f} %")
     axes.set_title("What published budgets keep, and how much of the cap they use", loc="left")
-    axes.set_ylabel("percent of what a clairvoyant oracle uses of the cap")
-    axes.set_xticks(range(len(GUARANTEES)), GUARANTEES, rotation=15)
-    axes.set_xlim(-0.6, len(GUARANTEES) - 0.4)
-    axes.grid(visible=True, color="0.92")
-    for name, height, style in lines_of(document):
-        axes.axhline(height, color="0.45", linewidth=0.9, linestyle=style)
-        axes.annotate(f"{name} {height:.0f} %", (-0.55, height), fontsize=7, color="0.35", va="bottom")
-    for place, height, names in stacked(points):
-        axes.scatter([place], [height], color="tab:blue", s=24, zorder=3)
-        axes.annotate(names, (place, height), xytext=(5, -2), textcoords="offset points", fontsize=6.5, va="top")
+    axes.set_xlabel("percent of what a clairvoyant oracle uses of the cap (red: the cap was exceeded)")
+    axes.set_yticks([at for at, _ in ticks], [text for _, text in ticks], fontsize=7)
+    for label in axes.get_yticklabels():
+        label.set_fontweight("bold" if label.get_text() in GUARANTEES else "normal")
+    axes.set_ylim(max(row, 1) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.tick_params(axis="y", length=0)
+    axes.legend(fontsize=7, loc="upper right")
 
 
-def lines_of(document: Mapping[str, Any]) -> list[tuple[str, float, str]]:
+def lines_of(document: Mapping[str, Any]) -> list[tuple[str, float, Any]]:
     """Return what targets are compared with: the oracle, plain reserve-settle, and strategies of ``capsound ratio``."""
-    out = [("clairvoyant oracle", 100.0, "-")]
+    out: list[tuple[str, float, Any]] = [("clairvoyant oracle", 100.0, "-")]
     row = next((row for row in document["targets"] if row["precision"] is not None), None)
     if row is not None:
         out.append(("reserve-settle", row["precision"]["reserve_settle_per_mille"] / 10, "--"))
     price = document["price"]
     strategies = price["strategies"] if price is not None else ()
-    return [*out, *((f"ratio: {one['name']}", one["used_per_mille"] / 10, ":") for one in strategies)]
-
-
-def stacked(points: Sequence[tuple[str, int, float]]) -> list[tuple[int, float, str]]:
-    """Return the points, those at one place as one, with their names below each other."""
-    places: dict[tuple[int, float], list[str]] = {}
-    for name, place, height in points:
-        places.setdefault((place, float(round(height))), []).append(name)
-    return [(place, height, "\n".join(sorted(names))) for (place, height), names in sorted(places.items())]
+    styles = (":", "-.", (0, (1, 4)))
+    return [
+        *out,
+        *((f"ratio: {one['name']}", one["used_per_mille"] / 10, styles[at % 3]) for at, one in enumerate(strategies)),
+    ]

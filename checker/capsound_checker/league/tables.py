@@ -114,7 +114,8 @@ def _target(row: Mapping[str, Any]) -> Iterator[str]:
     if row["precision"] is not None:
         yield f"* {_used(row['precision'])}"
     if row["fates"]:
-        yield f"* {'; '.join(f'{name}: {plain(told)}' for name, told in row['fates'].items())}."
+        told = [f"{name}: {plain(row['fates'][name])}" for name in FATES if name in row["fates"]]
+        yield f"* {'; '.join(told)}."
     if row["notes"]:
         yield f"* {plain(row['notes'])}"
     yield f"* Judge it again: {code(row['command'])}"
