@@ -273,7 +273,11 @@ def test_the_run_of_a_gateway_is_done_again_by_its_token(capsound: Runs) -> None
     ran = gateway(capsound, "racy", "--replay", found["token"], "--json")
     (again,) = json.loads(ran.out)["found"]
     assert ran.status == 1
-    assert again["timeline"] == found["timeline"]
+    # What the provider got and answered is in the same order. Refusals of the gateway's own are nobody's to schedule: on a
+    # busy machine a client hears of one a step later.
+    orders = [[line for line in run["timeline"] if line[0] in "→←"] for run in (found, again)]
+    assert orders[0] == orders[1]
+    assert sorted(again["timeline"]) == sorted(found["timeline"])
     assert json.loads(ran.out)["runs"] == 1
     told = gateway(capsound, "racy", "--runs", "1").out
     assert f"replay: the same command with --replay {found['token']}" in told
