@@ -281,9 +281,8 @@ class Told(Adapter):
     waits: ClassVar[bool] = False
 
     async def spent(self, scope: Any) -> Any:
-        if self.waits:
+        while self.waits:
             await asyncio.sleep(0)
-            await asyncio.get_running_loop().create_future()
         return 3
 
     async def remaining(self, scope: Any) -> Any:
@@ -296,5 +295,5 @@ class Waits(Told):
 
 def test_balances_may_be_told_by_coroutines_that_wait_for_nothing() -> None:
     assert Told().observe(None) == (3, None, 4)
-    with pytest.raises(RuntimeError, match=r"spent was suspended|spent waits|no running event loop"):
+    with pytest.raises(RuntimeError, match="spent waits for something"):
         Waits().observe(None)

@@ -18,6 +18,7 @@ from zoo import animal
 
 from capsound.adapter import Adapter, Gate
 from capsound.monitor import Monitor
+from capsound_checker.programs import clock
 from capsound_checker.programs.lockstep import Lockstep
 from capsound_checker.programs.program import (
     AMOUNTS,
@@ -381,3 +382,15 @@ def test_what_a_coroutine_tells_is_read_and_compared(wrong: int) -> None:
     found = [finding.anomaly for finding in run.wrong()]
     assert (found[:1] == ["ledger-drift"]) is bool(wrong), found
     assert bool(found) is bool(wrong)
+
+
+def test_what_is_no_module_fails_to_load_as_it_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clock, "_installed", [True])
+    source = compile("class Both(One, metaclass=Two): pass", "nowhere.py", "exec")
+    names = {
+        "__name__": "no_module_of_this_name",
+        "One": type("M", (type,), {})("One", (), {}),
+        "Two": type("N", (type,), {}),
+    }
+    with pytest.raises(TypeError, match="metaclass conflict"):
+        clock.true_where_needed(lambda: exec(source, names))

@@ -66,7 +66,7 @@ def true_where_needed(load: Callable[[], Loaded]) -> Loaded:
             if not name or name in imported:
                 raise
             imported.add(name)
-        with _true_dates():
+        with _true_dates(), contextlib.suppress(Exception):  # what is no module fails once more, as it did
             importlib.import_module(name)
 
 
@@ -82,15 +82,18 @@ def _conflicting(error: BaseException | None) -> str:
 
 @contextlib.contextmanager
 def _true_dates() -> Iterator[None]:
-    moved = dt.date, dt.datetime
-    day, moment = (kind.__mro__[1] for kind in moved)
-    setattr(dt, "date", day)  # noqa: B010 - a class of the standard library is replaced on purpose
-    setattr(dt, "datetime", moment)  # noqa: B010
+    days, moments = dt.date, dt.datetime
+    _tell(days.__mro__[1], moments.__mro__[1])
     try:
         yield
     finally:
-        setattr(dt, "date", moved[0])  # noqa: B010
-        setattr(dt, "datetime", moved[1])  # noqa: B010
+        _tell(days, moments)
+
+
+def _tell(days: type, moments: type) -> None:
+    """Let these be ``datetime.date`` and ``datetime.datetime``."""
+    setattr(dt, "date", days)  # noqa: B010 - a class of the standard library is replaced on purpose
+    setattr(dt, "datetime", moments)  # noqa: B010
 
 
 def _is_ours() -> bool:
@@ -179,5 +182,4 @@ def _install_dates() -> None:
     days = Days("date", (day,), {"today": classmethod(today), "__module__": "datetime"})
     told = {"now": classmethod(now), "utcnow": classmethod(utcnow), "today": classmethod(now)}
     moments = Moments("datetime", (moment,), {**told, "__module__": "datetime"})
-    setattr(dt, "date", days)  # noqa: B010 - a class of the standard library is replaced on purpose
-    setattr(dt, "datetime", moments)  # noqa: B010
+    _tell(days, moments)
