@@ -81,13 +81,13 @@ def checked_by(plan: Plan, hands: Hands, stop: threading.Event) -> Checked:
     if "eventual" in adapter["claims"]:
         gathered.doubt(_AT_REST, Guarantee.SEQUENTIAL)
     jobs = planned(plan, adapter)
-    shares = shared(jobs)
     heard = [Heard(job) for job in jobs]
+    turns = in_turns(heard, hands.count)
+    shares = shared([one.job for one in turns])
     with ThreadPoolExecutor(hands.count) as pool:
         try:
-            parts = zip(heard, shares, strict=True)
             do = partial(give, hands=hands, heard=heard, end=begin + plan.seconds)
-            for ended in [pool.submit(do, one, share) for one, share in parts]:
+            for ended in [pool.submit(do, one, share) for one, share in zip(turns, shares, strict=True)]:
                 ended.result()
             if stop.is_set():
                 gathered.doubt(INTERRUPTED)
@@ -167,7 +167,8 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     elif timing is None and not plan.python and not is_address(plan.target):
         jobs.append({**base, "job": "programs", "profiles": [PASSING.name], "clock": True, "passing": True})
         if not adapter["waits"]:  # what needs an event loop can be driven here only
-            jobs.append({**base, "job": "programs", "profiles": [UNSEEN.name], "elsewhere": True})
+            few = min(plan.programs, MOST_OVER_A_PIPE)
+            jobs.append({**base, "programs": few, "job": "programs", "profiles": [UNSEEN.name], "elsewhere": True})
     jobs.append({**base, "job": "misuse", "profiles": MISUSES})
     claims = adapter["claims"]
     jobs += [{**base, "job": name} for name in ("threads", "handlers") if name in claims]
@@ -179,6 +180,7 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "eventual" in claims:
         jobs = [job for job in jobs if job["job"] not in AT_REST]
     jobs = [seen for job in jobs for seen in in_dimensions(job, adapter.get("dimensions", ()))]
+    jobs = [part for job in jobs for part in in_parts(job)]
     wanted = [job for job in jobs if job.get("profiles", True) and (not plan.drivers or job["job"] in plan.drivers)]
     if not wanted:
         raise NothingToDo(
@@ -186,6 +188,22 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
             hint=f"it can be checked with: {', '.join(dict.fromkeys(job['job'] for job in jobs))}",
         )
     return wanted
+
+
+MOST_OVER_A_PIPE = 1_000
+"""How many programs are run where capsound cannot be seen: there one takes as long as twenty here."""
+
+MOST = 1_000
+"""How many programs of a profile one child runs at most: more are shared by several, whatever the number of workers."""
+
+
+def in_parts(job: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a job in parts of at most ``MOST`` programs of each profile; one that runs no programs stays whole."""
+    if "profiles" not in job:
+        return [dict(job)]
+    begins = range(0, job["programs"], MOST)
+    parts = [{**job, "programs": min(MOST, job["programs"] - first), "first": first} for first in begins]
+    return [{**part, "parts": len(parts)} for part in parts]
 
 
 def in_dimensions(job: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -200,6 +218,17 @@ def in_dimensions(job: Mapping[str, Any], names: Sequence[str]) -> list[dict[str
     return [{**job, "dimension": name} for name in seen]
 
 
+def in_turns(heard: Sequence[Heard], count: int) -> list[Heard]:
+    """Return jobs in the order in which they are begun: by several children the longest first, so that none is last.
+
+    One child does them in their order, in which what hangs is found before threads are started in it.
+    """
+    return sorted(heard, key=lambda one: count > 1 and one.job["job"] not in _LONG and not one.job.get("elsewhere"))
+
+
+_LONG = ("threads", "asyncio")
+"""The drivers that take as long as all others."""
+
 ONE_BY_ONE = frozenset({"threads", "handlers", "history", "asyncio", "precision"})
 """The drivers that look at one dimension at a time."""
 
@@ -211,5 +240,5 @@ def shared(jobs: Sequence[Mapping[str, Any]]) -> list[float]:
 
     What a job leaves is for those after it.
     """
-    weights = [_WEIGHTS[str(job["job"])] for job in jobs]
+    weights = [_WEIGHTS[str(job["job"])] / job.get("parts", 1) for job in jobs]
     return [weight / sum(weights[number:]) for number, weight in enumerate(weights)]

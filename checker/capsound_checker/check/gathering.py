@@ -188,7 +188,8 @@ class Gathered:
             case "programs":
                 self.operations += message["operations"]
                 self.evidence.tell_gate(message)
-                self.programs.update(message["programs"])
+                for name, number in message["programs"].items():
+                    self.programs[name] = self.programs.get(name, 0) + number
                 self.varied.update(message["varied"])
                 if message["hung"]:
                     self.note(f"it hangs: {job} stopped there")

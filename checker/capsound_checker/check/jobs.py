@@ -129,6 +129,7 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
         adapter,
         programs=request["programs"],
         seed=request["seed"],
+        begin=request.get("first", 0),
         profiles=chosen,
         pace=pace,
         notice=notice,
@@ -146,7 +147,8 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
             show(adapter, program, voice)
     known = Tried(adapter)  # with all patience, where the hunt had little
-    for profile in through if hung else chosen:
+    tried_here = through if hung else chosen
+    for profile in tried_here if not request.get("first") else ():  # of several parts the first does it
         _exercise(adapter, profile, request["seed"], request["programs"], voice, known)
     tried: dict[str, Any] = dict(gate_evidence(adapter).to_dict())
     varied = [f"hash seed {request.get('hashing', 0)}"]

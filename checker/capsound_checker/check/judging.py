@@ -158,6 +158,7 @@ def judge(
     programs: int = 1_000,
     enough: int = 12,
     seed: int = 0,
+    begin: int = 0,
     profiles: Iterable[Profile] = tuple(PROFILES.values()),
     pace: Callable[[Profile, range], Iterable[int]] = lambda _, seeds: seeds,
     notice: Callable[[str, Lockstep], None] = lambda _, __: None,
@@ -165,6 +166,7 @@ def judge(
 ) -> Judgement:
     """Hunt with every profile, ``programs`` programs each, until ``enough`` of them show something; then shrink.
 
+    ``begin`` is the number of the first program of each profile, where others run those before it.
     ``pace`` hands out the seeds of a profile, and may stop early; ``notice`` is called with the name of each anomaly
     and each run of a shorter program that is met for it. Raises ``AdapterFailed`` when the adapter lets out an
     exception that it does not classify; where ``failures`` is given, the profile and the error are put there, and the
@@ -182,7 +184,7 @@ def judge(
             driver = Driver(adapter, profile)
             used.append(profile.name)
             seen = hunt.taken = 0
-            start = (seed * 1_000 + number) * 1_000_000
+            start = (seed * 1_000 + number) * 1_000_000 + begin
             try:
                 for program in driver.hunt(pace(profile, range(start, start + programs))):
                     seen += hunt.take(program, driver, chance)

@@ -15,6 +15,7 @@ import importlib
 import pickle
 import threading
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from capsound_checker.check.children import describe
 from capsound_checker.check.hearing import Ending, Hands, Heard, drive
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.results import Checked
-from capsound_checker.remote.interpreters import interpreter
+from capsound_checker.remote.interpreters import HERE, Interpreter, interpreter
 from capsound_checker.remote.isolation import nursery
+from capsound_checker.remote.nursery import Nursery
 from capsound_checker.spread.cluster import BadCluster, reached, read
 
 ROOMS = ("capsound", *(f"capsound_checker.{n}" for n in ("check", "programs", "schedules", "histories", "remote")))
@@ -83,11 +85,23 @@ def done(ours: str, given: bytes) -> bytes:
             f"a worker has another {plan.target.rpartition(':')[0]}, or none",
             hint="put the file at the same path on every worker, or start the workers in the same folder",
         )
-    with while_wanted() as stop, interpreter(plan.environment) as who, nursery(who) as forking:
+    with while_wanted() as stop, interpreter(plan.environment) as who, forking_from(who) as forking:
         if one is None:
             return pickle.dumps(describe(plan, nursery=forking, stop=stop))
         drive(plan, one, seconds, progress=lambda _: None, stop=stop, forking=forking)
     return pickle.dumps(one)
+
+
+def forking_from(who: Interpreter) -> contextlib.AbstractContextManager[Nursery | None]:
+    """Return a nursery, in a block: the one of this worker, or one of another interpreter that is asked for."""
+    return nursery(who) if who != HERE else contextlib.nullcontext(_nursery())
+
+
+@cache
+def _nursery() -> Nursery | None:
+    """Return what the children of this worker are forked of; it ends with the worker."""
+    begun = nursery()
+    return begun if isinstance(begun, Nursery) else None
 
 
 @contextlib.contextmanager

@@ -198,9 +198,10 @@ class limit:  # noqa: N801 - used as a block: `with limit():`
         self._before = None if _outer_handlers else signal.signal(signal.SIGALRM, _on_alarm)
         _active[0] += 1
         _looks.append(Looks(self._own))
-        self._begin = time.monotonic()
         seconds = _patience(self._own)
         self._left, self._every = signal.setitimer(signal.ITIMER_REAL, seconds, seconds * _BETWEEN)
+        if self._left:
+            self._begin = time.monotonic()
 
     def __exit__(self, *_: object) -> None:
         """Put the handler and the timer back that were there before."""
