@@ -47,10 +47,15 @@ def test_a_worker_that_is_killed_changes_nothing(workers: Any) -> None:
 def test_what_cannot_be_loaded_there_is_told_as_here(
     workers: Any, capsound: Callable[..., Any], tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.py").write_text("raise RuntimeError('out of order')\n")
+    (tmp_path / "broken.py").write_text(
+        "import pathlib\n"
+        "with pathlib.Path(__file__).with_name('loads').open('a') as file:\n    file.write('.')\n"
+        "raise RuntimeError('out of order')\n"
+    )
     here = capsound("check", "broken.py:Target", cwd=tmp_path)
     there = capsound("check", f"{tmp_path}/broken.py:Target", "--dask", workers.scheduler_address)
     assert (here.status, there.status) == (65, 65)
+    assert (tmp_path / "loads").read_text() == ".."  # once here and once there
     assert "out of order" in there.err
 
 

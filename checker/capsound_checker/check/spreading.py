@@ -19,6 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from capsound.errors import CapsoundError
 from capsound_checker.check.checking import checked_by
 from capsound_checker.check.children import describe
 from capsound_checker.check.hearing import Ending, Hands, Heard, drive
@@ -50,7 +51,10 @@ def check_on(
             if said is None:
                 cluster.client.cancel([future])
                 return None
-            return pickle.loads(said)
+            answer = pickle.loads(said)
+            if isinstance(answer, CapsoundError):
+                raise answer
+            return answer
 
         def described() -> dict[str, Any]:
             progress("loading the target on the cluster")
@@ -78,7 +82,10 @@ def digest_of(target: str) -> str:
 
 
 def done(ours: str, given: bytes) -> bytes:
-    """Do a job in a child of this worker, or describe the target where there is no job; return what was heard."""
+    """Do a job in a child of this worker, or describe the target where there is no job; return what was heard.
+
+    What the target is at fault for is returned, and not raised: no other worker need try it again.
+    """
     plan, digest, one, seconds = read(ROOMS, ours, given)
     if digest_of(plan.target) != digest:
         raise BadCluster(
@@ -87,7 +94,10 @@ def done(ours: str, given: bytes) -> bytes:
         )
     with while_wanted() as stop, interpreter(plan.environment) as who, forking_from(who) as forking:
         if one is None:
-            return pickle.dumps(describe(plan, nursery=forking, stop=stop))
+            try:
+                return pickle.dumps(describe(plan, nursery=forking, stop=stop))
+            except CapsoundError as error:
+                return pickle.dumps(error)
         drive(plan, one, seconds, progress=lambda _: None, stop=stop, forking=forking)
     return pickle.dumps(one)
 
