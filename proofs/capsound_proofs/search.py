@@ -76,12 +76,14 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
         work=work,
         away=away,
         relations=problem.relations,
+        others=problem.found,
     )
     if isinstance(found, Searched):
         if found.gave_up:
             problem.gave_up.add(prop)
         problem.results[prop] = _not_found(problem, prop, found, time.monotonic() - began, away)
         return
+    problem.found[prop] = found
     schedule = renumbered(found.schedule, found.machine, problem.machine)
     problem.results[prop] = violated_by(problem.machine, schedule, prop, "bounded search", time.monotonic() - began)
 
