@@ -21,11 +21,10 @@ from capsound_proofs.children import FAULTS, PROMISED, Children, candidates, ope
 from capsound_proofs.conclusions import small_part
 from capsound_proofs.distance import admits_by_balance
 from capsound_proofs.excesses import with_excesses
-from capsound_proofs.fits import largest_bill
 from capsound_proofs.invariants import PROVE, Invariant, below, find, largest_lost, total_billed
 from capsound_proofs.problem import Problem
 from capsound_proofs.promises import Account, promise_of
-from capsound_proofs.ranges import cost_ranges
+from capsound_proofs.ranges import cost_ranges, largest_bill
 from capsound_proofs.second import confirm_all
 from capsound_proofs.work import Ceiling, Work
 from capsound_proofs.worst import largest_above, upper_bound

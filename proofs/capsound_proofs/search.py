@@ -62,7 +62,12 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
             problem.gave_up.add(prop)
         problem.results[prop] = _not_found(problem, prop, Searched(0, problem.machine), 0.0, away)
         return
-    if _large(problem, prop, away) and _played(problem, prop) is not None:
+    run = _played(problem, prop) if _large(problem, prop, away) else None
+    if run is not None:
+        if len(run.choices) == away:  # none is shorter
+            seconds = time.monotonic() - began
+            problem.results[prop] = violated_by(problem.machine, run, prop, "played", seconds)
+            return
         work = min(work, SHORTER)
     found = shortest(
         machine_for,
