@@ -105,11 +105,10 @@ def test_no_proof_is_looked_for_of_what_a_played_run_breaks(monkeypatch: pytest.
 
 def test_what_holds_of_every_state_is_proved_after_all_where_a_search_gives_up(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Problem] = []
-    real = search.numbers_of
 
     def noted(problem: Problem) -> object:
         asked.append(problem)
-        return real(problem)
+        return numeric.numbers_of(problem)
 
     monkeypatch.setattr(search, "numbers_of", noted)
     monkeypatch.setattr(search, "SHORTER", 1_000)
