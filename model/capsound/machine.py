@@ -7,7 +7,7 @@ the very same transition relation.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -122,20 +122,24 @@ class Config:
         if self.past:  # of what is in a window that slides, a step may change all
             return self.flat()
         out = list(values)
-        width, start = len(LEDGER_FIELDS), 0
-        for mine, old in zip(self.ledgers, before.ledgers, strict=True):
-            if mine is not old:
-                out[start : start + width] = [getattr(mine, name) for name in LEDGER_FIELDS]
-            start += width
-        out[start : start + len(self.opened)] = self.opened
-        start += len(self.opened)
-        for now, earlier in zip(self.running, before.running, strict=True):
-            if now is not earlier:
-                calls = [getattr(call, name) for call in (now.call, *now.more) for name in CALL_FIELDS]
-                out[start : start + 1 + len(calls)] = [now.at, *calls]
-            start += 1 + len(CALL_FIELDS) * (1 + len(now.more))
-        out[start:] = self.faults
+        width = len(LEDGER_FIELDS)
+        for index in _other(self.ledgers, before.ledgers):
+            out[index * width : (index + 1) * width] = [getattr(self.ledgers[index], name) for name in LEDGER_FIELDS]
+        first = len(self.ledgers) * width
+        out[first : first + len(self.opened)] = self.opened
+        first += len(self.opened)
+        width = (len(values) - first - len(self.faults)) // max(1, len(self.running))
+        for index in _other(self.running, before.running):
+            now = self.running[index]
+            calls = [getattr(call, name) for call in (now.call, *now.more) for name in CALL_FIELDS]
+            out[first + index * width : first + (index + 1) * width] = [now.at, *calls]
+        out[first + len(self.running) * width :] = self.faults
         return tuple(out)
+
+
+def _other(now: Sequence[object], before: Sequence[object]) -> list[int]:
+    """Return where two lists of a length do not share the same object."""
+    return [index for index, (mine, old) in enumerate(zip(now, before, strict=True)) if mine is not old]
 
 
 def thaw(machine: Machine, values: tuple[Num, ...]) -> Config:

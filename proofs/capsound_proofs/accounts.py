@@ -2,7 +2,8 @@
 
 An account becomes a scenario of its own: its cap is what it is granted, its agents are those that charge it, and what
 is below it is known by its promises (``promises``). Slices that agents take for themselves are alike, and so are slices
-of one grant that are used alike: there is one proof for a thousand of them.
+of one grant that are used alike: there is one proof for a thousand of them. Nothing but its promise is known of what is
+below an account. So in a chain of slices of one grant each is alike to the next, from where they promise the same.
 """
 
 from __future__ import annotations
@@ -20,17 +21,16 @@ from capsound_proofs.children import FAULTS, PROMISED, Children, candidates, ope
 from capsound_proofs.conclusions import small_part
 from capsound_proofs.distance import admits_by_balance
 from capsound_proofs.excesses import with_excesses
-from capsound_proofs.fits import largest_bill
 from capsound_proofs.invariants import PROVE, Invariant, below, find, largest_lost, total_billed
 from capsound_proofs.problem import Problem
 from capsound_proofs.promises import Account, promise_of
-from capsound_proofs.ranges import cost_ranges
+from capsound_proofs.ranges import cost_ranges, largest_bill
 from capsound_proofs.second import confirm_all
 from capsound_proofs.work import Ceiling, Work
 from capsound_proofs.worst import largest_above, upper_bound
 
 Kind = Hashable
-"""What accounts that are alike have in common."""
+"""What accounts that are alike have in common: what they are granted, how they are used, and what is known below."""
 
 
 def accounts_of(problem: Problem, *, excesses: bool = False) -> list[Account] | None:
@@ -64,22 +64,22 @@ class _Tree:
         self.scenario = summed_costs(problem)
         self.proved: list[tuple[Kind, Account]] = []
         self.owners: dict[Kind, list[int]] = {}
-        self.known: dict[Kind, _Known] = {}
+        self.known: dict[Kind, Known] = {}
         self.finished = True
         self.faults = sum(problem.machine.faults)
         self.names = (*PROMISED, FAULTS) if self.faults else PROMISED
         self.work = Work(PROVE, problem.ceiling)
 
-    def account(self, name: str, grant: Interval) -> Kind:
-        """Prove the account of that name, and before it all that are below it; return what it has in common."""
-        below: dict[Kind, int | None] = {}
+    def account(self, name: str, grant: Interval) -> Known:
+        """Prove the account of that name, and before it all that are below it; return what those above know of it."""
+        below: dict[Known, int | None] = {}
         entries = [(entry, agents) for entry, agents in enumerate(self.scenario.agents) if agents.account == name]
         own = [agents for _, agents in entries]
         for entry, agents in entries:
             if agents.own_slice is not None:
                 alone = replace(agents, own_slice=None, count=1, account=ROOT)
-                kind = self._prove(agents.own_slice, (alone,), {}, f"the slice of each {agents.name}", owner=entry)
-                _add(below, kind, agents.count)
+                known = self._prove(agents.own_slice, (alone,), {}, f"the slice of each {agents.name}", owner=entry)
+                _add(below, known, agents.count)
         for piece in self.scenario.slices:
             if piece.parent == name:
                 _add(below, self.account(piece.name, piece.grant), 1)
@@ -90,26 +90,28 @@ class _Tree:
         self,
         grant: Interval,
         callers: tuple[Agents, ...],
-        below: dict[Kind, int | None],
+        below: dict[Known, int | None],
         label: str,
         *,
         is_root: bool = False,
         owner: int | None = None,
-    ) -> Kind:
+    ) -> Known:
         uses = tuple((a.count, a.calls, self.scenario.call(a.call).cost) for a in callers)
         kind = (is_root, grant, uses, tuple(below.items()))
         if owner is not None:
             self.owners.setdefault(kind, []).append(owner)
-        if kind in self.known or not self.finished:
-            return kind
+        if not self.finished:
+            return Known(grant, (), None)
+        if kind in self.known:
+            return self.known[kind]
         assume = self.scenario.assume
         ratio = assume.shortfall if assume.a1 is not True else None
         spent = self.scenario.spent if is_root else 0
         scenario = replace(self.scenario, cap=grant, agents=callers, slices=(), spent=spent)
         machine = compile_scenario(scenario, limit=1)
         children = tuple(
-            Children(f"slices{number}", self.known[k].grant, most, self.known[k].promise, names=self.names)
-            for number, (k, most) in enumerate(below.items())
+            Children(f"slices{number}", known.grant, most, known.promise, names=self.names)
+            for number, (known, most) in enumerate(below.items())
         )
         agents = {entry: agents.count for entry, agents in enumerate(callers) if agents.count is not None}
         counts = calls_started(scenario, machine)
@@ -128,20 +130,20 @@ class _Tree:
         bills = self._bills(callers, below)
         # What a fault can lose of an account is what it can lose on it or below it.
         most = largest_lost(invariant.abstraction, invariant.abstraction.spots) if self.faults else (None, None)
-        lost, bill = (_at_least(top, [self.known[k].lost[n] for k in below]) for n, top in enumerate(most))
+        lost, bill = (_at_least(top, [known.lost[n] for known in below]) for n, top in enumerate(most))
         guesses = candidates(grant, ratio, bills, a1=assume.a1 is True, lost=lost)
         promise = () if is_root else promise_of(invariant, guesses)
         if self.excesses and self.finished and not is_root:
             promise += _least_excess(invariant, bill, self.problem.ceiling)
-        self.known[kind] = _Known(grant, promise, bills, (lost, bill))
+        known = self.known[kind] = Known(grant, promise, bills, (lost, bill))
         self.proved.append((kind, Account(f"{label}: ", invariant, promise)))
-        return kind
+        return known
 
-    def _bills(self, callers: tuple[Agents, ...], below: dict[Kind, int | None]) -> int | None:
+    def _bills(self, callers: tuple[Agents, ...], below: dict[Known, int | None]) -> int | None:
         """Return what all calls of an account and below it are billed at most, if each is billed once."""
         total = 0
         tops = [(agents.count, largest_bill(costs_of(self.scenario, agents.call)), agents.calls) for agents in callers]
-        tops += [(most, self.known[kind].bills, 1) for kind, most in below.items()]
+        tops += [(most, known.bills, 1) for known, most in below.items()]
         for count, top, calls in tops:
             if count is None or top is None:
                 return None
@@ -150,7 +152,13 @@ class _Tree:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
+class Known:
+    """All that an account is known by to those above it.
+
+    ``bills``: what it is billed at most, if each of its calls is billed once; ``lost``: the largest estimate and the
+    largest bill that a fault can lose, of it and of what is below it. None where there is no end.
+    """
+
     grant: Interval
     promise: tuple[Fact, ...]
     bills: int | None
@@ -162,9 +170,9 @@ def _at_least(amount: int | None, others: list[int | None]) -> int | None:
     return max(known) if len(known) == len(others) + 1 else None
 
 
-def _add(below: dict[Kind, int | None], kind: Kind, count: int | None) -> None:
-    known = below.get(kind, 0)
-    below[kind] = None if known is None or count is None else known + count
+def _add(below: dict[Known, int | None], known: Known, count: int | None) -> None:
+    so_far = below.get(known, 0)
+    below[known] = None if so_far is None or count is None else so_far + count
 
 
 def _least_excess(invariant: Invariant, bill: int | None, ceiling: Ceiling | None) -> tuple[Fact, ...]:

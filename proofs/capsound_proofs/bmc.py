@@ -6,25 +6,26 @@ for every state may be asserted at each step (``lemma``): a failing search then 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import z3
 
 from capsound.machine import Machine
+from capsound.predicates import violates
 from capsound.properties import Property
-from capsound.schedule import Schedule
-from capsound_proofs.building import choice, constant
+from capsound.schedule import INTS, Schedule
+from capsound_proofs.building import no
+from capsound_proofs.playing import played
 from capsound_proofs.relation import Lemma, Relation
-from capsound_proofs.terms import Term, disj, integer, negation, truth, value_of
+from capsound_proofs.smallest import smallest
+from capsound_proofs.terms import value_of
 from capsound_proofs.unrolling import Unrolling, cap_of
-from capsound_proofs.work import Ceiling, Model, Work
+from capsound_proofs.work import Ceiling, Work
 
 SEARCH = 12_000_000
 """The work for one property: what the shipped scenarios need is below a tenth of it."""
-
-SHRINK = 10_000_000
-"""The work that is always left to make a counterexample small."""
 
 OVERSHOOT = 5_000_000
 """The work to find a run of more overshoot than is known."""
@@ -36,6 +37,9 @@ class Found:
 
     schedule: Schedule
     machine: Machine
+
+
+NOTHING: Mapping[Property, Found] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +74,14 @@ def shortest(
     work: int = SEARCH,
     away: int = 0,
     relations: dict[int, Relation] | None = None,
+    others: Mapping[Property, Found] = NOTHING,
 ) -> Found | Searched:
     """Return the shortest schedule that breaks ``prop``: fewest steps, then agents, then amounts.
 
     ``agents_at(k)`` is how many agents of an entry can matter in ``k`` steps; ``machine_for`` builds the machine with
     that many. With ``everybody`` it has all of them; None where no machine has. No run of fewer than ``away`` steps
-    breaks the property: it is not asked of them. ``relations`` are those already built, by number of agents.
+    breaks the property: it is not asked of them. ``relations`` are those already built, by number of agents, and
+    ``others`` what was found of other properties with them.
     """
     built = {} if relations is None else relations
 
@@ -92,7 +98,7 @@ def shortest(
     unrolling = unrolled(agents, work, 0)
     if not away and unrolling.ask(unrolling.broken(prop)) == z3.sat:
         # Broken before anything moves: a cap that no machine integer holds.
-        return Found(_smallest(unrolling, unrolling.broken(prop)), unrolling.machine)
+        return Found(smallest(unrolling, unrolling.broken(prop)), unrolling.machine)
     for steps in range(1, max_steps + 1):
         progress(steps)
         wanted = agents_at(steps)
@@ -102,9 +108,12 @@ def shortest(
         machine = unrolling.machine
         unrolling.extend()
         while steps >= away:
+            found = _first_of_both(unrolling, prop, others)
+            if found is not None:
+                return found
             answer = unrolling.ask(unrolling.broken(prop))
             if answer == z3.sat:
-                return Found(_smallest(unrolling, unrolling.broken(prop)), machine)
+                return Found(smallest(unrolling, unrolling.broken(prop)), machine)
             if answer == z3.unknown:
                 return Searched(steps - 1, machine, gave_up=True)
             if unrolling.ask() != z3.unsat or everybody is None:
@@ -123,88 +132,30 @@ def shortest(
     return Searched(max_steps, unrolling.machine)
 
 
+def _first_of_both(unrolling: Unrolling, prop: Property, others: Mapping[Property, Found]) -> Found | None:
+    """Return what was found of another property, where it is what would be found of this one: one question says so.
+
+    It is the first of all runs of this length that break the other. So it is the first of fewer as well, if it is among
+    them: it breaks this property, and whatever breaks this property breaks the other.
+    """
+    machine = unrolling.machine
+    for other, found in others.items():
+        if found.machine is not machine or len(found.schedule.choices) != len(unrolling.steps):
+            continue
+        config, _ = played(machine, found.schedule)
+        if config is None or not violates(machine, config, prop, INTS):
+            continue
+        if unrolling.ask(unrolling.broken(prop), no(unrolling.broken(other))) == z3.unsat:
+            return found
+    return None
+
+
 def run_of_length(relation: Relation, steps: int, ceiling: Ceiling | None) -> Schedule | None:
     """Return a run of so many steps, asserting nothing but the machine; None where none was found."""
     unrolling = Unrolling(relation.machine, Work(SEARCH, ceiling), relation=relation, bare=True)
     for _ in range(steps):
         unrolling.extend()
     return unrolling.schedule(unrolling.solver.model()) if unrolling.ask() == z3.sat else None
-
-
-def _smallest(unrolling: Unrolling, goal: Term) -> Schedule:
-    """Return the counterexample of this length with fewest agents, then smallest amounts; the last query found one.
-
-    Bisection with a plain solver: ``Optimize`` times out where this takes tenths of a second.
-    """
-    model = unrolling.solver.model()
-    unrolling.work.left = max(unrolling.work.left, SHRINK)
-    final = unrolling.last
-    moved = z3.Sum([choice(truth(negation(r.at == 0)), constant(1), constant(0)) for r in final.running])
-    amounts: list[Term] = [moved]
-    if not isinstance(unrolling.cap, int):
-        amounts.append(unrolling.cap)
-    used = _chosen_amounts(unrolling)
-    if used:
-        amounts.append(z3.Sum(used))
-    amounts.append(unrolling.overshoot())
-    fixed = [goal]
-    for amount in amounts:
-        model = _lower(unrolling, fixed, integer(amount), model)
-    return unrolling.schedule(_first_in_order(unrolling, fixed, model))
-
-
-def _chosen_amounts(unrolling: Unrolling) -> list[Term]:
-    """Return every amount that the environment chooses, as zero in the branches that do not use it."""
-    out: list[Term] = []
-    for taken in unrolling.steps:
-        users: dict[int, tuple[Term, list[Term]]] = {}
-        for t in taken:
-            for amount in t.draws:
-                if z3.is_expr(amount) and amount.decl().name().startswith("draw"):
-                    users.setdefault(amount.get_id(), (amount, []))[1].append(t.literal)
-        out += [choice(truth(disj(literals)), amount, constant(0)) for amount, literals in users.values()]
-    return out
-
-
-def _first_in_order(unrolling: Unrolling, fixed: list[Term], model: Model) -> Model:
-    """Return the model whose schedule comes first: at each step the lowest process that leads there.
-
-    Of all the shortest schedules that is the one with the fewest changes of agent at the front, and it is the
-    same whichever model the solver happened to find.
-    """
-    for taken in unrolling.steps:
-        chosen = next(t for t in taken if model.holds(t.literal))
-        for earlier in taken:
-            if earlier is chosen:
-                break
-            if unrolling.ask(*fixed, earlier.literal) == z3.sat:
-                model = unrolling.solver.model()
-                chosen = earlier
-                break
-        fixed.append(chosen.literal)
-    for taken in unrolling.steps:
-        chosen = next(t for t in taken if model.holds(t.literal))
-        for amount in chosen.draws:
-            model = _lower(unrolling, fixed, integer(amount), model)
-    return model
-
-
-def _lower(unrolling: Unrolling, fixed: list[Term], amount: Term, model: Model) -> Model:
-    """Return a model in which ``amount`` is smallest, and keep it there: ``fixed`` grows by its value."""
-    low, high = 0, value_of(model, amount)
-    middle = high - 1  # often nothing is smaller, and one query says so
-    while low < high:
-        answer = unrolling.ask(*fixed, amount <= middle)
-        if answer == z3.unknown:
-            break
-        if answer == z3.sat:
-            model = unrolling.solver.model()
-            high = value_of(model, amount)
-        else:
-            low = middle + 1
-        middle = (low + high) // 2
-    fixed.append(amount == high)
-    return model
 
 
 def most_overshoot(

@@ -15,7 +15,7 @@ from capsound.disciplines import Discipline, Retry
 from capsound.machine import Machine
 from capsound.properties import Property
 from capsound.scenario import ROOT, Agents, Scenario
-from capsound_proofs.fits import largest_bill
+from capsound_proofs.ranges import largest_bill
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from capsound.costs import CallCosts, costs_of, counted
+from capsound.costs import costs_of, counted
 from capsound.properties import Property
-from capsound.scenario import MONEY, ROOT, Interval, Plain, Scenario, Stream
+from capsound.scenario import MONEY, ROOT, Scenario
 from capsound.verdict import Verdict
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.problem import Problem
-from capsound_proofs.ranges import cost_ranges
+from capsound_proofs.ranges import largest_bill
 
 
 def prove_by_sum(problem: Problem) -> None:
@@ -94,15 +94,3 @@ def _sum(scenario: Scenario, account: str, dimension: str) -> int | None:
                 return None
             total += top * agents.count
     return total
-
-
-def largest_bill(costs: CallCosts) -> int | None:
-    """Return what one call can be billed at most, None where there is no bound."""
-    match costs.cost:
-        case Stream(chunk=chunk, chunks=chunks):
-            return None if chunk.hi is None else chunk.hi * (chunks + 1)
-        case Plain(estimate=Interval(hi=hi)) if costs.bounds.within_hold:
-            bill = cost_ranges(costs)[1].hi
-            return hi if bill is None else bill if hi is None else min(hi, bill)
-        case _:
-            return cost_ranges(costs)[1].hi

@@ -62,8 +62,12 @@ def prove_by_account(problem: Problem) -> None:
 
 
 def prove_with_numbers(problem: Problem) -> None:
-    """Prove what holds with the numbers of the scenario, all its accounts told apart, under every schedule."""
-    if not problem.undecided or not tractable(problem.machine):
+    """Prove what holds with the numbers of the scenario, all its accounts told apart, under every schedule.
+
+    Nothing is proved where a played run breaks all that is left open: that run shows that it does not hold.
+    """
+    broken = problem.played or {}
+    if all(prop in broken for prop in problem.undecided) or not tractable(problem.machine):
         return
     problem.progress("proof with these numbers")
     numbers = numbers_of(problem)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from capsound.costs import costs_of
 from capsound.explorer import Exploration
-from capsound.machine import Machine, compile_scenario
+from capsound.machine import TOLD_APART, Machine, compile_scenario
 from capsound.properties import Property
 from capsound.scenario import MONEY, Stream
 from capsound.schedule import Schedule
@@ -142,6 +142,8 @@ def _whole_machine(problem: Problem) -> Machine | None:
     """Return the machine with every agent that the scenario names, if that many can be run."""
     if sum(agents.count or 1 for agents in problem.scenario.agents) > MANY_AGENTS:
         return None
+    if all(agents.count is not None and agents.count <= TOLD_APART for agents in problem.scenario.agents):
+        return problem.machine  # which has every agent already
     return compile_scenario(problem.machine.scenario)
 
 

@@ -16,6 +16,7 @@ from capsound.predicates import violates
 from capsound.properties import Property
 from capsound.schedule import INTS, Choice, NeedDraw, Schedule, Script, possible, settled
 from capsound_proofs.choosing import Draw, Extremes, chooser, extremes_of, lost_next
+from capsound_proofs.ranges import cost_ranges, largest_bill
 
 PLAYED = 20_000
 """How many steps are played at most to find a run that breaks a property, with each kind of amounts."""
@@ -250,7 +251,7 @@ def first_breaks(
 
     for extremes in extremes_of(machine):
         left = PLAYED
-        for begun, before in _starts(machine, cap, extremes):
+        for begun, before in _starts(machine, cap, extremes, lambda steps: bool(wanted(steps))):
             for order in (to_send, in_step, in_a_row):
                 open_ = wanted(len(before))
                 if left <= 0 or not open_:
@@ -272,9 +273,9 @@ def shortest_played(machine: Machine, cap: int, prop: Property, away: int) -> Sc
     """Return a run that breaks a property in ``away`` steps, if one is found: where no run is shorter, a shortest one.
 
     A slice is only broken by those who call on it or below it, and needs those above it to be opened: so the others
-    stand still. For the cap all of them play.
+    stand still. For the cap all of them play, and then only those whose calls are billed most.
     """
-    for only in _cones(machine, prop):
+    for only in _cones(machine, prop, away):
         for extremes in extremes_of(machine):
 
             def order(machine: Machine, config: Config, only: frozenset[int] = only) -> list[int]:
@@ -289,39 +290,67 @@ def shortest_played(machine: Machine, cap: int, prop: Property, away: int) -> Sc
     return None
 
 
-def _cones(machine: Machine, prop: Property) -> Iterator[frozenset[int]]:
-    """Yield who can matter together: all, and for ``slice`` those below one account and what opens those above it."""
-    if prop is not Property.SLICE:
-        yield frozenset(range(len(machine.processes)))
-        return
+def _cones(machine: Machine, prop: Property, away: int) -> Iterator[frozenset[int]]:
+    """Yield who can matter together: all, and for ``slice`` those below one account and what opens those above it.
+
+    Where all of them together take more than ``away`` steps, as many as can send in so many: those who are billed most,
+    or those who leave most for the others.
+    """
     opens = {
         p.account: i for i, process in enumerate(machine.processes) for p in process.places if p.kind == "delegate"
     }
+    if prop is not Property.SLICE:
+        yield frozenset(range(len(machine.processes)))
+        for callers in _callers(machine):
+            few = callers[: away // (machine.discipline.sending + 1)]
+            called = {place.account for index in few for place in machine.processes[index].places}
+            yield frozenset(few).union(*[_above(machine, opens, account) for account in called])
+        return
     for account in range(1, len(machine.accounts)):
         inside = {account}
         for index in range(account + 1, len(machine.accounts)):
             if machine.accounts[index].parent in inside:
                 inside.add(index)
         cone = {i for i, process in enumerate(machine.processes) if any(p.account in inside for p in process.places)}
-        above = machine.accounts[account].parent
-        while above is not None:
-            cone |= {opens[above]} if above in opens else set()
-            above = machine.accounts[above].parent
-        yield frozenset(cone)
+        yield frozenset(cone | _above(machine, opens, machine.accounts[account].parent))
 
 
-def _starts(machine: Machine, cap: int, extremes: Extremes) -> Iterator[tuple[Config, tuple[Choice, ...]]]:
+def _above(machine: Machine, opens: Mapping[int, int], account: int | None) -> set[int]:
+    """Return who opens an account and those above it."""
+    found: set[int] = set()
+    while account is not None:
+        found |= {opens[account]} if account in opens else set()
+        account = machine.accounts[account].parent
+    return found
+
+
+def _callers(machine: Machine) -> Iterator[list[int]]:
+    """Yield the agents, those with the largest bill first; then those with the smallest estimate first."""
+    most: dict[int, int] = {}
+    least: dict[int, int] = {}
+    for index, process in enumerate(machine.processes):
+        costs = [place.costs for place in process.places if place.draws_size and place.costs is not None]
+        if process.is_agent and costs:
+            most[index] = max(largest_bill(cost) or 0 for cost in costs)
+            least[index] = min(cost_ranges(cost)[0].lo for cost in costs)
+    yield sorted(most, key=lambda index: -most[index])
+    yield sorted(most, key=lambda index: (least[index], -most[index]))
+
+
+def _starts(
+    machine: Machine, cap: int, extremes: Extremes, is_news: Callable[[int], bool]
+) -> Iterator[tuple[Config, tuple[Choice, ...]]]:
     """Yield where to begin, and the steps up to there: the start, and before each of the last calls before the brink.
 
-    The latest comes first. The way there is gone once for all of them.
+    The latest comes first. The way there is gone once for all of them, and only if a run of so many steps is news.
     """
     config = initial(machine, cap)
     yield config.copy(), ()
     agents = sum(process.is_agent for process in machine.processes)
     run, marks = calls_in_turn(machine, cap, extremes)
-    wanted = set(marks[-min(agents, BACK) - 1 :])
+    wanted = {mark for mark in marks[-min(agents, BACK) - 1 :] if is_news(mark)}
     found: list[tuple[Config, tuple[Choice, ...]]] = []
-    for number, choice in enumerate(run.choices):
+    for number, choice in enumerate(run.choices[: max(wanted, default=-1) + 1]):
         if number in wanted:
             found.append((config.copy(), run.choices[:number]))
         # The same choices again: what the extremes choose depends on nothing else.

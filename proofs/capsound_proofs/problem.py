@@ -21,6 +21,7 @@ from capsound_proofs.work import Ceiling
 
 if TYPE_CHECKING:
     from capsound_proofs.accounts import Bounded
+    from capsound_proofs.bmc import Found
 
 Progress = Callable[[str], None]
 
@@ -41,6 +42,8 @@ class Problem:
     ceiling: Ceiling = field(default_factory=Ceiling)
     played: dict[Property, Schedule] | None = None
     relations: dict[int, Relation] = field(default_factory=dict)
+    found: dict[Property, Found] = field(default_factory=dict)
+    """The counterexamples that the bounded search found, on the machines of ``relations``."""
     each: dict[int, Invariant] = field(default_factory=dict)
     """Of several ceilings, what was proved of each with its numbers."""
     bounded: dict[int, Bounded | None] = field(default_factory=dict)

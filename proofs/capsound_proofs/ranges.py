@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from capsound.costs import CallCosts
-from capsound.scenario import Interval, Several
+from capsound.scenario import Interval, Plain, Several, Stream
 from capsound.schedule import INTS
 from capsound.steps import CallVars, Frame, Ledger
 
@@ -28,6 +28,18 @@ def cost_ranges(costs: CallCosts) -> tuple[Interval, Interval]:
     estimate = Interval(low[0], None if high[0] >= _HUGE else high[0])
     bill = Interval(low[1], None if high[1] >= _HUGE else high[1])
     return estimate, bill
+
+
+def largest_bill(costs: CallCosts) -> int | None:
+    """Return what one call can be billed at most, None where there is no bound."""
+    match costs.cost:
+        case Stream(chunk=chunk, chunks=chunks):
+            return None if chunk.hi is None else chunk.hi * (chunks + 1)
+        case Plain(estimate=Interval(hi=hi)) if costs.bounds.within_hold:
+            bill = cost_ranges(costs)[1].hi
+            return hi if bill is None else bill if hi is None else min(hi, bill)
+        case _:
+            return cost_ranges(costs)[1].hi
 
 
 def _hull(ranges: Iterable[Interval]) -> Interval:

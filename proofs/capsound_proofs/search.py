@@ -18,7 +18,7 @@ from capsound_proofs.accounts import bounded_by_account, most_of_owners
 from capsound_proofs.bmc import SEARCH, Found, Searched, shortest
 from capsound_proofs.distance import admits_by_balance, steps_away
 from capsound_proofs.lemmas import lemma_of, lemma_of_each
-from capsound_proofs.numeric import numbers_invariant
+from capsound_proofs.numeric import numbers_invariant, numbers_of
 from capsound_proofs.outcome import PropertyResult
 from capsound_proofs.planning import can_be_planned, plan_of, planned_run
 from capsound_proofs.playing import LARGE, first_breaks, shortest_played
@@ -62,26 +62,43 @@ def search_for(problem: Problem, prop: Property, work: int = SEARCH) -> None:
             problem.gave_up.add(prop)
         problem.results[prop] = _not_found(problem, prop, Searched(0, problem.machine), 0.0, away)
         return
-    if _large(problem, prop, away) and _played(problem, prop) is not None:
+    run = _played(problem, prop) if _large(problem, prop, away) else None
+    if run is not None:
+        if len(run.choices) == away:  # none is shorter
+            seconds = time.monotonic() - began
+            problem.results[prop] = violated_by(problem.machine, run, prop, "played", seconds)
+            return
         work = min(work, SHORTER)
-    found = shortest(
-        machine_for,
-        prop,
-        max_steps=scenario.search.steps,
-        agents_at=agents_at,
-        everybody=most if all_told else None,
-        lemma_for=lemma_for,
-        progress=lambda steps: problem.progress(f"{prop.value}: runs of {steps} steps"),
-        ceiling=problem.ceiling,
-        work=work,
-        away=away,
-        relations=problem.relations,
-    )
+
+    def search() -> Found | Searched:
+        return shortest(
+            machine_for,
+            prop,
+            max_steps=scenario.search.steps,
+            agents_at=agents_at,
+            everybody=most if all_told else None,
+            lemma_for=lemma_for,
+            progress=lambda steps: problem.progress(f"{prop.value}: runs of {steps} steps"),
+            ceiling=problem.ceiling,
+            work=work,
+            away=away,
+            relations=problem.relations,
+            others=problem.found,
+        )
+
+    found = search()
+    gave_up = isinstance(found, Searched) and found.gave_up and run is not None and problem.numbers is None
+    if gave_up and numbers_of(problem) is not None:
+        # What holds of every state was not proved before, since the played run breaks what is asked: now it is needed.
+        problem.relations.clear()
+        problem.found.clear()
+        found = search()
     if isinstance(found, Searched):
         if found.gave_up:
             problem.gave_up.add(prop)
         problem.results[prop] = _not_found(problem, prop, found, time.monotonic() - began, away)
         return
+    problem.found[prop] = found
     schedule = renumbered(found.schedule, found.machine, problem.machine)
     problem.results[prop] = violated_by(problem.machine, schedule, prop, "bounded search", time.monotonic() - began)
 
@@ -109,6 +126,9 @@ def break_at_once(problem: Problem) -> None:
             schedule = _played(problem, prop)
         elif away <= scenario.search.steps and _large(problem, prop, away):
             schedule = shortest_played(machine, machine.cap.lo, prop, away)
+            if schedule is None:
+                # Played in any case before a search: now it says as well that a proof would be in vain.
+                _played(problem, prop)
         if schedule is not None and len(schedule.choices) == away:
             problem.results[prop] = violated_by(machine, schedule, prop, "played", time.monotonic() - began)
 

@@ -89,20 +89,21 @@ def attained(
         run, marks = calls_in_turn(machine, cap, extremes)
         starts += [Schedule(cap, run.choices[:mark]) for mark in marks[-1:] if mark]
         starts += filled_up(machine, run, marks, extremes)
-    ways = [(start, order, how) for start in starts for order in (in_step, in_a_row) for how in extremes_of(machine)]
-    ways += [(Schedule(cap, ()), order, GREEDY) for order in (in_step, callers_first)]
-    ways.append((Schedule(cap, ()), in_step, SAVING))
-    for start, order, extremes in ways:
-        config, choices = played(machine, start)
-        if config is None:
+    ways = [(order, how) for order in (in_step, in_a_row) for how in extremes_of(machine)]
+    further = [(order, GREEDY) for order in (in_step, callers_first)] + [(in_step, SAVING)]
+    for start, on in [*((start, ways) for start in starts), (Schedule(cap, ()), further)]:
+        begun, before = played(machine, start)  # once for all ways to go on
+        if begun is None:
             continue
-        for _ in play_on(machine, config, choices, order, extremes):
-            pass
-        over = overshoot(machine, config, INTS)
-        if over > best[0]:
-            best = (over, Schedule(cap, tuple(choices)))
-        if over == most:
-            return best
+        for order, extremes in on:
+            config, choices = begun.copy(), list(before)
+            for _ in play_on(machine, config, choices, order, extremes):
+                pass
+            over = overshoot(machine, config, INTS)
+            if over > best[0]:
+                best = (over, Schedule(cap, tuple(choices)))
+            if over == most:
+                return best
     return best
 
 

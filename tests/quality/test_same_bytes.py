@@ -27,8 +27,8 @@ import sys
 from capsound.disciplines import DISCIPLINES
 from capsound.loading import load_scenario
 from capsound_checker.display.data import outcome_to_dict
-from capsound_proofs import bmc, invariants, solve
-solve.SEARCH, bmc.SHRINK, bmc.OVERSHOOT, invariants.IMPLY = [int(n) for n in sys.argv[1].split(",")]
+from capsound_proofs import bmc, invariants, smallest, solve
+solve.SEARCH, smallest.SHRINK, bmc.OVERSHOOT, invariants.IMPLY = [int(n) for n in sys.argv[1].split(",")]
 solve.CHECKED = min(solve.CHECKED, solve.SEARCH)
 for path in sys.argv[2:]:
     print(json.dumps(outcome_to_dict(solve.solve(load_scenario(path, known_disciplines=DISCIPLINES)))))
