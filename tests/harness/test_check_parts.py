@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from capsound_checker.check import checking
-from capsound_checker.check.checking import MOST, MOST_OVER_A_PIPE, check, in_parts, in_turns, planned, shared
+from capsound_checker.check.checking import (
+    MOST,
+    MOST_OVER_A_PIPE,
+    SHARED_BY,
+    check,
+    in_parts,
+    in_turns,
+    planned,
+    shared,
+)
 from capsound_checker.check.hearing import Heard
 from capsound_checker.check.plan import Plan
 from capsound_checker.check.verdicts import data
@@ -18,16 +28,25 @@ ZOO = Path(__file__).resolve().parent.parent / "quality" / "zoo"
 COUNTER: Mapping[str, Any] = {"claims": ["threads"], "gate": "reserve", "waits": False, "offers": ["reserve", "spent"]}
 
 
-@pytest.mark.parametrize("programs", [1, MOST, MOST + 1, 3 * MOST, 3 * MOST + 7])
-def test_parts_run_each_program_once(programs: int) -> None:
-    parts = in_parts({"job": "misuse", "profiles": ("misuse",), "programs": programs})
-    run = [seed for part in parts for seed in range(part["first"], part["first"] + part["programs"])]
-    assert run == list(range(programs))
-    assert all(part["programs"] <= MOST and part["parts"] == len(parts) for part in parts)
+HOUR = 3_600.0
+
+
+@pytest.mark.parametrize("programs", [1, MOST, MOST + 1, 3 * MOST, 3 * MOST + 7, SHARED_BY * MOST, 10**9])
+@pytest.mark.parametrize("seconds", [3.0, 60.0, HOUR])
+def test_parts_run_each_program_once(programs: int, seconds: float) -> None:
+    parts = in_parts({"job": "misuse", "profiles": ("misuse",), "programs": programs}, seconds)
+    assert parts[0]["first"] == 0
+    for part, after in pairwise(parts):
+        assert part["first"] + part["programs"] == after["first"]
+    assert parts[-1]["first"] + parts[-1]["programs"] == programs
+    assert all(part["programs"] and part["parts"] == len(parts) for part in parts)
+    assert len(parts) == 1 or len(parts) * 30 <= seconds
+    if seconds == HOUR:
+        assert len(parts) == min(SHARED_BY, -(-programs // MOST))
 
 
 def test_what_runs_no_programs_stays_whole() -> None:
-    assert in_parts({"job": "threads", "programs": 10 * MOST}) == [{"job": "threads", "programs": 10 * MOST}]
+    assert in_parts({"job": "threads", "programs": 10 * MOST}, HOUR) == [{"job": "threads", "programs": 10 * MOST}]
 
 
 def test_few_programs_are_run_over_a_pipe() -> None:
@@ -37,8 +56,8 @@ def test_few_programs_are_run_over_a_pipe() -> None:
 
 
 def test_parts_get_the_time_that_the_whole_would_get() -> None:
-    whole = shared(planned(Plan("x.py:X", programs=MOST), COUNTER))
-    jobs = planned(Plan("x.py:X", programs=5 * MOST), COUNTER)
+    whole = shared(planned(Plan("x.py:X", programs=MOST, seconds=HOUR), COUNTER))
+    jobs = planned(Plan("x.py:X", programs=5 * MOST, seconds=HOUR), COUNTER)
     left, given = 1.0, 0.0
     for job, share in zip(jobs, shared(jobs), strict=True):
         if job.get("profiles") == jobs[0]["profiles"]:

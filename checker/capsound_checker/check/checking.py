@@ -180,7 +180,7 @@ def planned(plan: Plan, adapter: Mapping[str, Any]) -> list[dict[str, Any]]:
     if "eventual" in claims:
         jobs = [job for job in jobs if job["job"] not in AT_REST]
     jobs = [seen for job in jobs for seen in in_dimensions(job, adapter.get("dimensions", ()))]
-    jobs = [part for job in jobs for part in in_parts(job)]
+    jobs = [part for job in jobs for part in in_parts(job, plan.seconds)]
     wanted = [job for job in jobs if job.get("profiles", True) and (not plan.drivers or job["job"] in plan.drivers)]
     if not wanted:
         raise NothingToDo(
@@ -194,16 +194,30 @@ MOST_OVER_A_PIPE = 1_000
 """How many programs are run where capsound cannot be seen: there one takes as long as twenty here."""
 
 MOST = 1_000
-"""How many programs of a profile one child runs at most: more are shared by several, whatever the number of workers."""
+"""How many programs of a profile one child runs: more are shared by several, whatever the number of workers."""
+
+SHARED_BY = 20
+"""How many children share them at most: each of those runs more, where there are more."""
+
+_SECONDS = 30
+"""How much of the time of a whole check there is for each of them, at least: what is begun in vain has no programs."""
 
 
-def in_parts(job: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a job in parts of at most ``MOST`` programs of each profile; one that runs no programs stays whole."""
+def in_parts(job: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
+    """Return a job in parts of ``MOST`` programs of each profile; one that runs no programs stays whole.
+
+    A check of few seconds has few of them: to begin each takes a part of a second.
+    """
     if "profiles" not in job:
         return [dict(job)]
-    begins = range(0, job["programs"], MOST)
-    parts = [{**job, "programs": min(MOST, job["programs"] - first), "first": first} for first in begins]
-    return [{**part, "parts": len(parts)} for part in parts]
+    programs = job["programs"]
+    count = max(1, min(-(-programs // MOST), SHARED_BY, int(seconds // _SECONDS)))
+    ends = [programs * (number + 1) // count for number in range(count)]
+    begins = [0, *ends[:-1]]
+    return [
+        {**job, "programs": end - first, "first": first, "parts": count}
+        for first, end in zip(begins, ends, strict=True)
+    ]
 
 
 def in_dimensions(job: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:
