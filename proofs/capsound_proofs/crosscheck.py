@@ -185,7 +185,7 @@ def _played(
         return _chosen(random, lo, hi)
 
     def goes_on(index: int) -> bool:
-        return 0 <= config.running[index].at < machine.processes[index].done
+        return bool(0 <= config.running[index].at < machine.processes[index].done)
 
     live = list(filter(goes_on, range(len(machine.processes))))
     for _ in range(most):
