@@ -201,9 +201,8 @@ def _played(
             if after is not None:
                 yield config, after
                 before, config = config, after
-                moved = {i for i in live if config.running[i] is not before.running[i]}  # mostly one of hundreds
-                if not all(map(goes_on, moved)):
-                    live = [i for i in live if i not in moved or goes_on(i)]
+                # Of hundreds mostly one has moved.
+                live = [i for i in live if config.running[i] is before.running[i] or goes_on(i)]
                 break
         else:
             return

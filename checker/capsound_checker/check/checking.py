@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from capsound.errors import EXIT_USAGE, CapsoundError
@@ -200,24 +201,20 @@ SHARED_BY = 20
 """How many children share them at most: each of those runs more, where there are more."""
 
 _SECONDS = 30
-"""How much of the time of a whole check there is for each of them, at least: what is begun in vain has no programs."""
+"""For how many seconds of a check one more child is begun: each takes a part of a second before its first program."""
 
 
 def in_parts(job: Mapping[str, Any], seconds: float) -> list[dict[str, Any]]:
     """Return a job in parts of ``MOST`` programs of each profile; one that runs no programs stays whole.
 
-    A check of few seconds has few of them: to begin each takes a part of a second.
+    Where there are many programs, or few seconds, the parts are fewer and larger.
     """
     if "profiles" not in job:
         return [dict(job)]
     programs = job["programs"]
     count = max(1, min(-(-programs // MOST), SHARED_BY, int(seconds // _SECONDS)))
-    ends = [programs * (number + 1) // count for number in range(count)]
-    begins = [0, *ends[:-1]]
-    return [
-        {**job, "programs": end - first, "first": first, "parts": count}
-        for first, end in zip(begins, ends, strict=True)
-    ]
+    bounds = [programs * number // count for number in range(count + 1)]
+    return [{**job, "programs": end - first, "first": first, "parts": count} for first, end in pairwise(bounds)]
 
 
 def in_dimensions(job: Mapping[str, Any], names: Sequence[str]) -> list[dict[str, Any]]:

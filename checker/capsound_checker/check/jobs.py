@@ -147,9 +147,9 @@ def _programs(adapter: type[Adapter], request: Mapping[str, Any], voice: Voice) 
         for program in dict.fromkeys(shown.program for shown in [*told.found.values(), *also]):
             show(adapter, program, voice)
     known = Tried(adapter)  # with all patience, where the hunt had little
-    tried_here = through if hung else chosen
-    for profile in tried_here if not request.get("first") else ():  # of several parts the first does it
-        _exercise(adapter, profile, request["seed"], request["programs"], voice, known)
+    if not request.get("first"):  # of several parts the first does it
+        for profile in through if hung else chosen:
+            _exercise(adapter, profile, request["seed"], request["programs"], voice, known)
     tried: dict[str, Any] = dict(gate_evidence(adapter).to_dict())
     varied = [f"hash seed {request.get('hashing', 0)}"]
     varied += ["time"] if clock.installed() or any(profile in WINDOWS for profile in chosen) else []
